@@ -1,0 +1,222 @@
+"""What an experiment is: a frozen description of everything that changes a number, and its digest.
+
+The defaults are the `published` protocol: what the authors' 24 student notebooks run
+(https://github.com/junayed-hasan/Quantum-Machine-Learning at 5db65f1), with MNIST 0-5 and 3 qubits.
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+from qkdlib import checks
+
+NUMERICS = 1  # raise when a change of the code changes numbers: every digest changes with it
+
+DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10")
+REDUCERS = ("cnn",)
+ENCODERS = ("ansatz_angles",)
+ANSATZE = ("h_ry",)
+READOUTS = ("outcomes",)
+HEADS = ("sigmoid_complement", "softmax")
+GRADIENTS = ("autograd", "parameter_shift", "published_shift")
+ARCHITECTURES = ("lenet", "alexnet", "ensemble")
+CUSTOM = "custom:"
+IMAGEFOLDER = "imagefolder:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teacher:
+    """A classical network and its training (v1, sections 4.3 and 4.6).
+
+    `architecture` is `lenet`, `alexnet`, `ensemble`, or `custom:<name>` for a network of your own.
+    `ensemble` says how the ensemble is made: `mean_probabilities` averages the class probabilities of the two
+    trained networks (Eq. 16); `joint_logits` averages logits and trains both through the mean, as the authors'
+    notebooks do. `images_per_class` is None for all training images of the classes.
+    """
+
+    architecture: str = "lenet"
+    epochs: int = 10
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    images_per_class: int | None = None
+    ensemble: str = "mean_probabilities"
+    seed: int = 0
+
+    def __post_init__(self):
+        if not (self.architecture.startswith(CUSTOM) and len(self.architecture) > len(CUSTOM)):
+            checks.one_of("teacher", self.architecture, (*ARCHITECTURES, CUSTOM + "<name>"))
+        checks.whole("teacher epochs", self.epochs)
+        checks.whole("teacher batch_size", self.batch_size)
+        checks.real("teacher learning_rate", self.learning_rate, positive=True)
+        if self.images_per_class is not None:
+            checks.whole("teacher images_per_class", self.images_per_class)
+        checks.one_of("ensemble", self.ensemble, ("mean_probabilities", "joint_logits"))
+        checks.whole("teacher seed", self.seed, minimum=0)
+
+    def members(self) -> tuple["Teacher", ...]:
+        """The teachers that are trained: two for an ensemble of probabilities, else this one."""
+        if self.architecture == "ensemble" and self.ensemble == "mean_probabilities":
+            return tuple(dataclasses.replace(self, architecture=name) for name in ("lenet", "alexnet"))
+        return (self,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One row of evidence: images, student, teacher, loss, training and execution, for a number of seeds.
+
+    Images: `dataset` (one of `DATASETS` or `imagefolder:<path>`), `classes` (label indices in the data set),
+    images per class of each split (None: all of them), `selection` `first` or `random` (drawn with `data_seed`),
+    `image_size` to resize an image folder to (pixels).
+    Student: `qubits`, and by name `reducer`, `encoder`, `ansatz`, `readout`, `head`; `dropout` of the reducer.
+    Loss: ce_weight * CE + kd_weight * T^2 * KL(teacher || student), T = `temperature`; `kd_temperature_squared`
+    False leaves out T^2, as in Eq. 6. Without a teacher the experiment is a placebo and `kd_weight` is 0.
+    Training: `epochs`, `batch_size`, `learning_rate` (Adam), `gradient` of the circuit: `autograd`,
+    `parameter_shift` (Eq. 12) or `published_shift` (the notebooks' pi/4 shift, sqrt(2) too large).
+    Execution: `shots` per circuit. `seeds`: how many seeds, counted from 0; not part of the digest, because a
+    seed's result does not depend on the others.
+
+    Raises:
+        ValueError: a field has a value that is not allowed; the message says what is.
+    """
+
+    dataset: str = "mnist"
+    classes: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
+    train_per_class: int | None = 150
+    validation_per_class: int = 50
+    test_per_class: int | None = 150
+    selection: str = "first"
+    data_seed: int = 0
+    image_size: int | None = None
+
+    qubits: int = 3
+    reducer: str = "cnn"
+    encoder: str = "ansatz_angles"
+    ansatz: str = "h_ry"
+    readout: str = "outcomes"
+    head: str = "sigmoid_complement"
+    dropout: float = 0.5
+
+    teacher: Teacher | None = None
+    ce_weight: float = 1.0
+    kd_weight: float = 0.0
+    temperature: float = 3.0
+    kd_temperature_squared: bool = True
+
+    epochs: int = 10
+    batch_size: int = 1
+    learning_rate: float = 1e-3
+    gradient: str = "autograd"
+
+    shots: int = 5000
+    seeds: int = field(default=20, metadata={"digest": False})
+
+    def __post_init__(self):
+        object.__setattr__(self, "classes", tuple(self.classes))
+        self._check_images()
+        for name, allowed in (
+            ("reducer", REDUCERS), ("encoder", ENCODERS), ("ansatz", ANSATZE), ("readout", READOUTS),
+            ("head", HEADS), ("gradient", GRADIENTS),
+        ):  # fmt: skip
+            checks.one_of(name, getattr(self, name), allowed)
+        for name in ("qubits", "epochs", "batch_size", "shots", "seeds"):
+            checks.whole(name, getattr(self, name), maximum=10 if name == "qubits" else None)
+        for name in ("learning_rate", "temperature"):
+            checks.real(name, getattr(self, name), positive=True)
+        for name in ("ce_weight", "kd_weight", "dropout"):
+            checks.real(name, getattr(self, name))
+        if self.dropout >= 1:
+            checks.fail("dropout", self.dropout, "a number from 0 to below 1")
+        if 2**self.qubits < len(self.classes):
+            checks.fail("qubits", self.qubits, f"enough outcomes, 2^qubits >= {len(self.classes)} classes")
+        if self.teacher is None and self.kd_weight != 0:
+            checks.fail("kd_weight", self.kd_weight, "0 for an experiment without a teacher (a placebo)")
+
+    def _check_images(self):
+        if not (self.dataset.startswith(IMAGEFOLDER) and len(self.dataset) > len(IMAGEFOLDER)):
+            checks.one_of("dataset", self.dataset, (*DATASETS, IMAGEFOLDER + "<path>"))
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            checks.fail("classes", self.classes, "two or more different class indices")
+        for label in self.classes:
+            checks.whole("classes", label, minimum=0)
+        for name in ("train_per_class", "test_per_class", "image_size"):
+            if getattr(self, name) is not None:
+                checks.whole(name, getattr(self, name))
+        checks.whole("validation_per_class", self.validation_per_class)
+        checks.whole("data_seed", self.data_seed, minimum=0)
+        checks.one_of("selection", self.selection, ("first", "random"))
+
+    def placebo(self) -> "Experiment":
+        """The same experiment with nothing distilled: no teacher, `kd_weight` 0."""
+        return dataclasses.replace(self, teacher=None, kd_weight=0.0)
+
+    def distilled(self, teacher: Teacher, kd_weight: float = 0.9) -> "Experiment":
+        """The same experiment taught by `teacher`."""
+        return dataclasses.replace(self, teacher=teacher, kd_weight=kd_weight)
+
+    @property
+    def digest(self) -> str:
+        """Ten hexadecimal digits that name the experiment's record; see `digest`."""
+        return digest(self)
+
+    @property
+    def name(self) -> str:
+        """A readable, unique file name: data set, classes, qubits, teacher or placebo, digest."""
+        arm = self.teacher.architecture if self.teacher else "placebo"
+        return f"{task_name(self)}_{self.qubits}q_{slug(arm)}_{self.digest}"
+
+
+def as_dict(described) -> dict:
+    """A nested dictionary of an experiment's or teacher's fields, ready for JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(described)))
+
+
+def from_dict(values: dict) -> Experiment:
+    """The experiment that `as_dict` described.
+
+    Raises:
+        ValueError: a field is unknown or its value is not allowed.
+    """
+    values = dict(values)
+    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(Experiment)})
+    if unknown:
+        raise ValueError(f"unknown experiment fields {unknown}")
+    if values.get("teacher"):
+        values["teacher"] = Teacher(**values["teacher"])
+    return Experiment(**values)
+
+
+def digest(*described, **more) -> str:
+    """Hash of the fields of dataclasses that differ from their defaults, and of `NUMERICS`.
+
+    Fields at their default do not count, so that a field which a later version adds, with the old behaviour as
+    its default, leaves the names of existing records as they are.
+    """
+    parts = [_changed_fields(item) for item in described]
+    text = json.dumps([NUMERICS, parts, more], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _changed_fields(described) -> dict:
+    changed = {}
+    for item in dataclasses.fields(described):
+        value = getattr(described, item.name)
+        if item.metadata.get("digest", True) and value != item.default:
+            changed[item.name] = _changed_fields(value) if dataclasses.is_dataclass(value) else value
+            if dataclasses.is_dataclass(value):
+                changed[item.name]["is"] = type(value).__name__  # a teacher at its defaults is not no teacher
+    return changed
+
+
+def task_name(experiment: Experiment) -> str:
+    """Data set and classes as part of a file name, e.g. `mnist_0-5`."""
+    labels = experiment.classes
+    consecutive = labels == tuple(range(labels[0], labels[-1] + 1))
+    span = f"{labels[0]}-{labels[-1]}" if consecutive else "-".join(map(str, labels))
+    return f"{slug(experiment.dataset)}_{span}"
+
+
+def slug(text: str) -> str:
+    """`text` with everything but letters, digits and underscores turned into single hyphens, at most 40 long."""
+    words = "".join(c if c.isalnum() or c == "_" else " " for c in text).split()
+    return "-".join(words)[-40:]

@@ -1,0 +1,79 @@
+"""Cores, device and provenance of the running process."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from qkdlib import checks
+
+VERSIONED = ("torch", "torchvision", "torchquantum", "qiskit", "qiskit-aer", "numpy", "scipy", "scikit-learn")
+
+
+def threads() -> int:
+    """How many threads this process may use: `QKD_THREADS`, by default every core it is allowed.
+
+    Raises:
+        ValueError: `QKD_THREADS` is not a whole number of 1 or more.
+    """
+    text = os.environ.get("QKD_THREADS")
+    if text is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not text.isdigit() or int(text) < 1:
+        checks.fail("QKD_THREADS", text, "a whole number of 1 or more")
+    return int(text)
+
+
+def start(device: str = "auto"):
+    """Set torch's threads and return the `torch.device` to compute on.
+
+    Args:
+        device: `auto` takes CUDA when it is there; `cpu`; `cuda`.
+    """
+    import torch
+
+    checks.one_of("device", device, ("auto", "cpu", "cuda"))
+    torch.set_num_threads(threads())
+    if device == "cuda" and not torch.cuda.is_available():
+        checks.fail("device", device, "auto or cpu: this machine has no CUDA device")
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def provenance() -> dict:
+    """Commit, library versions and platform, for the record of a run."""
+    return {
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in ("qkdlib", *VERSIONED)},
+        "machine": platform.machine(),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that this code runs from; `+` marks changes to it that are not committed."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=20
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def progress(iterable=None, **options):
+    """A tqdm bar with the time left; silent where nobody watches (no terminal), so that logs stay short."""
+    from tqdm import tqdm
+
+    return tqdm(iterable, disable=not sys.stderr.isatty(), dynamic_ncols=True, **options)

@@ -1,0 +1,67 @@
+"""The one place that imports TorchQuantum.
+
+TorchQuantum 0.1.8 imports its Qiskit bridge when it is imported, and that bridge asks for Qiskit names
+that are gone since Qiskit 1.0 (https://github.com/mit-han-lab/torchquantum/issues/332). Its simulator
+needs none of them. `load()` registers empty stand-ins for the bridge's modules, imports TorchQuantum, and
+takes the stand-ins out of `sys.modules` again, so that nothing else in the process can pick one up.
+
+The import takes seconds, so the rest of `qkdlib` calls `load()` only where a circuit is built.
+"""
+
+import contextlib
+import functools
+import importlib
+import sys
+import types
+import warnings
+
+STAND_INS = (
+    "qiskit_ibm_runtime",
+    "qiskit.providers.aer",
+    "qiskit.providers.aer.noise",
+    "qiskit.providers.aer.noise.device",
+    "qiskit.providers.aer.noise.device.parameters",
+    "torchquantum.plugin",
+    "torchquantum.plugin.qiskit",
+)
+
+
+class _StandIn(types.ModuleType):
+    """A module in which every public name exists and is an empty class."""
+
+    QISKIT_INCOMPATIBLE_FUNC_NAMES: tuple[str, ...] = ()
+    __path__: tuple[str, ...] = ()
+
+    def __getattr__(self, name: str):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+
+
+@contextlib.contextmanager
+def _stand_ins():
+    absent = [name for name in STAND_INS if name not in sys.modules]
+    sys.modules.update({name: _StandIn(name) for name in absent})
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
+
+
+@functools.cache
+def load() -> types.ModuleType:
+    """Return the `torchquantum` module, importing it on the first call.
+
+    Raises:
+        ImportError: TorchQuantum is not installed, or a version whose simulator needs more than the stand-ins.
+    """
+    try:
+        with _stand_ins(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # invalid escapes and deprecations in its own source
+            return importlib.import_module("torchquantum")
+    except ImportError as error:
+        raise ImportError(
+            f"torchquantum cannot be imported ({error}); run `make setup`, or install the version in "
+            "requirements.lock with `pip install --no-deps torchquantum==0.1.8`"
+        ) from error

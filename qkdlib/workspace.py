@@ -1,0 +1,82 @@
+"""Where things lie: one place that knows folders, so that nothing depends on the current directory."""
+
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def project_root() -> Path:
+    """The folder with this project's pyproject.toml: upwards from the current folder, else around the package,
+    else the current folder itself (the package was installed without its checkout)."""
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).resolve().parent.parent):
+        project = folder / "pyproject.toml"
+        if project.is_file() and 'name = "qkdlib"' in project.read_text():
+            return folder
+    return here
+
+
+def data_root() -> Path:
+    """Where data sets lie and are downloaded to: `QKD_DATA`, default `data/` in the project."""
+    return project_root() / os.environ.get("QKD_DATA", "data")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of one body of work: records, checkpoints, tables, figures.
+
+    Args:
+        root: relative paths count from the project's root. The default is the project itself, whose
+            records, tables and figures are committed.
+    """
+
+    root: str | Path = "."
+
+    def folder(self, *names: str) -> Path:
+        """A folder below the root, made if it is missing."""
+        path = project_root().joinpath(self.root, *names)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @property
+    def students(self) -> Path:
+        """Run records of students."""
+        return self.folder("results", "students")
+
+    @property
+    def teachers(self) -> Path:
+        """Logits and curves of teachers."""
+        return self.folder("results", "teachers")
+
+    @property
+    def checkpoints(self) -> Path:
+        """Weights and unfinished trainings; never committed."""
+        return self.folder("checkpoints")
+
+    @property
+    def figures(self) -> Path:
+        """Figures, each as .pdf and .png."""
+        return self.folder("figures")
+
+    @property
+    def tables(self) -> Path:
+        """Tables, each as .csv, .md and .tex."""
+        return self.folder("tables")
+
+
+@contextlib.contextmanager
+def atomic(path: Path):
+    """Give a temporary path beside `path` to write to; it takes the place of `path` only if all went well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    os.chmod(name, 0o644)  # mkstemp makes files that only their owner can read
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
