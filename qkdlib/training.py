@@ -26,6 +26,7 @@ def fit(
     measure: Callable[[], dict],
     epochs: int,
     title: str,
+    steps: int,
     checkpoint: Path | None = None,
 ) -> list[dict]:
     """Train `model` and return what `measure` said after each epoch, with the epoch's `seconds`.
@@ -34,6 +35,7 @@ def fit(
         batches: epoch -> the epoch's batches, each the arguments of `loss_of`. It draws its randomness from
             seed and epoch alone, so that a training that goes on from a checkpoint has the same result.
         loss_of: batch -> scalar loss.
+        steps: batches per epoch, for the progress bar's time left.
         checkpoint: file that holds the training after each epoch; an existing one is gone on from.
     """
     history = []
@@ -42,7 +44,7 @@ def fit(
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         history = saved["history"]
-    with runtime.progress(total=epochs, initial=len(history), desc=title, unit="epoch") as bar:
+    with runtime.progress(total=epochs * steps, initial=len(history) * steps, desc=title) as bar:
         for epoch in range(len(history), epochs):
             started = time.perf_counter()
             model.train()
@@ -50,6 +52,7 @@ def fit(
                 optimizer.zero_grad()
                 loss_of(*batch).backward()
                 optimizer.step()
+                bar.update()
             model.eval()
             with torch.inference_mode():
                 history.append({**measure(), "seconds": time.perf_counter() - started})
@@ -57,7 +60,6 @@ def fit(
                 with atomic(checkpoint) as path:
                     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
                     torch.save(state, path)
-            bar.update()
     return history
 
 
@@ -126,7 +128,8 @@ def train_students(
         losses, accuracy = evaluate(student, test)
         return curves | {"test_ce": losses.means("test")["test_ce"], "test_accuracy": accuracy}
 
-    history = fit(student, optimizer, batches, loss_of, measure, experiment.epochs, experiment.name)
+    steps = -(-len(train) // experiment.batch_size)
+    history = fit(student, optimizer, batches, loss_of, measure, experiment.epochs, experiment.name, steps)
     return student, history
 
 

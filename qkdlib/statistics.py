@@ -1,0 +1,84 @@
+"""Mean, spread, interval and paired difference over seeds. Accuracies are in percent."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from qkdlib.records import Record, outcomes
+
+RESAMPLES = 9999
+BOOTSTRAP_SEED = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean, standard deviation (n - 1) and 95 % bootstrap interval of the mean over `seeds` numbers."""
+
+    seeds: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+@dataclass(frozen=True)
+class Gain(Summary):
+    """A paired difference, distilled - placebo, over the same seeds, with its Wilcoxon signed-rank p, and the chance
+    that one single pair of unpaired runs shows a difference of `claimed` or more (None without a claim)."""
+
+    p_wilcoxon: float
+    claimed: float | None
+    chance_single_pair: float | None
+
+
+def summarise(values: Sequence[float]) -> Summary:
+    """Summary of one number per seed. The interval is scipy's bias-corrected accelerated bootstrap; with fewer than
+    two different values it has no width."""
+    from scipy import stats
+
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        raise ValueError(f"values={values!r} is not allowed; allowed: one finite number per seed")
+    mean = float(values.mean())
+    if np.ptp(values) == 0:
+        return Summary(len(values), mean, 0.0 if len(values) > 1 else math.nan, mean, mean)
+    interval = stats.bootstrap(
+        (values,), np.mean, n_resamples=RESAMPLES, rng=np.random.default_rng(BOOTSTRAP_SEED)
+    ).confidence_interval
+    return Summary(len(values), mean, float(values.std(ddof=1)), float(interval.low), float(interval.high))
+
+
+def paired_gain(distilled: Sequence[float], placebo: Sequence[float], claimed: float | None = None) -> Gain:
+    """Gain over seeds of two arms, given in the same order of seeds.
+
+    Args:
+        claimed: a gain that somebody saw in one pair of single runs.
+    """
+    from scipy import stats
+
+    distilled, placebo = np.asarray(distilled, dtype=float), np.asarray(placebo, dtype=float)
+    if distilled.shape != placebo.shape:
+        raise ValueError(f"distilled and placebo have {distilled.size} and {placebo.size} seeds; allowed: the same")
+    difference = distilled - placebo
+    p = float(stats.wilcoxon(difference).pvalue) if np.any(difference) else 1.0
+    chance = None
+    if claimed is not None:
+        chance = float((distilled[:, None] - placebo[None, :] >= claimed).mean())
+    return Gain(**dataclasses.asdict(summarise(difference)), p_wilcoxon=p, claimed=claimed, chance_single_pair=chance)
+
+
+def accuracies(record: Record, which: str = "last") -> list[float]:
+    """One accuracy per seed, in percent and in the order of seeds; `which` as in `records.outcomes`."""
+    return [outcomes(record.seeds[seed])[which] for seed in sorted(record.seeds)]
+
+
+def collapsed_share(record: Record) -> float:
+    """Share of seeds whose last-epoch test accuracy is below 1.5 / (number of classes)."""
+    limit = 100 * 1.5 / len(record.experiment.classes)
+    return float(np.mean([value < limit for value in accuracies(record)]))

@@ -1,0 +1,194 @@
+"""Training a teacher, and the small file of logits that students learn from in its place."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from qkdlib import checks, experiment, runtime, teachers, training
+from qkdlib.datasets import Splits
+from qkdlib.experiment import CUSTOM, Experiment, Teacher
+from qkdlib.randomness import generator, number
+from qkdlib.workspace import Workspace, atomic
+
+EVALUATION_BATCH = 512
+
+
+@dataclass(frozen=True)
+class TeacherLogits:
+    """What is kept of a teacher: logits of every training and test image of the classes, and its history.
+
+    `train` (N, C) and `test` (M, C) are float32, in the order of `Splits.all_train` and `all_test`. `history` has
+    one entry per epoch with the mean `train_loss` and `test_accuracy` in [0, 1]; `meta` says who, when and how.
+    """
+
+    train: torch.Tensor
+    test: torch.Tensor
+    history: list[dict]
+    meta: dict
+
+    def save(self, path: Path) -> None:
+        """Write atomically, as compressed npz without pickle. Logits are rounded to 16 bits (0.005 at 10)."""
+        arrays = {name: getattr(self, name).numpy().astype(np.float16) for name in ("train", "test")}
+        text = json.dumps({"history": self.history, "meta": self.meta})
+        with atomic(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **arrays, text=np.array(text))
+
+    @classmethod
+    def load(cls, path: Path) -> "TeacherLogits":
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                text = json.loads(str(file["text"]))
+                logits = [torch.from_numpy(file[name].astype(np.float32)) for name in ("train", "test")]
+        except Exception as error:
+            raise ValueError(f"{path} is not a teacher's file ({error}); delete it to train the teacher again") from error
+        return cls(*logits, **text)
+
+
+def teacher_name(task: Experiment, teacher: Teacher) -> str:
+    """The file name of a teacher's logits: data set, classes, architecture, digest of all that changes them."""
+    key = experiment.digest(teacher, dataset=task.dataset, classes=task.classes, image_size=task.image_size)
+    return f"{experiment.task_name(task)}_{experiment.slug(teacher.architecture)}_{key}"
+
+
+def train_teacher(
+    task: Experiment,
+    teacher: Teacher,
+    parts: Splits,
+    workspace: Workspace,
+    device="cpu",
+    fresh: bool = False,
+) -> TeacherLogits:
+    """The teacher's logits: read from the workspace if they are there, else after training it.
+
+    Args:
+        task: its data set and classes are the teacher's; the student's fields do not matter.
+        fresh: train even if the logits are there.
+    """
+    path = workspace.teachers / f"{teacher_name(task, teacher)}.npz"
+    if path.exists() and not fresh:
+        logits = TeacherLogits.load(path)
+        _check_fit(logits.train, len(parts.all_train), len(task.classes), path.name)
+        return logits
+    if teacher.architecture.startswith(CUSTOM):
+        checks.fail("teacher", teacher.architecture, "a custom network handed to run(..., teacher=network)")
+    if len(teacher.members()) > 1:
+        members = [train_teacher(task, member, parts, workspace, device, fresh) for member in teacher.members()]
+        logits = _combine(task, teacher, parts, members)
+    else:
+        logits = _train(task, teacher, parts, workspace.checkpoints / f"{path.stem}.pt", device, fresh)
+    logits.save(path)
+    return TeacherLogits.load(path)  # rounded to 16 bits, as every later run will read them
+
+
+def _combine(task, teacher, parts, members: list[TeacherLogits]) -> TeacherLogits:
+    train, test = (teachers.mean_probabilities([getattr(m, part) for m in members]) for part in ("train", "test"))
+    history = [{"test_accuracy": accuracy(test, parts.all_test.y)}]
+    return TeacherLogits(train, test, history, _meta(task, teacher, sum(m.meta["parameters"] for m in members)))
+
+
+def _train(task, teacher: Teacher, parts: Splits, checkpoint: Path, device, fresh: bool) -> TeacherLogits:
+    if fresh:
+        checkpoint.unlink(missing_ok=True)
+    images = parts.all_train
+    if teacher.images_per_class is not None:
+        rows = [torch.nonzero(images.y == label).squeeze(1) for label in range(len(task.classes))]
+        if min(map(len, rows)) < teacher.images_per_class:
+            allowed = f"at most {min(map(len, rows))}, the training images of the smallest class"
+            checks.fail("teacher images_per_class", teacher.images_per_class, allowed)
+        images = images.take(torch.cat([row[: teacher.images_per_class] for row in rows]))
+
+    with torch.random.fork_rng():  # PyTorch's own layers draw from the global generator
+        torch.manual_seed(number(teacher.seed, "weights"))
+        network = teachers.build(teacher.architecture, parts.shape, len(task.classes)).to(device)
+        optimizer = torch.optim.Adam(network.parameters(), lr=teacher.learning_rate, fused=True)
+        losses = []
+
+        def batches(epoch: int):
+            torch.manual_seed(number(teacher.seed, f"dropout {epoch}"))
+            order = torch.randperm(len(images), generator=generator(teacher.seed, f"order {epoch}"))
+            for rows in order.split(teacher.batch_size):
+                yield images.x[rows].to(device), images.y[rows].to(device)
+
+        def loss_of(x, y):
+            loss = torch.nn.functional.cross_entropy(network(x), y)
+            losses.append(loss.detach() * len(y))
+            return loss
+
+        def measure() -> dict:
+            mean = float(torch.stack(losses).sum() / len(images))
+            losses.clear()
+            right = accuracy(logits_of(network, parts.all_test.x, device), parts.all_test.y)
+            return {"train_loss": mean, "test_accuracy": right}
+
+        history = training.fit(
+            network, optimizer, batches, loss_of, measure, teacher.epochs,
+            title=teacher_name(task, teacher), checkpoint=checkpoint, steps=-(-len(images) // teacher.batch_size),
+        )  # fmt: skip
+    count = sum(parameter.numel() for parameter in network.parameters())
+    logits = [logits_of(network, split.x, device) for split in (parts.all_train, parts.all_test)]
+    return TeacherLogits(*logits, history, _meta(task, teacher, count) | {"trained_on": len(images)})
+
+
+def custom_teacher(network: torch.nn.Module, name: str | None = None) -> Teacher:
+    """The `Teacher` that names a network of your own: its class and a fingerprint of its weights."""
+    weights = hashlib.sha256()
+    for key, tensor in sorted(network.state_dict().items()):
+        weights.update(key.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return Teacher(architecture=f"{CUSTOM}{name or type(network).__name__}-{weights.hexdigest()[:8]}")
+
+
+def save_custom(task: Experiment, network: torch.nn.Module, parts: Splits, workspace: Workspace, device) -> Teacher:
+    """Store the logits of a network of your own and return the `Teacher` that names it.
+
+    Raises:
+        ValueError: the network's logits do not have one column per class.
+    """
+    teacher = custom_teacher(network)
+    path = workspace.teachers / f"{teacher_name(task, teacher)}.npz"
+    if not path.exists():
+        network = network.to(device).eval()
+        logits = [logits_of(network, split.x, device) for split in (parts.all_train, parts.all_test)]
+        _check_fit(logits[0], len(parts.all_train), len(task.classes), teacher.architecture)
+        history = [{"test_accuracy": accuracy(logits[1], parts.all_test.y)}]
+        count = sum(parameter.numel() for parameter in network.parameters())
+        TeacherLogits(*logits, history, _meta(task, teacher, count)).save(path)
+    return teacher
+
+
+def logits_of(network: torch.nn.Module, images: torch.Tensor, device="cpu") -> torch.Tensor:
+    """Logits (N, C) of a network in evaluation mode, on the CPU."""
+    network.eval()
+    with torch.inference_mode():
+        chunks = [network(chunk.to(device)).float().cpu() for chunk in images.split(EVALUATION_BATCH)]
+    return torch.cat(chunks).clone()
+
+
+def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
+    """Share of images whose largest logit is their label's."""
+    return float((logits.argmax(-1) == labels).float().mean())
+
+
+def _check_fit(logits: torch.Tensor, images: int, classes: int, name: str) -> None:
+    if logits.shape != (images, classes):
+        checks.fail("teacher", name, f"logits of shape {(images, classes)} for these images and classes, "
+                    f"not {tuple(logits.shape)}")  # fmt: skip
+
+
+def _meta(task: Experiment, teacher: Teacher, parameters: int) -> dict:
+    return {
+        "dataset": task.dataset,
+        "classes": list(task.classes),
+        "teacher": dataclasses.asdict(teacher),
+        "parameters": parameters,
+        **runtime.provenance(),
+    }
