@@ -1,0 +1,72 @@
+# Commands of qkdlib. `make` alone prints them.
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.stamp
+RUN := $(VENV)/bin/python
+NOTEBOOKS := teachers baselines distillation
+DEMO := build/demo
+
+# Side by side, processes share the cores: threads that wait for each other spin, and two processes with all
+# cores each are far slower than one after the other.
+ifneq ($(findstring j,$(firstword -$(MAKEFLAGS))),)
+export QKD_THREADS ?= 1
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo paper-artifacts notebooks test lint lab lock benchmark clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## install the locked environment into .venv (with uv if it is there, else pip)
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@if command -v uv >/dev/null; then VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip sync requirements.lock; \
+	else $(RUN) -m pip install --no-deps --quiet --disable-pip-version-check -r requirements.lock; fi
+	@if command -v uv >/dev/null; then VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --no-deps --no-build-isolation -e .; \
+	else $(RUN) -m pip install --no-deps --no-build-isolation --quiet --disable-pip-version-check -e .; fi
+	@touch $@
+
+demo: $(STAMP) ## teacher, placebo and distilled student on real digits, no data set or network needed
+	@mkdir -p $(DEMO)/notebooks
+	@for name in $(NOTEBOOKS) quickstart; do \
+	    echo "notebooks/$$name.ipynb"; \
+	    $(RUN) -m qkdlib notebook $$name --out $(DEMO)/notebooks/$$name.ipynb || exit 1; \
+	done
+	@$(RUN) -m qkdlib summary --workspace $(DEMO)
+	@echo "executed notebooks in $(DEMO)/notebooks"
+
+paper-artifacts: $(STAMP) ## redraw all tables and figures from records, run what has none (FRESH=1: everything)
+	@$(RUN) -m qkdlib paper-artifacts $(if $(filter-out 0,$(FRESH)),--fresh)
+
+notebooks: $(STAMP) ## refresh notebooks/executed/ (digits and mnist; mnist needs QKD_DATA or a network)
+	@for name in $(NOTEBOOKS) quickstart; do \
+	    $(RUN) -m qkdlib notebook $$name --out notebooks/executed/digits/$$name.ipynb || exit 1; \
+	done
+	@for name in $(NOTEBOOKS); do \
+	    $(RUN) -m qkdlib notebook $$name --row M-D-lenet-3q-05 --out notebooks/executed/mnist/$$name.ipynb || exit 1; \
+	done
+
+test: $(STAMP) ## pytest with coverage, then nbval over the notebooks
+	@$(RUN) -m pytest tests --cov=qkdlib --cov-report=term --cov-fail-under=90
+	@$(RUN) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider -W default notebooks/executed/digits
+
+lint: $(STAMP) ## ruff: style and formatting
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+
+lab: $(STAMP) ## open the notebooks in JupyterLab
+	@$(VENV)/bin/jupyter lab notebooks/quickstart.ipynb
+
+benchmark: $(STAMP) ## measure training, simulation and execution on this machine
+	@for file in benchmarks/*.py; do $(RUN) $$file; done
+
+lock: ## compile requirements.lock and environment.yml anew from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --extra dev --upgrade --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	    --no-header --no-annotate --no-emit-index-url --output-file requirements.lock
+	@{ sed '/- pip:/q' environment.yml; sed 's/^/      - /' requirements.lock; } > environment.yml.new
+	@mv environment.yml.new environment.yml
+
+clean: ## remove the environment, caches and demo; records, tables and figures stay
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis .coverage htmlcov *.egg-info

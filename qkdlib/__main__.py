@@ -1,0 +1,47 @@
+"""Commands behind the Makefile: `python -m qkdlib paper-artifacts | notebook | summary`."""
+
+import argparse
+import sys
+
+from qkdlib.workspace import Workspace
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; a wrong parameter or a missing data set is one line on stderr and exit status 2."""
+    parser = argparse.ArgumentParser(prog="python -m qkdlib", description="Commands behind the Makefile.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    artefacts = commands.add_parser("paper-artifacts", help="redraw tables and figures; run what has no record")
+    artefacts.add_argument("--fresh", action="store_true", help="rerun everything")
+    summary = commands.add_parser("summary", help="print a table of a workspace's records and name its figures")
+    notebook = commands.add_parser("notebook", help="execute one of the notebooks, headless")
+    notebook.add_argument("name", help="name in notebooks/, without .ipynb")
+    notebook.add_argument("--out", required=True, help="where the executed copy goes")
+    notebook.add_argument("--row", help="run it for this row of the paper's tables, e.g. M-D-lenet-3q-05")
+    for command in (artefacts, summary):
+        command.add_argument("--workspace", default=".", help="folder of results, tables and figures")
+    options = parser.parse_args(arguments)
+    try:
+        return _run(options)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(options) -> int:
+    if options.command == "paper-artifacts":
+        from qkdlib import artefacts
+
+        artefacts.make(Workspace(options.workspace), options.fresh)
+    elif options.command == "notebook":
+        from qkdlib import notebooks
+
+        notebooks.execute(options.name, options.out, notebooks.parameters_of(options.row) if options.row else {})
+    else:
+        from qkdlib import summary
+
+        print(summary.text(Workspace(options.workspace)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""Figures, drawn from records (or images, or circuits) and saved as .pdf and .png. One style file serves all."""
+
+import importlib.resources
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import scipy.special
+from matplotlib.figure import Figure
+
+from qkdlib import circuits, statistics
+from qkdlib.datasets import Splits
+from qkdlib.records import Record
+from qkdlib.teacher_files import TeacherLogits
+from qkdlib.workspace import atomic
+
+STYLE = importlib.resources.files("qkdlib").joinpath("style.mplstyle")
+COLOURS = {"placebo": "#7f7f7f", "lenet": "#0072b2", "alexnet": "#d55e00", "ensemble": "#009e73"}
+OTHER = "#cc79a7"
+PAPER = "#000000"
+
+
+def colour(record: Record) -> str:
+    """The colour of an arm: grey for a placebo, else its teacher's."""
+    teacher = record.experiment.teacher
+    return COLOURS.get(teacher.architecture if teacher else "placebo", OTHER)
+
+
+def styled(draw):
+    """Draw under the one style file, without a window and without touching the reader's own settings."""
+
+    def wrapper(*arguments, **options) -> Figure:
+        with matplotlib.rc_context(fname=str(STYLE)):
+            return draw(*arguments, **options)
+
+    wrapper.__doc__, wrapper.__name__ = draw.__doc__, draw.__name__
+    return wrapper
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write `<name>.pdf` and `<name>.png` atomically, without a date, so that equal figures are equal files."""
+    paths = [Path(folder) / f"{name}.{ending}" for ending in ("pdf", "png")]
+    for path in paths:
+        with atomic(path) as temporary:
+            metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
+            figure.savefig(temporary, metadata=metadata)
+    return paths
+
+
+@styled
+def sample_images(parts: Splits, per_class: int = 6) -> Figure:
+    """The first training images of each class, a row per class (v1, Fig. 2)."""
+    classes = len(parts.class_names)
+    figure = Figure(figsize=(0.62 * per_class + 0.9, 0.62 * classes))
+    axes = figure.subplots(classes, per_class, squeeze=False)
+    for place in range(classes):
+        chosen = parts.train.x[parts.train.y == place][:per_class]
+        for axis, image in zip(axes[place], chosen, strict=True):
+            axis.imshow(image.permute(1, 2, 0).squeeze(-1), cmap="gray_r", vmin=0, vmax=1)
+        for axis in axes[place]:
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        axes[place, 0].set_ylabel(parts.class_names[place], rotation=0, ha="right", va="center")
+    return figure
+
+
+@styled
+def circuit_diagram(*named: circuits.Circuit) -> Figure:
+    """Circuits as Qiskit draws them, side by side (v1, Fig. 5)."""
+    figure = Figure(figsize=(3.1 * len(named), 2.6))
+    for axis, circuit in zip(figure.subplots(1, len(named), squeeze=False)[0], named, strict=True):
+        quantum = circuits.to_qiskit(circuit)
+        quantum.draw("mpl", ax=axis, style="bw", idle_wires=False)
+        axis.set_title(f"{circuit.qubits} qubits")
+    return figure
+
+
+@styled
+def loss_curves(records: Mapping[str, Record]) -> Figure:
+    """Training and validation loss over the epochs, median and middle half of the seeds, on their true scale.
+
+    Both are the same loss (v1, Fig. 6 rescales each curve to [0, 1], and leaves distillation out of validation).
+    """
+    figure = Figure(figsize=(3.2 * len(records), 2.8))
+    for axis, (label, record) in zip(figure.subplots(1, len(records), squeeze=False)[0], records.items(), strict=True):
+        epochs = np.arange(1, record.experiment.epochs + 1)
+        for part, style in (("train", "-"), ("validation", "--")):
+            curves = np.array([results[f"{part}_loss"] for results in record.seeds.values()])  # (S, epochs)
+            low, middle, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
+            axis.plot(epochs, middle, style, color=colour(record), label=part)
+            axis.fill_between(epochs, low, high, color=colour(record), alpha=0.15, linewidth=0)
+        axis.set(title=label, xlabel="epoch", ylabel="loss")
+        axis.set_xticks(epochs[:: max(1, len(epochs) // 5)])
+        axis.legend()
+    return figure
+
+
+@styled
+def teacher_curves(teachers: Mapping[str, TeacherLogits]) -> Figure:
+    """Test accuracy of teachers over their epochs; an ensemble of trained networks is one line across."""
+    figure = Figure(figsize=(4.6, 2.8))
+    axis = figure.subplots()
+    for name, logits in teachers.items():
+        values = [100 * epoch["test_accuracy"] for epoch in logits.history]
+        if len(values) == 1:
+            axis.axhline(values[0], color=COLOURS.get(name, OTHER), linestyle="--", label=name)
+        else:
+            axis.plot(range(1, len(values) + 1), values, marker=".", color=COLOURS.get(name, OTHER), label=name)
+    axis.set(xlabel="epoch", ylabel="test accuracy (%)")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.legend()
+    return figure
+
+
+@styled
+def softened(image: np.ndarray, logits: np.ndarray, names: tuple[str, ...], temperatures: tuple[float, ...]) -> Figure:
+    """An image (H, W) or (H, W, C), and what a teacher with `logits` (classes,) says of it at each temperature."""
+    figure = Figure(figsize=(1.6 + 2.2 * len(temperatures), 1.9))
+    axes = figure.subplots(1, 1 + len(temperatures), width_ratios=[1, *[1.6] * len(temperatures)])
+    axes[0].imshow(image, cmap="gray_r")
+    axes[0].set(xticks=[], yticks=[])
+    axes[0].spines[:].set_visible(False)
+    for axis, temperature in zip(axes[1:], temperatures, strict=True):
+        axis.bar(range(len(names)), scipy.special.softmax(logits / temperature), color=COLOURS["lenet"])
+        axis.set(title=f"T = {temperature:g}", ylim=(0, 1))
+        axis.set_xticks(range(len(names)), names)
+        axis.grid(axis="x", visible=False)
+    axes[1].set_ylabel("probability")
+    return figure
+
+
+@styled
+def accuracy_bars(records: Mapping[str, Record], paper: Mapping[str, float] | None = None) -> Figure:
+    """Mean accuracy after the last epoch with its 95 % interval; marks show the paper's values (v1, Fig. 7)."""
+    figure = Figure(figsize=(1.2 * len(records) + 1.4, 3.0))
+    axis = figure.subplots()
+    for place, record in enumerate(records.values()):
+        summary = statistics.summarise(statistics.accuracies(record))
+        reach = [[summary.mean - summary.low], [summary.high - summary.mean]]
+        axis.bar(place, summary.mean, 0.6, color=colour(record), yerr=reach, capsize=3, ecolor="#333333")
+    _accuracy_axis(axis, records, paper)
+    return figure
+
+
+@styled
+def seed_spread(records: Mapping[str, Record], paper: Mapping[str, float] | None = None) -> Figure:
+    """Every seed's accuracy after the last epoch as a point: one look shows how much one run can tell."""
+    figure = Figure(figsize=(1.2 * len(records) + 1.4, 3.0))
+    axis = figure.subplots()
+    for place, record in enumerate(records.values()):
+        values = np.sort(statistics.accuracies(record))
+        # Points side by side, in an order that repeats, because jitter would need a seed.
+        offsets = 0.22 * np.linspace(-1, 1, len(values)) if len(values) > 1 else np.zeros(1)
+        axis.scatter(place + offsets, values, s=16, color=colour(record), alpha=0.75, linewidths=0)
+        axis.hlines(values.mean(), place - 0.3, place + 0.3, color=colour(record), linewidth=1.2)
+    _accuracy_axis(axis, records, paper)
+    return figure
+
+
+def _accuracy_axis(axis, records: Mapping[str, Record], paper: Mapping[str, float] | None) -> None:
+    for place, label in enumerate(records):
+        if paper and label in paper:
+            axis.plot(place, paper[label], marker="D", color=PAPER, markersize=5, markerfacecolor="none",
+                      linestyle="none", label="paper" if label == next(iter(paper)) else None)  # fmt: skip
+    chance = {100 / len(record.experiment.classes) for record in records.values()}
+    for number, level in enumerate(sorted(chance)):
+        axis.axhline(level, color="#999999", linewidth=0.8, linestyle=":", label=None if number else "chance")
+    axis.set_xticks(range(len(records)), [label.replace(", ", "\n") for label in records])
+    axis.set(ylabel="test accuracy (%)", ylim=(0, 104))
+    axis.grid(axis="x", visible=False)
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))

@@ -1,0 +1,57 @@
+"""Headless execution of the notebooks by papermill, and what is kept of it."""
+
+from pathlib import Path
+
+from qkdlib import checks, paper
+from qkdlib.workspace import atomic, project_root
+
+IMAGE_FIELDS = ("dataset", "train_per_class", "validation_per_class", "test_per_class")
+STUDENT_FIELDS = ("qubits", "epochs", "seeds", "shots")
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+def parameters_of(row: str) -> dict:
+    """The notebooks' parameters that run a row of the paper's tables into the project's own records."""
+    declared = paper.row(row)
+    values = {name: getattr(declared.experiment, name) for name in (*IMAGE_FIELDS, *STUDENT_FIELDS)}
+    teacher = declared.experiment.teacher
+    values |= {"classes": list(declared.classes), "workspace": "."}
+    return values | ({"teacher": teacher.architecture, "teacher_epochs": teacher.epochs} if teacher else {})
+
+
+def execute(name: str, out: str | Path, parameters: dict) -> Path:
+    """Run `notebooks/<name>.ipynb` from top to bottom and write the executed copy to `out`, without papermill's
+    timings and paths, so that equal results are equal files.
+
+    Parameters that the notebook does not have are left out.
+
+    Raises:
+        ValueError: no such notebook.
+    """
+    import nbformat
+    import papermill
+
+    source = project_root() / "notebooks" / f"{name}.ipynb"
+    checks.one_of("notebook", name, sorted(path.stem for path in source.parent.glob("*.ipynb")))
+    known = papermill.inspect_notebook(str(source))
+    chosen = {key: value for key, value in parameters.items() if key in known}
+    path = project_root() / out
+    with atomic(path) as temporary:
+        papermill.execute_notebook(
+            str(source), str(temporary), parameters=chosen, kernel_name="python3", cwd=str(project_root()),
+            progress_bar=False, start_timeout=120, autosave_cell_every=0, request_save_on_cell_execute=False,
+        )  # fmt: skip
+        notebook = nbformat.read(temporary, as_version=4)
+        nbformat.write(tidy(notebook), temporary)
+    return path
+
+
+def tidy(notebook):
+    """Take out of an executed notebook what differs from run to run: timings, paths, warnings on stderr."""
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    for place, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{place}"
+        cell.metadata = {"tags": cell.metadata.tags} if cell.metadata.get("tags") else {}
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    return notebook

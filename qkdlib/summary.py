@@ -1,0 +1,58 @@
+"""A small table of any set of records: arms side by side, each distilled one with its gain over its placebo."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from qkdlib import experiment, records, statistics
+from qkdlib.records import Record
+from qkdlib.workspace import Workspace
+
+
+def arm(record: Record) -> str:
+    """The arm's name: `placebo`, or its teacher's."""
+    teacher = record.experiment.teacher
+    return teacher.architecture if teacher else "placebo"
+
+
+def arms(found: Iterable[Record]) -> pd.DataFrame:
+    """One row per record, with accuracies in percent.
+
+    Columns: task, qubits, arm, seeds, mean [95 % interval] after the last epoch, sd, share of collapsed seeds, mean on
+    the QASM simulator, and for a distilled arm whose placebo is there the paired gain over the common seeds.
+    """
+    found = sorted(found, key=lambda record: (experiment.task_name(record.experiment), arm(record) != "placebo"))
+    by_name = {record.experiment.name: record for record in found}
+    return pd.DataFrame([_row(record, by_name.get(record.experiment.placebo().name)) for record in found])
+
+
+def _row(record: Record, placebo: Record | None) -> dict:
+    last = statistics.summarise(statistics.accuracies(record))
+    qasm = statistics.summarise(statistics.accuracies(record, "qasm"))
+    gain = ""
+    if placebo is not None and placebo is not record:
+        common = sorted(set(record.seeds) & set(placebo.seeds))
+        pair = [Record(r.experiment, {seed: r.seeds[seed] for seed in common}) for r in (record, placebo)]
+        paired = statistics.paired_gain(*(statistics.accuracies(r) for r in pair))
+        gain = f"{paired.mean:+.2f} [{paired.low:+.2f}, {paired.high:+.2f}]"
+    return {
+        "task": experiment.task_name(record.experiment),
+        "qubits": record.experiment.qubits,
+        "arm": arm(record),
+        "seeds": last.seeds,
+        "accuracy [95 %]": str(last),
+        "sd": f"{last.sd:.2f}",
+        "collapsed": f"{statistics.collapsed_share(record):.0%}",
+        f"QASM, {record.experiment.shots} shots": f"{qasm.mean:.2f}",
+        "gain over placebo [95 %]": gain,
+    }
+
+
+def text(workspace: Workspace) -> str:
+    """The table of a workspace as text, and where its figures are."""
+    found = records.read_all(workspace)
+    if not found:
+        return f"no records in {workspace.students}"
+    pictures = sorted(path.name for path in workspace.figures.glob("*.png"))
+    table = arms(found).to_markdown(index=False, disable_numparse=True)
+    return f"{table}\n\nfigures in {workspace.figures}: {', '.join(pictures) or 'none yet'}"
