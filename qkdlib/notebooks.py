@@ -30,6 +30,7 @@ def execute(name: str, out: str | Path, parameters: dict) -> Path:
     """
     import nbformat
     import papermill
+    from traitlets.config import Config
 
     source = project_root() / "notebooks" / f"{name}.ipynb"
     checks.one_of("notebook", name, sorted(path.stem for path in source.parent.glob("*.ipynb")))
@@ -40,6 +41,7 @@ def execute(name: str, out: str | Path, parameters: dict) -> Path:
         papermill.execute_notebook(
             str(source), str(temporary), parameters=chosen, kernel_name="python3", cwd=str(project_root()),
             progress_bar=False, start_timeout=120, autosave_cell_every=0, request_save_on_cell_execute=False,
+            config=Config(KernelManager={"transport": "ipc"}),  # parallel runs cannot take each other's ports
         )  # fmt: skip
         notebook = nbformat.read(temporary, as_version=4)
         nbformat.write(tidy(notebook), temporary)
