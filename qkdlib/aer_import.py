@@ -3,7 +3,7 @@
 Aer brings an OpenMP library of its own, but on Linux its symbols bind to the one that torch has loaded for the
 whole process. Two versions then share one set of threads: after the first Aer job, torch's threads sleep between
 operations in place of spinning, training takes twice as long, and Aer samples a third fewer circuits
-(`benchmarks/openmp.py`). `RTLD_DEEPBIND` lets Aer find its own library first.
+(`benchmarks/execution.py`). `RTLD_DEEPBIND` lets Aer find its own library first.
 """
 
 import functools

@@ -16,8 +16,12 @@ def make(workspace: Workspace, fresh: bool = False, say=print) -> None:
     for number in sorted({row.table for row in paper.rows()}):
         frame = tables.paper_table(paper.rows(number), workspace)
         notes = [tables.UNITS, verdicts.RULE]
-        tables.write(frame, workspace.tables, f"table_{number}", notes, tables.readable(frame))
-        say(f"\nTable {number}\n\n{tables.readable(frame).to_markdown(index=False, disable_numparse=True)}\n")
+        shown = tables.readable(frame)
+        tables.write(frame, workspace.tables, f"table_{number}", notes, shown)
+        short = shown.drop(columns=["recorded", "sd", "QASM", "seeds"])
+        page = workspace.folder() / "README.md"
+        tables.embed(page, f"table_{number}", short.to_markdown(index=False, disable_numparse=True))
+        say(f"\nTable {number}\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n")
     _draw_circuits(workspace)
     _draw_records(workspace)
     _draw_images(workspace, say)

@@ -149,3 +149,17 @@ def write(frame: pd.DataFrame, folder: Path, name: str, notes: list[str], shown:
     with atomic(folder / f"{name}.tex") as path:
         escaped = [note.replace("%", r"\%").replace("_", r"\_").replace("`", "'") for note in notes]
         path.write_text(shown.to_latex(index=False, escape=True) + "\n" + "\n\n".join(escaped) + "\n")
+
+
+def embed(page: Path, name: str, text: str) -> None:
+    """Put `text` between the page's markers `<!-- begin: name -->` and `<!-- end: name -->`, so that the numbers of a
+    page are never copied by hand. A page without the markers stays as it is."""
+    begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+    if not page.exists() or begin not in (before := page.read_text()):
+        return
+    head, rest = before.split(begin, 1)
+    _, tail = rest.split(end, 1)
+    after = f"{head}{begin}\n{text}\n{end}{tail}"
+    if after != before:
+        with atomic(page) as path:
+            path.write_text(after)
