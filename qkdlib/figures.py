@@ -1,13 +1,14 @@
 """Figures, drawn from records (or images, or circuits) and saved as .pdf and .png. One style file serves all."""
 
 import importlib.resources
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
+import matplotlib.figure
 import numpy as np
 import scipy.special
-from matplotlib.figure import Figure
 
 from qkdlib import circuits, statistics
 from qkdlib.datasets import Splits
@@ -19,6 +20,15 @@ STYLE = importlib.resources.files("qkdlib").joinpath("style.mplstyle")
 COLOURS = {"placebo": "#7f7f7f", "lenet": "#0072b2", "alexnet": "#d55e00", "ensemble": "#009e73"}
 OTHER = "#cc79a7"
 PAPER = "#000000"
+
+
+class Figure(matplotlib.figure.Figure):
+    """A matplotlib figure that a notebook shows whatever its plotting backend is."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+        return buffer.getvalue()
 
 
 def colour(record: Record) -> str:
