@@ -2,15 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.stamp
-RUN := $(VENV)/bin/python
+PY := $(VENV)/bin/python
 NOTEBOOKS := teachers baselines distillation
 DEMO := build/demo
 
-# Side by side, processes share the cores: threads that wait for each other spin, and two processes with all
-# cores each are far slower than one after the other.
-ifneq ($(findstring j,$(firstword -$(MAKEFLAGS))),)
-export QKD_THREADS ?= 1
-endif
+# Under `make -j` the processes share the cores: threads that wait for each other spin, and two processes with all
+# cores each are far slower than one after the other. (make shows -j in MAKEFLAGS only inside recipes.)
+SHARE = $(if $(findstring -j,$(MAKEFLAGS)),QKD_THREADS=$${QKD_THREADS:-1})
+RUN = $(SHARE) $(PY)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo paper-artifacts notebooks test lint lab lock benchmark clean
@@ -21,11 +20,11 @@ help: ## print this list
 setup: $(STAMP) ## install the locked environment into .venv (with uv if it is there, else pip)
 
 $(STAMP): requirements.lock pyproject.toml
-	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@if command -v uv >/dev/null; then VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip sync requirements.lock; \
-	else $(RUN) -m pip install --no-deps --quiet --disable-pip-version-check -r requirements.lock; fi
+	else $(PY) -m pip install --no-deps --quiet --disable-pip-version-check -r requirements.lock; fi
 	@if command -v uv >/dev/null; then VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --no-deps --no-build-isolation -e .; \
-	else $(RUN) -m pip install --no-deps --no-build-isolation --quiet --disable-pip-version-check -e .; fi
+	else $(PY) -m pip install --no-deps --no-build-isolation --quiet --disable-pip-version-check -e .; fi
 	@touch $@
 
 demo: $(STAMP) ## teacher, placebo and distilled student on real digits, no data set or network needed

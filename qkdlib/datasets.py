@@ -93,10 +93,9 @@ def splits(experiment: Experiment) -> Splits:
 
 
 def _of_classes(x: torch.Tensor, y: torch.Tensor, classes: tuple[int, ...]) -> Images:
-    lookup = torch.full((int(y.max()) + 1,), -1)
+    lookup = torch.full((max(*classes, int(y.max()) if len(y) else 0) + 1,), -1)
     for place, label in enumerate(classes):
-        if label < len(lookup):
-            lookup[label] = place
+        lookup[label] = place
     index = torch.nonzero(lookup[y] >= 0).squeeze(1)
     return Images(x[index].float() / 255, lookup[y[index]], index)
 
@@ -110,11 +109,9 @@ def _choose(images: Images, experiment: Experiment, part: str, sizes: tuple[int 
     for place, label in enumerate(experiment.classes):
         members = torch.nonzero(images.y == place).squeeze(1)
         if len(members) < asked + sizes.count(None):
-            checks.fail(
-                " + ".join(names),
-                asked,
-                f"at most {len(members)}, the {part} images of class {label} in {experiment.dataset}",
-            )
+            most = len(members) - sizes.count(None)  # a group that takes the rest needs an image
+            allowed = f"at most {most}, the {part} images of class {label} in {experiment.dataset}"
+            checks.fail(" + ".join(names), asked, allowed)
         if experiment.selection == "random":
             order = np.random.default_rng(stream(experiment.data_seed, f"data {part} {label}"))
             members = members[torch.from_numpy(order.permutation(len(members)))]
@@ -137,7 +134,6 @@ def load(dataset: str, image_size: int | None = None):
 
         return load_folder(Path(dataset.removeprefix(IMAGEFOLDER)), image_size)
     root = data_root()
-    _check_root(root)
     if dataset in IDX_MD5:
         _check_idx(root, dataset)
     return _torchvision(dataset, root)
@@ -178,11 +174,6 @@ def _tensors(part) -> tuple[torch.Tensor, torch.Tensor]:
     x = torch.as_tensor(part.data)
     x = x.unsqueeze(1) if x.ndim == 3 else x.permute(0, 3, 1, 2).contiguous()  # (N, C, H, W)
     return x, torch.as_tensor(part.targets, dtype=torch.int64)
-
-
-def _check_root(root: Path) -> None:
-    if root.exists() and not root.is_dir():
-        checks.fail("QKD_DATA", str(root), "a folder")
 
 
 def _check_idx(root: Path, dataset: str) -> None:

@@ -7,6 +7,8 @@ The defaults are the `published` protocol: what the authors' 24 student notebook
 import dataclasses
 import hashlib
 import json
+import numbers
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from qkdlib import checks
@@ -53,6 +55,7 @@ class Teacher:
             checks.whole("teacher images_per_class", self.images_per_class)
         checks.one_of("ensemble", self.ensemble, ("mean_probabilities", "joint_logits"))
         checks.whole("teacher seed", self.seed, minimum=0)
+        _plain_numbers(self)
 
     def members(self) -> tuple["Teacher", ...]:
         """The teachers that are trained: two for an ensemble of probabilities, else this one."""
@@ -67,7 +70,7 @@ class Experiment:
 
     Images: `dataset` (one of `DATASETS` or `imagefolder:<path>`), `classes` (label indices in the data set),
     images per class of each split (None: all of them), `selection` `first` or `random` (drawn with `data_seed`),
-    `image_size` to resize an image folder to (pixels).
+    `image_size` to resize the images of a folder to (pixels). A relative path counts from the current folder.
     Student: `qubits`, and by name `reducer`, `encoder`, `ansatz`, `readout`, `head`; `dropout` of the reducer.
     Loss: ce_weight * CE + kd_weight * T^2 * KL(teacher || student), T = `temperature`; `kd_temperature_squared`
     False leaves out T^2, as in Eq. 6. Without a teacher the experiment is a placebo and `kd_weight` is 0.
@@ -112,6 +115,8 @@ class Experiment:
     seeds: int = field(default=20, metadata={"digest": False})
 
     def __post_init__(self):
+        if not isinstance(self.classes, Iterable):
+            checks.fail("classes", self.classes, "two or more different class indices")
         object.__setattr__(self, "classes", tuple(self.classes))
         self._check_images()
         for name, allowed in (
@@ -129,10 +134,16 @@ class Experiment:
             checks.fail("dropout", self.dropout, "a number from 0 to below 1")
         if 2**self.qubits < len(self.classes):
             checks.fail("qubits", self.qubits, f"enough outcomes, 2^qubits >= {len(self.classes)} classes")
+        if self.teacher is not None and not isinstance(self.teacher, Teacher):
+            checks.fail("teacher", self.teacher, "a qkdlib.Teacher or None")
         if self.teacher is None and self.kd_weight != 0:
             checks.fail("kd_weight", self.kd_weight, "0 for an experiment without a teacher (a placebo)")
+        object.__setattr__(self, "classes", tuple(map(int, self.classes)))
+        _plain_numbers(self)
 
     def _check_images(self):
+        if not isinstance(self.dataset, str):
+            checks.fail("dataset", self.dataset, "the name of a data set")
         if not (self.dataset.startswith(IMAGEFOLDER) and len(self.dataset) > len(IMAGEFOLDER)):
             checks.one_of("dataset", self.dataset, (*DATASETS, IMAGEFOLDER + "<path>"))
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
@@ -142,6 +153,8 @@ class Experiment:
         for name in ("train_per_class", "test_per_class", "image_size"):
             if getattr(self, name) is not None:
                 checks.whole(name, getattr(self, name))
+        if self.image_size is not None and not self.dataset.startswith(IMAGEFOLDER):
+            checks.fail("image_size", self.image_size, f"None for {self.dataset}; a size is for imagefolder:<path>")
         checks.whole("validation_per_class", self.validation_per_class)
         checks.whole("data_seed", self.data_seed, minimum=0)
         checks.one_of("selection", self.selection, ("first", "random"))
@@ -166,6 +179,15 @@ class Experiment:
         return f"{task_name(self)}_{self.qubits}q_{slug(arm)}_{self.digest}"
 
 
+def _plain_numbers(described) -> None:
+    """Equal numbers become the same number: 2 and numpy's 2.0 are 2.0 where a field is real."""
+    for item in dataclasses.fields(described):
+        value = getattr(described, item.name)
+        if isinstance(value, numbers.Number) and not isinstance(value, bool):
+            plain = float if item.type is float else int
+            object.__setattr__(described, item.name, plain(value))
+
+
 def as_dict(described) -> dict:
     """A nested dictionary of an experiment's or teacher's fields, ready for JSON."""
     return json.loads(json.dumps(dataclasses.asdict(described)))
@@ -182,6 +204,9 @@ def from_dict(values: dict) -> Experiment:
     if unknown:
         raise ValueError(f"unknown experiment fields {unknown}")
     if values.get("teacher"):
+        unknown = sorted(set(values["teacher"]) - {field.name for field in dataclasses.fields(Teacher)})
+        if unknown:
+            raise ValueError(f"unknown teacher fields {unknown}")
         values["teacher"] = Teacher(**values["teacher"])
     return Experiment(**values)
 
@@ -212,11 +237,11 @@ def task_name(experiment: Experiment) -> str:
     """Data set and classes as part of a file name, e.g. `mnist_0-5`."""
     labels = experiment.classes
     consecutive = labels == tuple(range(labels[0], labels[-1] + 1))
-    span = f"{labels[0]}-{labels[-1]}" if consecutive else "-".join(map(str, labels))
+    span = f"{labels[0]}-{labels[-1]}" if consecutive else "+".join(map(str, labels))
     return f"{slug(experiment.dataset)}_{span}"
 
 
 def slug(text: str) -> str:
     """`text` with everything but letters, digits and underscores turned into single hyphens, at most 40 long."""
     words = "".join(c if c.isalnum() or c == "_" else " " for c in text).split()
-    return "-".join(words)[-40:]
+    return "-".join(words)[-40:].strip("-")

@@ -57,8 +57,15 @@ def _read(samples: list[tuple[str, int]], image_size: int | None, name: str):
 
     arrays = []
     for file, _ in samples:
-        with Image.open(file) as image:
-            image = image.convert("L" if image.mode in ("1", "L", "I", "I;16") else "RGB")
+        try:
+            image = Image.open(file)
+            image.load()
+        except OSError as error:
+            checks.fail("dataset", name, f"images that can be read, unlike {file} ({error})")
+        with image:
+            if image.mode.startswith("I;16"):
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            image = image.convert("L" if image.mode in ("1", "L", "LA", "I", "I;16") else "RGB")
             if image_size is not None:
                 image = image.resize((image_size, image_size), Image.Resampling.BILINEAR)
             array = np.asarray(image)

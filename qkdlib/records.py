@@ -76,13 +76,17 @@ def read(path: Path) -> Record:
             {int(seed): results for seed, results in body["seeds"].items()},
             body["provenance"],
         )
-        epochs = {len(results["test_accuracy"]) for results in record.seeds.values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        numerics, named = body["numerics"], body["digest"]
+        curves = ("validation_accuracy", "validation_ce", "test_accuracy")
+        epochs = {len(results[name]) for results in record.seeds.values() for name in curves}
+        for results in record.seeds.values():
+            outcomes(results)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
     if epochs - {record.experiment.epochs}:
         raise ValueError(f"{path} is damaged: curves of {sorted(epochs)} epochs")
-    if body["numerics"] == experiments.NUMERICS and body["digest"] != record.experiment.digest:
-        raise ValueError(f"{path} is damaged: its digest {body['digest']} is not its experiment's")
+    if numerics == experiments.NUMERICS and named != record.experiment.digest:
+        raise ValueError(f"{path} is damaged: its digest {named} is not its experiment's")
     return record
 
 
@@ -94,7 +98,7 @@ def find(experiment: Experiment, workspace: Workspace) -> Record | None:
 
 def read_all(workspace: Workspace | None = None) -> list[Record]:
     """Every readable record of a workspace, by name. A damaged one is named in a warning and passed over."""
-    paths = sorted((workspace or Workspace()).students.glob("*.json"))
+    paths = sorted((workspace or Workspace()).students.glob("[!.]*.json"))
     return [record for record in map(_try, paths) if record is not None]
 
 

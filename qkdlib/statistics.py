@@ -11,6 +11,7 @@ from qkdlib.records import Record, outcomes
 
 RESAMPLES = 9999
 BOOTSTRAP_SEED = 0
+SAME = 1e-3  # points of accuracy; records are rounded, and a rounding must not break a tie
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,21 @@ def paired_gain(distilled: Sequence[float], placebo: Sequence[float], claimed: f
     if distilled.shape != placebo.shape:
         raise ValueError(f"distilled and placebo have {distilled.size} and {placebo.size} seeds; allowed: the same")
     difference = distilled - placebo
-    p = float(stats.wilcoxon(difference).pvalue) if np.any(difference) else 1.0
+    levels = _levels(difference)
+    p = float(stats.wilcoxon(levels).pvalue) if np.any(levels) else 1.0
     chance = None
     if claimed is not None:
-        chance = float((distilled[:, None] - placebo[None, :] >= claimed).mean())
+        chance = float((distilled[:, None] - placebo[None, :] >= claimed - SAME).mean())
     return Gain(**dataclasses.asdict(summarise(difference)), p_wilcoxon=p, claimed=claimed, chance_single_pair=chance)
+
+
+def _levels(difference):
+    """Signed whole numbers that rank as `difference` does, sizes less than `SAME` apart being equal."""
+    sizes = np.concatenate([[0.0], np.abs(difference)])
+    order = np.argsort(sizes, kind="stable")
+    level = np.empty(len(sizes), dtype=int)
+    level[order] = np.concatenate([[0], np.cumsum(np.diff(sizes[order]) > SAME)])
+    return np.sign(difference) * level[1:]
 
 
 def accuracies(record: Record, which: str = "last") -> list[float]:

@@ -68,7 +68,9 @@ def _measured(row: Row, workspace: Workspace) -> dict:
 def complete(experiment: Experiment, workspace: Workspace) -> Record | None:
     """The record of an experiment if it has all its seeds."""
     record = records.find(experiment, workspace)
-    return None if record is None or Record(experiment, record.seeds).missing() else record
+    if record is None or Record(experiment, record.seeds).missing():
+        return None
+    return Record(experiment, {seed: record.seeds[seed] for seed in range(experiment.seeds)}, record.provenance)
 
 
 def student_columns(record: Record) -> dict:
@@ -100,8 +102,14 @@ def _teacher_columns(logits: TeacherLogits, row: Row) -> dict:
         "mean_last": curve[-1],
         "mean_best_test": max(curve),
         "verdict": verdicts.teacher_verdict(row.paper_accuracy, curve[-1]),
-        "note": f"{len(curve)} epochs on {logits.meta['trained_on']} images",
+        "note": _teacher_note(logits),
     }
+
+
+def _teacher_note(logits: TeacherLogits) -> str:
+    if "trained_on" not in logits.meta:
+        return "mean of trained networks"
+    return f"{len(logits.history)} epochs on {logits.meta['trained_on']} images"
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
@@ -143,7 +151,7 @@ def write(frame: pd.DataFrame, folder: Path, name: str, notes: list[str], shown:
     """
     shown = frame if shown is None else shown
     with atomic(folder / f"{name}.csv") as path:
-        frame.to_csv(path, index=False, float_format="%.4f")
+        frame.to_csv(path, index=False, float_format="%.6g")
     with atomic(folder / f"{name}.md") as path:
         path.write_text(shown.to_markdown(index=False, disable_numparse=True) + "\n\n" + "\n\n".join(notes) + "\n")
     with atomic(folder / f"{name}.tex") as path:

@@ -6,6 +6,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from qkdlib import checks
+
 
 def project_root() -> Path:
     """The folder with this project's pyproject.toml: upwards from the current folder, else around the package,
@@ -19,8 +21,16 @@ def project_root() -> Path:
 
 
 def data_root() -> Path:
-    """Where data sets lie and are downloaded to: `QKD_DATA`, default `data/` in the project."""
-    return project_root() / os.environ.get("QKD_DATA", "data")
+    """Where data sets lie and are downloaded to: `QKD_DATA`, default `data/` in the project.
+
+    Raises:
+        ValueError: `QKD_DATA` is empty, or a file.
+    """
+    name = os.environ.get("QKD_DATA", "data")
+    root = project_root() / name
+    if not name.strip() or (root.exists() and not root.is_dir()):
+        checks.fail("QKD_DATA", name, "a folder, which need not exist yet, or unset for data/")
+    return root
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,361 @@
+"""Data sets: reading through torchvision's own classes, splits that share no image, and clear errors."""
+
+import functools
+import hashlib
+import pickle
+import struct
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from sklearn.datasets import load_digits
+
+from qkdlib import datasets
+from qkdlib.experiment import Experiment
+
+
+@pytest.fixture(autouse=True)
+def _no_data_of_other_tests(monkeypatch):
+    """`load` remembers what it read, also across QKD_DATA; and no test may reach a network or a reader's own data."""
+
+    def no_network(*arguments, **options):
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    monkeypatch.delenv("QKD_DATA", raising=False)
+    datasets.load.cache_clear()
+    yield
+    datasets.load.cache_clear()
+
+
+def digits(**changes):
+    return datasets.splits(Experiment(**{
+        "dataset": "digits", "train_per_class": 60, "validation_per_class": 20, "test_per_class": 30, **changes,
+    }))  # fmt: skip
+
+
+def chosen(parts):
+    return {name: set(getattr(parts, name).index.tolist()) for name in ("train", "validation", "test")}
+
+
+# Digits
+
+
+def test_digits_are_all_of_scikit_learns():
+    x_train, y_train, x_test, y_test, names = datasets.load("digits")
+    assert len(y_train) + len(y_test) == 1797
+    assert x_train.shape[1:] == x_test.shape[1:] == (1, 28, 28)
+    assert x_train.dtype == torch.uint8
+    assert torch.bincount(y_test).tolist() == [50] * 10
+    assert names == list("0123456789")
+    assert torch.equal(torch.bincount(torch.cat([y_train, y_test])), torch.bincount(torch.tensor(load_digits().target)))
+
+
+def test_the_last_50_digits_of_a_class_are_its_test_images():
+    source = load_digits()
+    _, y_train, x_test, y_test, _ = datasets.load("digits")
+    expected = source.images[source.target == 3][-50:].mean(axis=(1, 2)) / 16 * 255
+    # Bilinear enlargement by 3.5 weighs border pixels a little differently, so that means agree roughly.
+    assert np.allclose(x_test[y_test == 3].float().mean(dim=(1, 2, 3)), expected, rtol=0.1)
+    assert (y_train == 3).sum() == (source.target == 3).sum() - 50
+
+
+def test_pixels_are_in_0_1_and_float32():
+    parts = digits()
+    for images in (parts.train, parts.validation, parts.test, parts.all_train, parts.all_test):
+        assert images.x.dtype == torch.float32
+        assert images.x.min() >= 0 and images.x.max() <= 1
+    assert parts.train.x.max() == 1  # divided once, not twice
+    assert parts.shape == (1, 28, 28)
+
+
+# Splits
+
+
+@pytest.mark.parametrize("selection", ["first", "random"])
+def test_train_and_validation_share_no_image(selection):
+    parts = digits(selection=selection)
+    indices = chosen(parts)
+    assert not indices["train"] & indices["validation"]
+    assert len(indices["train"]) == len(parts.train) == 6 * 60
+    assert len(indices["validation"]) == len(parts.validation) == 6 * 20
+    assert len(indices["test"]) == len(parts.test) == 6 * 30
+    for name, count in (("train", 60), ("validation", 20), ("test", 30)):
+        assert torch.bincount(getattr(parts, name).y).tolist() == [count] * 6
+
+
+@pytest.mark.parametrize("selection", ["first", "random"])
+def test_an_index_is_the_images_place_in_the_data_set(selection):
+    x_train, y_train, x_test, y_test, _ = datasets.load("digits")
+    parts = digits(selection=selection, classes=(4, 2, 7))
+    for images, x, y in (
+        (parts.train, x_train, y_train), (parts.validation, x_train, y_train), (parts.test, x_test, y_test),
+        (parts.all_train, x_train, y_train),
+    ):  # fmt: skip
+        assert torch.equal(images.x, x[images.index].float() / 255)
+        assert torch.equal(torch.tensor([4, 2, 7])[images.y], y[images.index])
+        assert (images.index.diff() > 0).all()  # file order, each image once
+
+
+def test_training_and_test_images_differ():
+    parts = digits()
+    train = {image.numpy().tobytes() for image in parts.all_train.x}
+    assert not train & {image.numpy().tobytes() for image in parts.all_test.x}
+
+
+def test_first_takes_the_first_images_of_each_class():
+    _, y_train, _, _, _ = datasets.load("digits")
+    parts = digits()
+    for label in range(6):
+        places = np.flatnonzero(y_train.numpy() == label)
+        assert parts.train.index[parts.train.y == label].tolist() == places[:60].tolist()
+        assert parts.validation.index[parts.validation.y == label].tolist() == places[60:80].tolist()
+
+
+def test_random_differs_from_first_and_with_the_data_seed_alone():
+    first, zero, again, one = (
+        chosen(digits(selection=selection, data_seed=seed, seeds=seeds))
+        for selection, seed, seeds in (("first", 0, 1), ("random", 0, 1), ("random", 0, 9), ("random", 1, 1))
+    )
+    assert zero == again
+    for name in ("train", "validation", "test"):
+        assert first[name] != zero[name] != one[name]
+
+
+def test_the_data_seed_does_nothing_to_the_first_images():
+    assert chosen(digits(data_seed=0)) == chosen(digits(data_seed=5))
+
+
+def test_a_class_keeps_its_random_images_beside_other_classes():
+    few, many = (digits(selection="random", classes=classes) for classes in ((3, 1), (0, 1, 2, 3)))
+    assert set(few.train.index[few.train.y == 0].tolist()) == set(many.train.index[many.train.y == 3].tolist())
+
+
+def test_labels_count_in_the_order_of_classes():
+    parts = digits(classes=(5, 0, 3))
+    _, y_train, _, _, _ = datasets.load("digits")
+    assert parts.class_names == ("5", "0", "3")
+    for place, label in enumerate((5, 0, 3)):
+        assert set(y_train[parts.train.index[parts.train.y == place]].tolist()) == {label}
+
+
+@pytest.mark.parametrize("selection", ["first", "random"])
+def test_none_takes_all_images(selection):
+    parts = digits(train_per_class=None, test_per_class=None, selection=selection)
+    indices = chosen(parts)
+    assert indices["train"] | indices["validation"] == set(parts.all_train.index.tolist())
+    assert not indices["train"] & indices["validation"]
+    assert len(parts.validation) == 6 * 20
+    assert len(parts.test) == len(parts.all_test) == 6 * 50
+    # scikit-learn's digits: 178, 182, 177, 183, 181, 182 images of 0 to 5, of which 50 each are test images
+    assert len(parts.all_train) == 178 + 182 + 177 + 183 + 181 + 182 - 300
+
+
+def test_describe_counts():
+    assert datasets.describe(digits()) == {"train": 360, "validation": 120, "test": 180, "teacher": 783}
+
+
+def test_take_takes_images_labels_and_index_together():
+    images = digits().train
+    two = images.take([5, 300])
+    assert len(two) == 2
+    assert torch.equal(two.x[1], images.x[300])
+    assert (two.y[1], two.index[1]) == (images.y[300], images.index[300])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"classes": (0, 10)}, r"classes=\(0, 10\) is not allowed; allowed: indices from 0 to 9 in digits"),
+        ({"train_per_class": 120}, "train_per_class .*validation_per_class=140 .*at most 128.*class 0 in digits"),
+        ({"validation_per_class": 500}, "validation_per_class=560 .*at most 128"),
+        ({"test_per_class": 51}, "test_per_class=51 is not allowed; allowed: at most 50, the test images of class 0"),
+        ({"train_per_class": None, "validation_per_class": 128}, "train_per_class"),  # none would be left to train on
+    ],
+)
+def test_what_the_data_set_lacks_is_one_error(changes, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        digits(**changes)
+    assert "allowed: " in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_all_images_can_be_taken_to_the_last_one():
+    parts = digits(classes=(0, 1), train_per_class=108, validation_per_class=20, test_per_class=50)
+    assert len(parts.train) == 216
+
+
+def test_an_impossible_number_is_not_said_to_be_allowed():
+    # 128 training images of class 0: with all 128 for validation, the message must not read "128 is not allowed;
+    # allowed: at most 128".
+    with pytest.raises(ValueError) as caught:
+        digits(classes=(0, 1), train_per_class=None, validation_per_class=128)
+    assert "at most 127" in str(caught.value)
+
+
+# QKD_DATA
+
+
+def test_qkd_data_that_is_a_file_or_empty_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    for value in (str(tmp_path / "file"), "", " "):
+        monkeypatch.setenv("QKD_DATA", value)
+        with pytest.raises(ValueError) as caught:
+            datasets.splits(Experiment())
+        assert str(caught.value).startswith(f"QKD_DATA={value!r} is not allowed; allowed: a folder")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "source"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST"), ("cifar10", "CIFAR10")]
+)
+def test_an_empty_folder_without_a_network_says_what_to_do(tmp_path, monkeypatch, dataset, source):
+    def no_network(*arguments, **options):
+        raise RuntimeError("Error downloading: no network")
+
+    monkeypatch.setattr(torchvision.datasets, source, no_network)
+    monkeypatch.setenv("QKD_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError) as caught:
+        datasets.splits(Experiment(dataset=dataset))
+    message = str(caught.value)
+    assert f"dataset={dataset!r}" in message and f"QKD_DATA={str(tmp_path)!r}" in message
+    assert "make demo" in message and source in message and "no network" in message
+
+
+# MNIST and FashionMNIST as IDX files
+
+
+def idx(array):
+    """IDX format: two zero bytes, 8 for unsigned bytes, number of dimensions, their sizes, the values."""
+    array = np.asarray(array, dtype=np.uint8)
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def own_idx(tmp_path, monkeypatch):
+    """Made-up MNIST and FashionMNIST of 12 training and 6 test images of three classes, and their MD5 sums."""
+    random = np.random.default_rng(0)
+    arrays = {
+        "train-images-idx3-ubyte": random.integers(0, 256, (12, 28, 28)),
+        "train-labels-idx1-ubyte": np.arange(12) % 3,
+        "t10k-images-idx3-ubyte": random.integers(0, 256, (6, 28, 28)),
+        "t10k-labels-idx1-ubyte": np.arange(6) % 3,
+    }
+    for name in ("MNIST", "FashionMNIST"):
+        (tmp_path / name / "raw").mkdir(parents=True)
+        for file, array in arrays.items():
+            (tmp_path / name / "raw" / file).write_bytes(idx(array))
+    sums = {file: hashlib.md5(idx(array)).hexdigest() for file, array in arrays.items()}
+    monkeypatch.setattr(datasets, "IDX_MD5", {"mnist": sums, "fashion_mnist": sums})
+    monkeypatch.setenv("QKD_DATA", str(tmp_path))
+    return tmp_path, arrays
+
+
+@pytest.mark.parametrize(
+    ("dataset", "names"),
+    [("mnist", ("2", "0")), ("fashion_mnist", ("Pullover", "T-shirt/top"))],
+)
+def test_idx_files_are_read_through_torchvision(own_idx, dataset, names):
+    _, arrays = own_idx
+    parts = datasets.splits(
+        Experiment(dataset=dataset, classes=(2, 0), train_per_class=3, validation_per_class=1, test_per_class=2)
+    )
+    assert parts.class_names == names
+    # Of the places 0, 2, 3, 5, 6, 8, 9, 11 with labels 0, 2, 0, 2, ... the last of each class is for validation.
+    assert parts.train.index.tolist() == [0, 2, 3, 5, 6, 8]
+    assert parts.train.y.tolist() == [1, 0, 1, 0, 1, 0]
+    assert parts.validation.index.tolist() == [9, 11]
+    expected = arrays["train-images-idx3-ubyte"][[0, 2, 3, 5, 6, 8]] / 255
+    assert np.allclose(parts.train.x[:, 0], expected, atol=1e-7)
+    expected = arrays["t10k-images-idx3-ubyte"][[0, 2, 3, 5]] / 255
+    assert np.allclose(parts.test.x[:, 0], expected, atol=1e-7)
+
+
+def test_a_class_that_the_files_lack_has_no_images(own_idx):
+    with pytest.raises(ValueError, match="at most 0, the train images of class 7 in mnist"):
+        datasets.splits(Experiment(classes=(0, 7), train_per_class=1, validation_per_class=1, test_per_class=1))
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
+@pytest.mark.parametrize("file", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
+def test_a_truncated_idx_file_is_named_with_its_md5(own_idx, dataset, file):
+    root, _ = own_idx
+    path = root / {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}[dataset] / "raw" / file
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError) as caught:
+        datasets.load(dataset)
+    message = str(caught.value)
+    assert file in message and dataset in message and str(root) in message
+    assert "truncated" in message and f"MD5 {datasets.IDX_MD5[dataset][file]}" in message
+
+
+def test_the_published_md5_sums_guard_the_real_files(tmp_path, monkeypatch):
+    folder = tmp_path / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    (folder / "t10k-labels-idx1-ubyte").write_bytes(idx(np.arange(6)))
+    monkeypatch.setenv("QKD_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match="MD5 27ae3e4e09519cfbb04c329615203637"):
+        datasets.load("mnist")
+
+
+def test_data_are_read_once(own_idx, monkeypatch):
+    calls = []
+    real = torchvision.datasets.MNIST
+
+    @functools.wraps(real)
+    def counted(*arguments, **options):
+        calls.append(options)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(torchvision.datasets, "MNIST", counted)
+    for seed in (0, 1):
+        e = Experiment(classes=(0, 1), train_per_class=1, validation_per_class=1, test_per_class=1, data_seed=seed)
+        datasets.splits(e)
+    assert len(calls) == 2  # training and test part
+
+
+# CIFAR10 as pickled batches
+
+
+@pytest.fixture
+def own_cifar(tmp_path, monkeypatch):
+    """A made-up CIFAR10: one training batch of 8 images of two classes, a test batch of 4, and their MD5 sums."""
+    random = np.random.default_rng(1)
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    batches = {
+        "data_batch_1": {"data": random.integers(0, 256, (8, 3072), dtype=np.uint8), "labels": [1, 0] * 4},
+        "test_batch": {"data": random.integers(0, 256, (4, 3072), dtype=np.uint8), "labels": [0, 1] * 2},
+        "batches.meta": {"label_names": ["airplane", "automobile", "bird"]},
+    }
+    sums = {}
+    for name, batch in batches.items():
+        content = pickle.dumps(batch)
+        (folder / name).write_bytes(content)
+        sums[name] = hashlib.md5(content).hexdigest()
+    real = torchvision.datasets.CIFAR10
+    monkeypatch.setattr(real, "train_list", [["data_batch_1", sums["data_batch_1"]]])
+    monkeypatch.setattr(real, "test_list", [["test_batch", sums["test_batch"]]])
+    monkeypatch.setattr(real, "meta", {**real.meta, "md5": sums["batches.meta"]})
+    monkeypatch.setenv("QKD_DATA", str(tmp_path))
+    return folder, batches
+
+
+def test_cifar10_is_read_through_torchvision(own_cifar):
+    _, batches = own_cifar
+    parts = datasets.splits(
+        Experiment(dataset="cifar10", classes=(0, 1), train_per_class=3, validation_per_class=1, test_per_class=2)
+    )
+    assert parts.class_names == ("airplane", "automobile")
+    assert parts.shape == (3, 32, 32)
+    assert parts.train.y.tolist() == [1, 0, 1, 0, 1, 0]
+    # A row of a batch is 1024 red, 1024 green, 1024 blue values, each plane row by row.
+    expected = batches["data_batch_1"]["data"][:6].reshape(6, 3, 32, 32) / 255
+    assert np.allclose(parts.train.x, expected, atol=1e-7)
+    assert np.allclose(parts.test.x, batches["test_batch"]["data"].reshape(4, 3, 32, 32) / 255, atol=1e-7)
+
+
+def test_a_damaged_cifar10_is_not_read(own_cifar):
+    folder, _ = own_cifar
+    (folder / "test_batch").write_bytes(b"damaged")
+    with pytest.raises(FileNotFoundError, match="cifar10.*make demo"):
+        datasets.load("cifar10")

@@ -1,0 +1,339 @@
+"""Experiments: their checks, digests, names and the way to JSON and back."""
+
+import dataclasses
+import json
+import random
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from qkdlib import experiment as experiments
+from qkdlib.experiment import Experiment, Teacher, as_dict, digest, from_dict, slug, task_name
+
+NAN = float("nan")
+
+# field, value, words that the message has besides the field and the value
+BAD_FIELDS = [
+    ("dataset", "minst", "mnist"),
+    ("dataset", "", "digits"),
+    ("dataset", "imagefolder:", "imagefolder:<path>"),
+    ("classes", (0,), "two or more"),
+    ("classes", (), "two or more"),
+    ("classes", (0, 1, 1), "different"),
+    ("classes", (0, -1), "whole number"),
+    ("classes", (0, 1.5), "whole number"),
+    ("classes", ("0", "1"), "whole number"),
+    ("train_per_class", 0, "1 or more"),
+    ("train_per_class", 2.5, "whole number"),
+    ("train_per_class", True, "whole number"),
+    ("validation_per_class", 0, "1 or more"),
+    ("validation_per_class", None, "whole number"),
+    ("test_per_class", -1, "1 or more"),
+    ("selection", "last", "first, random"),
+    ("data_seed", -1, "0 or more"),
+    ("image_size", 0, "1 or more"),
+    ("qubits", 0, "from 1 to 10"),
+    ("qubits", 11, "from 1 to 10"),
+    ("qubits", True, "whole number"),
+    ("qubits", 2, "6 classes"),
+    ("qubits", "3", "whole number"),
+    ("reducer", "pca", "cnn"),
+    ("encoder", "amplitude", "ansatz_angles"),
+    ("ansatz", "h_rx", "h_ry"),
+    ("readout", "expectation", "outcomes"),
+    ("head", "linear", "sigmoid_complement, softmax"),
+    ("gradient", "adjoint", "autograd, parameter_shift, published_shift"),
+    ("dropout", 1, "below 1"),
+    ("dropout", -0.1, "0 or more"),
+    ("ce_weight", -1.0, "0 or more"),
+    ("ce_weight", "1", "finite number"),
+    ("kd_weight", 0.9, "placebo"),
+    ("kd_weight", NAN, "finite number"),
+    ("temperature", 0, "greater than 0"),
+    ("temperature", float("inf"), "finite number"),
+    ("epochs", 0, "1 or more"),
+    ("epochs", 1.0, "whole number"),
+    ("batch_size", 0, "1 or more"),
+    ("batch_size", False, "whole number"),
+    ("learning_rate", 0.0, "greater than 0"),
+    ("learning_rate", -1e-3, "greater than 0"),
+    ("learning_rate", NAN, "finite number"),
+    ("learning_rate", True, "finite number"),
+    ("shots", 0, "1 or more"),
+    ("shots", -5000, "1 or more"),
+    ("seeds", 0, "1 or more"),
+    ("seeds", True, "whole number"),
+]
+
+# field of Teacher, value, name in the message, further words
+BAD_TEACHER_FIELDS = [
+    ("architecture", "resnet", "teacher", "lenet, alexnet, ensemble, custom:<name>"),
+    ("architecture", "custom:", "teacher", "custom:<name>"),
+    ("architecture", "", "teacher", "lenet"),
+    ("epochs", 0, "teacher epochs", "1 or more"),
+    ("epochs", True, "teacher epochs", "whole number"),
+    ("batch_size", -1, "teacher batch_size", "1 or more"),
+    ("learning_rate", NAN, "teacher learning_rate", "greater than 0"),
+    ("learning_rate", 0, "teacher learning_rate", "greater than 0"),
+    ("images_per_class", 0, "teacher images_per_class", "1 or more"),
+    ("ensemble", "vote", "ensemble", "mean_probabilities, joint_logits"),
+    ("seed", -1, "teacher seed", "0 or more"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "words"), BAD_FIELDS)
+def test_a_wrong_field_is_one_error_with_name_value_and_what_is_allowed(name, value, words):
+    with pytest.raises(ValueError) as caught:
+        Experiment(**{name: value})
+    message = str(caught.value)
+    assert message.startswith(f"{name}=")
+    assert "allowed: " in message and words in message
+    assert caught.value.__context__ is None  # one error, not a chain
+    assert "\n" not in message
+    if name != "classes" or len(value) < 2 or len(set(value)) < len(value):  # of classes, the wrong one is named
+        assert repr(value) in message
+
+
+@pytest.mark.parametrize(("field", "value", "name", "words"), BAD_TEACHER_FIELDS)
+def test_a_wrong_teacher_field_is_one_error(field, value, name, words):
+    with pytest.raises(ValueError) as caught:
+        Teacher(**{field: value})
+    message = str(caught.value)
+    assert message.startswith(f"{name}={value!r}")
+    assert words in message
+
+
+@pytest.mark.parametrize("teacher", ["lenet", {"architecture": "lenet"}, Teacher])
+def test_a_teacher_that_is_no_teacher_is_refused_at_once(teacher):
+    with pytest.raises(ValueError, match="teacher"):
+        Experiment(teacher=teacher, kd_weight=0.9)
+
+
+@pytest.mark.parametrize(("name", "value"), [("dataset", None), ("dataset", 5), ("classes", 5), ("classes", None)])
+def test_a_field_of_a_wrong_kind_is_a_value_error_too(name, value):
+    with pytest.raises(ValueError, match=name):
+        Experiment(**{name: value})
+
+
+def test_unknown_fields_of_a_dictionary_are_named():
+    with pytest.raises(ValueError, match="qbits"):
+        from_dict({"qbits": 3})
+
+
+def test_unknown_teacher_fields_of_a_dictionary_are_named():
+    with pytest.raises(ValueError, match="depth"):
+        from_dict({"teacher": {"depth": 3}, "kd_weight": 0.9})
+
+
+def test_borders_that_are_allowed():
+    assert Experiment(qubits=1, classes=(0, 1)).qubits == 1
+    assert Experiment(qubits=3, classes=range(8)).classes == tuple(range(8))
+    assert Experiment(dropout=0, ce_weight=0, data_seed=0, train_per_class=None, test_per_class=None).dropout == 0
+    assert Teacher(architecture="custom:mine").architecture == "custom:mine"
+
+
+def test_an_experiment_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Experiment().qubits = 4
+
+
+def test_the_defaults_are_the_published_protocol():
+    e = Experiment()
+    assert (e.dataset, e.classes, e.qubits) == ("mnist", (0, 1, 2, 3, 4, 5), 3)
+    # 900 training and 900 test images of six classes, batches of 1, Adam 1e-3, 10 epochs, 5000 shots
+    assert 6 * e.train_per_class == 6 * e.test_per_class == 900
+    assert (e.batch_size, e.learning_rate, e.epochs, e.shots) == (1, 1e-3, 10, 5000)
+
+
+# Digests
+
+
+def test_pinned_digests():
+    """If this fails, every committed record has lost its name: raise NUMERICS only when numbers change."""
+    distilled = Experiment().distilled(Teacher())
+    assert Experiment().name == "mnist_0-5_3q_placebo_9e34c4900c"
+    assert distilled.name == "mnist_0-5_3q_lenet_73db362c5b"
+    assert (Experiment().digest, distilled.digest) == ("9e34c4900c", "73db362c5b")
+
+
+def test_the_digest_changes_with_every_field_but_seeds():
+    base = Experiment(dataset="imagefolder:pictures").distilled(Teacher())
+    other = {
+        "dataset": "digits", "classes": (0, 1), "train_per_class": None, "validation_per_class": 49,
+        "test_per_class": 1, "selection": "random", "data_seed": 1, "image_size": 28, "qubits": 4, "head": "softmax",
+        "dropout": 0.25, "teacher": Teacher(seed=1), "ce_weight": 0.5, "kd_weight": 0.5, "temperature": 2.0,
+        "kd_temperature_squared": False, "epochs": 1, "batch_size": 2, "learning_rate": 0.5,
+        "gradient": "parameter_shift", "shots": 1,
+    }  # fmt: skip
+    only_choice = {"reducer", "encoder", "ansatz", "readout"}
+    assert set(other) | only_choice | {"seeds"} == {field.name for field in dataclasses.fields(Experiment)}
+    digests = {dataclasses.replace(base, **{name: value}).digest for name, value in other.items()}
+    assert len(digests | {base.digest}) == len(other) + 1
+    assert dataclasses.replace(base, seeds=7).digest == base.digest
+
+
+def test_the_digest_changes_with_every_field_of_the_teacher():
+    other = {
+        "architecture": "alexnet", "epochs": 1, "batch_size": 1, "learning_rate": 0.1, "images_per_class": 5,
+        "ensemble": "joint_logits", "seed": 1,
+    }  # fmt: skip
+    assert set(other) == {field.name for field in dataclasses.fields(Teacher)}
+    digests = {Experiment().distilled(Teacher(**{name: value})).digest for name, value in other.items()}
+    assert len(digests | {Experiment().distilled(Teacher()).digest}) == len(other) + 1
+
+
+def test_an_image_size_is_for_image_folders():
+    with pytest.raises(ValueError, match="image_size=28 is not allowed; allowed: None for mnist"):
+        Experiment(image_size=28)
+
+
+def test_a_default_teacher_is_not_no_teacher():
+    assert Experiment(teacher=Teacher()).digest != Experiment().digest
+
+
+def test_the_digest_knows_the_version_of_the_numerics(monkeypatch):
+    before = Experiment().digest
+    monkeypatch.setattr(experiments, "NUMERICS", experiments.NUMERICS + 1)
+    assert Experiment().digest != before
+
+
+def test_further_values_are_part_of_a_digest():
+    assert digest(Teacher(), dataset="mnist") != digest(Teacher(), dataset="digits") != digest(Teacher())
+
+
+def test_equal_experiments_have_equal_digests():
+    whole, real = Experiment(temperature=2, learning_rate=1), Experiment(temperature=2.0, learning_rate=1.0)
+    assert whole == real
+    assert whole.digest == real.digest
+
+
+def test_numpy_integers_make_the_same_experiment():
+    e = Experiment(classes=np.arange(6), qubits=np.int64(4), seeds=np.int64(3), learning_rate=np.float64(0.01))
+    assert e.digest == Experiment(qubits=4, learning_rate=0.01).digest
+    assert from_dict(json.loads(json.dumps(as_dict(e)))) == e
+
+
+def positive(limit: float):
+    return st.floats(min_value=1e-6, max_value=limit)
+
+
+CLASSES = st.lists(st.integers(0, 9), min_size=2, max_size=8, unique=True)
+TEACHERS = st.builds(
+    Teacher,
+    architecture=st.sampled_from(["lenet", "alexnet", "ensemble", "custom:my net-1"]),
+    epochs=st.integers(1, 50),
+    learning_rate=positive(1),
+    images_per_class=st.none() | st.integers(1, 5000),
+    ensemble=st.sampled_from(["mean_probabilities", "joint_logits"]),
+    seed=st.integers(0, 2**31),
+)
+
+
+@st.composite
+def experiments_of_all_kinds(draw):
+    teacher = draw(st.none() | TEACHERS)
+    return Experiment(
+        dataset=draw(st.sampled_from([*experiments.DATASETS, "imagefolder:some/where ü"])),
+        classes=draw(CLASSES),
+        train_per_class=draw(st.none() | st.integers(1, 500)),
+        selection=draw(st.sampled_from(["first", "random"])),
+        qubits=draw(st.integers(3, 10)),
+        head=draw(st.sampled_from(experiments.HEADS)),
+        dropout=draw(st.floats(0, 0.99)),
+        teacher=teacher,
+        kd_weight=draw(st.floats(0, 10)) if teacher else 0.0,
+        temperature=draw(positive(20)),
+        learning_rate=draw(positive(1)),
+        seeds=draw(st.integers(1, 40)),
+    )
+
+
+@given(experiments_of_all_kinds())
+@settings(max_examples=60, deadline=None)
+def test_through_json_and_back(e):
+    back = from_dict(json.loads(json.dumps(as_dict(e))))
+    assert back == e
+    assert back.name == e.name
+
+
+@given(experiments_of_all_kinds(), st.randoms(use_true_random=False), st.integers(1, 99))
+@settings(max_examples=40, deadline=None)
+def test_the_digest_ignores_the_order_of_fields_and_the_number_of_seeds(e, order: random.Random, seeds):
+    values = list(as_dict(e).items())
+    order.shuffle(values)
+    assert from_dict(dict(values)).digest == e.digest
+    assert dataclasses.replace(e, seeds=seeds).digest == e.digest
+    assert len(e.digest) == 10 and set(e.digest) <= set("0123456789abcdef")
+
+
+@given(experiments_of_all_kinds())
+@settings(max_examples=40, deadline=None)
+def test_a_name_is_one_plain_file_name(e):
+    assert e.name.endswith(e.digest)
+    assert not set(e.name) & set("/\\: ")
+    assert len(e.name.encode()) < 200  # file systems allow 255
+
+
+# Placebo and distilled
+
+
+def test_a_placebo_differs_in_the_teacher_and_its_weight_alone():
+    base = Experiment(qubits=4, head="softmax")
+    distilled = base.distilled(Teacher(architecture="alexnet"))
+    assert (distilled.teacher.architecture, distilled.kd_weight) == ("alexnet", 0.9)
+    assert distilled.placebo() == base
+    assert base.placebo() == base
+
+
+def test_members_of_teachers():
+    assert [m.architecture for m in Teacher(architecture="ensemble", epochs=3).members()] == ["lenet", "alexnet"]
+    assert {m.epochs for m in Teacher(architecture="ensemble", epochs=3).members()} == {3}
+    joint = Teacher(architecture="ensemble", ensemble="joint_logits")
+    assert joint.members() == (joint,)
+    assert Teacher().members() == (Teacher(),)
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("classes", "name"),
+    [((0, 1, 2), "mnist_0-2"), ((3, 4), "mnist_3-4"), (range(8), "mnist_0-7")],
+)
+def test_task_names(classes, name):
+    assert task_name(Experiment(classes=classes)) == name
+
+
+@given(CLASSES, CLASSES)
+@example([0, 5], [0, 1, 2, 3, 4, 5])  # tables name the task alone: "0 and 5" must not read like "0 to 5"
+@example([1, 0], [0, 1])
+def test_two_tasks_do_not_share_a_name(one, two):
+    names = {task_name(Experiment(classes=classes)) for classes in (one, two)}
+    assert len(names) == (1 if one == two else 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("mnist", "mnist"),
+        ("custom:My net!", "custom-My-net"),
+        ("a//b..c", "a-b-c"),
+        ("fashion_mnist", "fashion_mnist"),
+        ("x " + 39 * "y", 39 * "y"),
+    ],  # no hyphen is left in front where 40 letters cut between words
+)
+def test_slug(text, expected):
+    assert slug(text) == expected
+
+
+@given(st.text(max_size=120))
+@example("x " + 39 * "y")
+@settings(max_examples=150, deadline=None)
+def test_a_slug_holds_nothing_a_file_name_cannot(text):
+    short = slug(text)
+    assert len(short) <= 40
+    assert all(c.isalnum() or c in "_-" for c in short)
+    assert "--" not in short and not short.startswith("-") and not short.endswith("-")
+    assert slug(short) == short

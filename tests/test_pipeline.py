@@ -1,0 +1,180 @@
+"""From an experiment to its record: what is there is found, what is missing is computed, what is wrong is refused."""
+
+import dataclasses
+import importlib.metadata
+import inspect
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from qkdlib import pipeline, training
+from qkdlib.experiment import Experiment, Teacher
+from qkdlib.records import Record
+from qkdlib.workspace import Workspace
+
+TINY = Experiment(
+    dataset="digits", train_per_class=5, validation_per_class=2, test_per_class=5, epochs=1, batch_size=5, seeds=2,
+    shots=200,
+)  # fmt: skip
+CURVES = {
+    "train_loss", "train_ce", "train_kl", "validation_loss", "validation_ce", "validation_kl", "test_ce",
+    "validation_accuracy", "test_accuracy",
+}  # fmt: skip
+
+
+def run(experiment: Experiment, workspace: Workspace, **options) -> Record:
+    return pipeline.run(experiment, workspace=workspace, device="cpu", **options)
+
+
+def refuse(monkeypatch, name: str):
+    def fail(*_arguments, **_options):
+        raise AssertionError(f"{name} was called")
+
+    monkeypatch.setattr(training, name, fail)
+
+
+def test_run_writes_a_record_with_curves_and_provenance(tmp_path):
+    workspace = Workspace(tmp_path)
+    record = run(TINY, workspace)
+    assert sorted(record.seeds) == [0, 1]
+    for results in record.seeds.values():
+        assert set(results) == CURVES | {"qasm_accuracy"}
+        assert all(len(results[name]) == 1 for name in CURVES)
+        assert 0 <= results["qasm_accuracy"] <= 1
+    (path,) = workspace.students.iterdir()
+    assert path.name == f"{TINY.name}.json"
+    body = json.loads(path.read_text())
+    assert body["seeds"] == {str(seed): results for seed, results in record.seeds.items()}
+    assert body["provenance"][0]["seeds"] == [0, 1]
+    assert body["provenance"][0]["device"] == "cpu"
+    assert body["provenance"][0]["versions"]["torch"] == importlib.metadata.version("torch")
+
+
+def test_workspace_may_be_given_as_a_path(tmp_path):
+    record = pipeline.run(TINY, workspace=str(tmp_path), device="cpu")
+    assert record.seeds == run(TINY, Workspace(tmp_path)).seeds
+
+
+def test_second_run_returns_the_record_without_training(tmp_path, monkeypatch):
+    workspace = Workspace(tmp_path)
+    first = run(TINY, workspace)
+    refuse(monkeypatch, "train_students")
+    assert run(TINY, workspace) == first
+    fewer = run(dataclasses.replace(TINY, seeds=1), workspace)
+    assert fewer.seeds == {0: first.seeds[0]}
+
+
+def test_more_seeds_compute_only_the_missing_ones(tmp_path, monkeypatch):
+    workspace, train, asked = Workspace(tmp_path), training.train_students, []
+    first = run(TINY, workspace)
+
+    def watched(experiment, parts, logits, seeds, device):
+        asked.append(seeds)
+        return train(experiment, parts, logits, seeds, device)
+
+    monkeypatch.setattr(training, "train_students", watched)
+    more = run(dataclasses.replace(TINY, seeds=4), workspace)
+    assert asked == [[2, 3]]
+    assert sorted(more.seeds) == [0, 1, 2, 3]
+    assert {seed: more.seeds[seed] for seed in (0, 1)} == first.seeds
+    assert [entry["seeds"] for entry in more.provenance] == [[0, 1], [2, 3]]
+
+
+def test_seed_computed_later_has_the_result_it_has_among_all(tmp_path):
+    later = run(TINY, Workspace(tmp_path / "later"))
+    later = run(dataclasses.replace(TINY, seeds=4), Workspace(tmp_path / "later"))
+    at_once = run(dataclasses.replace(TINY, seeds=4), Workspace(tmp_path / "once"))
+    for seed in range(4):
+        assert later.seeds[seed]["train_loss"] == pytest.approx(at_once.seeds[seed]["train_loss"], abs=1e-4)
+
+
+def test_fresh_computes_again_to_the_same_numbers(tmp_path, monkeypatch):
+    workspace, train, calls = Workspace(tmp_path), training.train_students, []
+    first = run(TINY, workspace)
+    monkeypatch.setattr(training, "train_students", lambda *arguments: calls.append(1) or train(*arguments))
+    again = run(TINY, workspace, fresh=True)
+    assert calls == [1]
+    assert again.seeds == first.seeds
+
+
+def test_distilled_run_trains_its_teacher_once(tmp_path, monkeypatch):
+    workspace, teacher = Workspace(tmp_path), Teacher(epochs=1, images_per_class=10)
+    record = run(TINY.distilled(teacher), workspace)
+    assert record.experiment.teacher == teacher
+    placebo = run(TINY, workspace)
+    assert record.seeds[0]["train_loss"] != placebo.seeds[0]["train_loss"]
+    fit, titles = training.fit, []
+
+    def watched(*arguments, **options):
+        titles.append(inspect.signature(fit).bind(*arguments, **options).arguments["title"])
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr(training, "fit", watched)
+    other = run(dataclasses.replace(TINY.distilled(teacher), temperature=5.0), workspace)
+    assert titles == [other.experiment.name]  # a student's training, no teacher's
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"classes": (3, 10)}, "classes"),
+        ({"train_per_class": 150}, "train_per_class"),
+        ({"test_per_class": 51}, "test_per_class"),
+        ({"dataset": "imagefolder:/nowhere/at/all"}, "dataset"),
+        ({"teacher": Teacher(images_per_class=1000), "kd_weight": 0.9}, "images_per_class"),
+        ({"teacher": Teacher(architecture="custom:mine"), "kd_weight": 0.9}, "teacher"),
+    ],
+)
+def test_experiment_that_does_not_fit_is_refused_before_training(tmp_path, monkeypatch, changes, named):
+    refuse(monkeypatch, "fit")
+    with pytest.raises(ValueError, match=named):
+        run(dataclasses.replace(TINY, **changes), Workspace(tmp_path))
+    assert list(Workspace(tmp_path).students.iterdir()) == []
+
+
+def test_images_too_small_for_the_student_are_refused_before_the_teacher_trains(tmp_path, monkeypatch):
+    # AlexNet takes 12x12 images and the student does not: nobody should wait for the teacher to learn that.
+    for label in ("cat", "dog"):
+        folder = tmp_path / "images" / label
+        folder.mkdir(parents=True)
+        for number in range(20):
+            Image.new("L", (12, 12), 10 * number).save(folder / f"{number:02}.png")
+    refuse(monkeypatch, "fit")
+    small = dataclasses.replace(
+        TINY, dataset=f"imagefolder:{tmp_path / 'images'}", classes=(0, 1), test_per_class=2,
+        teacher=Teacher(architecture="alexnet", epochs=1), kd_weight=0.9,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="12x12.*16x16 or larger"):
+        run(small, Workspace(tmp_path))
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "two", "1.5", "", "²"])
+def test_invalid_qkd_threads_is_refused(tmp_path, monkeypatch, threads):
+    monkeypatch.setenv("QKD_THREADS", threads)
+    refuse(monkeypatch, "train_students")
+    with pytest.raises(ValueError, match="^QKD_THREADS="):
+        run(TINY, Workspace(tmp_path))
+
+
+def test_cuda_without_cuda_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    refuse(monkeypatch, "train_students")
+    with pytest.raises(ValueError, match="^device='cuda'"):
+        pipeline.run(TINY, workspace=Workspace(tmp_path), device="cuda")
+
+
+def test_unknown_device_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="^device='gpu'.*auto, cpu, cuda"):
+        pipeline.run(TINY, workspace=Workspace(tmp_path), device="gpu")
+
+
+def test_interrupted_run_leaves_no_record(tmp_path, monkeypatch):
+    def interrupt(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train_students", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(TINY, Workspace(tmp_path))
+    assert list(Workspace(tmp_path).students.iterdir()) == []

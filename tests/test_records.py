@@ -1,0 +1,292 @@
+"""Run records: saving, merging, finding, damage, and what is read off a seed's curves. All curves are made up."""
+
+import json
+import warnings
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qkdlib import records
+from qkdlib.experiment import NUMERICS, Experiment, Teacher
+from qkdlib.records import DamagedRecord, Record, find, outcomes, read, read_all
+from qkdlib.workspace import Workspace, atomic
+
+TASK = Experiment(dataset="digits", epochs=3, seeds=2)
+
+
+def curves(last=0.9, qasm=0.8):
+    """A made-up seed of three epochs."""
+    return {
+        "validation_accuracy": [0.5, 0.7, 0.6],
+        "validation_ce": [1.0, 0.8, 0.9],
+        "test_accuracy": [0.4, 0.6, last],
+        "qasm_accuracy": qasm,
+    }
+
+
+def saved(workspace, experiment=TASK, seeds=(0, 1)):
+    return Record(experiment, {seed: curves(0.5 + seed / 100) for seed in seeds}, [{"seeds": list(seeds)}]).save(
+        workspace
+    )
+
+
+def edited(path, change):
+    """Change a record's JSON in place."""
+    body = json.loads(path.read_text())
+    change(body)
+    path.write_text(json.dumps(body))
+
+
+# Saving and finding
+
+
+def test_save_find_and_read_give_the_same_record(tmp_path):
+    workspace = Workspace(tmp_path)
+    for e in (TASK, TASK.distilled(Teacher(architecture="ensemble", epochs=2))):
+        record = Record(e, {1: curves(), 0: curves(0.25)}, [{"seeds": [0, 1], "device": "cpu"}])
+        path = record.save(workspace)
+        assert path == tmp_path / "results" / "students" / f"{e.name}.json"
+        assert find(e, workspace) == read(path) == record
+    assert len(read_all(workspace)) == 2
+
+
+def test_nothing_is_found_where_nothing_is(tmp_path):
+    workspace = Workspace(tmp_path)
+    assert find(TASK, workspace) is None
+    assert read_all(workspace) == []
+
+
+def test_a_record_is_found_whatever_its_number_of_seeds(tmp_path):
+    workspace = Workspace(tmp_path)
+    saved(workspace)
+    more = Experiment(dataset="digits", epochs=3, seeds=7)
+    assert sorted(find(more, workspace).seeds) == [0, 1]
+    assert find(Experiment(dataset="digits", epochs=4), workspace) is None
+
+
+def test_a_file_is_json_with_one_line_per_seed(tmp_path):
+    path = saved(Workspace(tmp_path))
+    body = json.loads(path.read_text())
+    assert body["digest"] == TASK.digest
+    assert body["numerics"] == NUMERICS
+    assert body["experiment"]["dataset"] == "digits"
+    lines = path.read_text().splitlines()
+    assert [json.loads(line.strip().rstrip(",").partition(": ")[2]) for line in lines if '"test_accuracy"' in line] == [
+        curves(0.5), curves(0.51),
+    ]  # fmt: skip
+
+
+def test_saving_twice_gives_the_same_file(tmp_path):
+    workspace = Workspace(tmp_path)
+    first = saved(workspace).read_bytes()
+    path = saved(workspace)
+    assert path.read_bytes() == first
+    find(TASK, workspace).save(workspace)
+    assert path.read_bytes() == first
+
+
+def test_seeds_of_another_process_are_not_lost(tmp_path):
+    workspace = Workspace(tmp_path)
+    saved(workspace, seeds=(0,))
+    mine = find(TASK, workspace)
+    saved(workspace, seeds=(5, 6))  # another process, after this one has read
+    mine.seeds[1] = curves(0.77)
+    mine.provenance.append({"seeds": [1]})
+    mine.save(workspace)
+    found = find(TASK, workspace)
+    assert sorted(found.seeds) == [0, 1, 5, 6]
+    assert found.seeds[1] == curves(0.77)
+    assert found.seeds[6] == curves(0.56)
+    assert sorted(sum((entry["seeds"] for entry in found.provenance), [])) == [0, 1, 5, 6]
+
+
+def test_a_seed_that_was_computed_anew_takes_the_place_of_the_old_one(tmp_path):
+    workspace = Workspace(tmp_path)
+    saved(workspace)
+    Record(TASK, {1: curves(0.99)}).save(workspace)
+    found = find(TASK, workspace)
+    assert found.seeds[1] == curves(0.99)
+    assert found.seeds[0] == curves(0.5)
+
+
+@given(st.integers(1, 12), st.sets(st.integers(0, 15), max_size=12))
+def test_missing_seeds(asked, there):
+    record = Record(Experiment(seeds=asked), {seed: curves() for seed in there})
+    assert set(record.missing()) == set(range(asked)) - there
+    assert record.missing() == sorted(record.missing())
+
+
+# Damage
+
+
+def test_a_damaged_file_is_named_in_a_warning_and_passed_over(tmp_path):
+    workspace = Workspace(tmp_path)
+    path = saved(workspace)
+    path.write_text(path.read_text()[:-40])  # cut off
+    saved(workspace, TASK.distilled(Teacher()))
+    with pytest.warns(DamagedRecord, match=path.name):
+        found = read_all(workspace)
+    assert [record.experiment.teacher for record in found] == [Teacher()]
+    with pytest.warns(DamagedRecord, match="passed over"):
+        assert find(TASK, workspace) is None
+
+
+def without(*names):
+    def change(body):
+        for name in names[:-1]:
+            body = body[name]
+        del body[names[-1]]
+
+    return change
+
+
+DAMAGES = {
+    "no experiment": without("experiment"),
+    "no seeds": without("seeds"),
+    "no provenance": without("provenance"),
+    "no digest": without("digest"),
+    "no numerics": without("numerics"),
+    "a seed without test accuracy": without("seeds", "0", "test_accuracy"),
+    "a seed without validation accuracy": without("seeds", "0", "validation_accuracy"),
+    "a seed without QASM accuracy": without("seeds", "1", "qasm_accuracy"),
+    "a seed that is no number": lambda body: body["seeds"].update(first=curves()),
+    "a seed that is empty": lambda body: body["seeds"].update({"0": None}),
+    "seeds as a list": lambda body: body.update(seeds=[curves()]),
+    "a curve too short": lambda body: body["seeds"]["0"]["test_accuracy"].pop(),
+    "a validation curve too short": lambda body: body["seeds"]["0"]["validation_accuracy"].pop(),
+    "an unknown field": lambda body: body["experiment"].update(colour="red"),
+    "a field that is not allowed": lambda body: body["experiment"].update(qubits=0),
+    "a teacher of unknown fields": lambda body: body["experiment"].update(teacher={"depth": 3}),
+    "another experiment": lambda body: body["experiment"].update(learning_rate=0.5),
+    "another digest": lambda body: body.update(digest="0123456789"),
+}
+
+
+@pytest.mark.parametrize("change", DAMAGES.values(), ids=DAMAGES.keys())
+def test_damage_is_found_and_named(tmp_path, change):
+    workspace = Workspace(tmp_path)
+    path = saved(workspace)
+    edited(path, change)
+    with pytest.raises(ValueError, match=f"{path.name} is damaged"):
+        read(path)
+    with pytest.warns(DamagedRecord, match=path.name):
+        assert read_all(workspace) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b"{}", b"\xff\xfe", b'{"experiment": 5}'])
+def test_a_file_of_something_else_is_damaged(tmp_path, content):
+    path = tmp_path / "record.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="is damaged"):
+        read(path)
+
+
+def test_a_digest_that_is_not_the_experiments_is_said(tmp_path):
+    path = saved(Workspace(tmp_path))
+    edited(path, DAMAGES["another digest"])
+    with pytest.raises(ValueError, match="its digest 0123456789 is not its experiment's"):
+        read(path)
+
+
+def test_records_of_older_numerics_can_be_read(tmp_path):
+    path = saved(Workspace(tmp_path))
+
+    def older(body):
+        body.update(numerics=NUMERICS - 1, digest="0123456789")
+
+    edited(path, older)
+    assert read(path).experiment == TASK
+
+
+def test_a_new_record_takes_the_place_of_a_damaged_one(tmp_path):
+    workspace = Workspace(tmp_path)
+    path = saved(workspace)
+    path.write_text("damaged")
+    with pytest.warns(DamagedRecord):
+        saved(workspace)
+    assert sorted(read(path).seeds) == [0, 1]
+
+
+def test_a_file_that_another_process_is_writing_is_no_record_yet(tmp_path):
+    workspace = Workspace(tmp_path)
+    path = saved(workspace)
+    with atomic(path) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        temporary.write_text('{"experiment":')
+        found = read_all(workspace)
+        temporary.write_text(path.read_text())
+        found_later = read_all(workspace)  # complete, but its place is not yet taken: not a second record
+    assert len(found) == len(found_later) == 1
+
+
+# One seed's numbers
+
+
+def test_outcomes_by_hand():
+    assert outcomes(curves(last=0.9, qasm=0.85)) == {
+        "last": 90.0, "selected": 60.0, "selected_epoch": 2, "best_test": 90.0, "qasm": 85.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "ce", "epoch"),
+    [
+        ([0.5, 0.9, 0.9], [1.0, 0.5, 0.4], 3),  # equal accuracy: the lower cross entropy
+        ([0.9, 0.9, 0.5], [0.4, 0.5, 0.1], 1),  # a lower cross entropy does not make up for accuracy
+        ([0.9, 0.9, 0.9], [0.4, 0.4, 0.4], 1),  # all equal: the earliest
+        ([0.1, 0.2, 0.3], [0.1, 0.2, 0.3], 3),
+    ],
+)
+def test_the_epoch_is_selected_on_validation_images_alone(accuracy, ce, epoch):
+    test = [0.11, 0.22, 0.33]
+    results = {"validation_accuracy": accuracy, "validation_ce": ce, "test_accuracy": test, "qasm_accuracy": 0.5}
+    found = outcomes(results)
+    assert found["selected_epoch"] == epoch
+    assert found["selected"] == pytest.approx(100 * test[epoch - 1])
+    assert found["best_test"] == pytest.approx(33)
+
+
+FRACTIONS = st.lists(st.floats(0, 1), min_size=5, max_size=5)
+
+
+@given(FRACTIONS, FRACTIONS, FRACTIONS)
+def test_no_choice_of_epoch_beats_the_best_test_epoch(accuracy, ce, test):
+    found = outcomes(
+        {"validation_accuracy": accuracy, "validation_ce": ce, "test_accuracy": test, "qasm_accuracy": 0.5}
+    )
+    assert found["best_test"] >= max(found["selected"], found["last"])
+    best = max(accuracy)
+    assert accuracy[found["selected_epoch"] - 1] == best
+    assert ce[found["selected_epoch"] - 1] == min(c for c, a in zip(ce, accuracy, strict=True) if a == best)
+
+
+# As a table
+
+
+def test_load_gives_a_row_per_experiment_and_seed(tmp_path):
+    workspace = Workspace(tmp_path)
+    distilled = TASK.distilled(Teacher(architecture="alexnet"))
+    saved(workspace, TASK, (0, 1, 2))
+    saved(workspace, distilled, (0, 1))
+    frame = records.load(workspace)
+    assert len(frame) == 5
+    assert frame.groupby("name").seed.apply(list).to_dict() == {TASK.name: [0, 1, 2], distilled.name: [0, 1]}
+    assert {"dataset", "qubits", "kd_weight", "last", "selected", "selected_epoch", "best_test", "qasm"} <= {*frame}
+    taught = frame[frame.name == distilled.name]
+    assert set(taught.teacher) == {"alexnet"} and set(taught.kd_weight) == {0.9}
+    assert frame[frame.name == TASK.name].teacher.isna().all()
+    assert taught["last"].tolist() == pytest.approx([50, 51])
+    assert frame.classes.tolist() == [(0, 1, 2, 3, 4, 5)] * 5
+
+
+def test_load_of_an_empty_workspace_is_an_empty_table(tmp_path):
+    assert len(records.load(Workspace(tmp_path))) == 0
+
+
+@given(st.dictionaries(st.integers(0, 99), st.floats(0, 1), min_size=1, max_size=5))
+@settings(max_examples=20, deadline=None)
+def test_any_seeds_survive_writing(tmp_path_factory, seeds):
+    workspace = Workspace(tmp_path_factory.mktemp("records"))
+    record = Record(TASK, {seed: curves(last) for seed, last in seeds.items()})
+    assert read(record.save(workspace)).seeds == record.seeds

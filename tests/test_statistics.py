@@ -1,0 +1,233 @@
+"""Statistics over seeds, against numpy, scipy and counting by hand."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qkdlib import summary
+from qkdlib.experiment import Experiment, Teacher
+from qkdlib.records import Record
+from qkdlib.statistics import accuracies, collapsed_share, paired_gain, summarise
+from qkdlib.workspace import Workspace
+
+# Accuracies of 900 images are multiples of 1/9 percent.
+ACCURACY = st.integers(0, 900).map(lambda right: right / 9)
+TWENTY = st.lists(ACCURACY, min_size=20, max_size=20)
+SAMPLE = [96.6, 95.1, 97.2, 96.9, 94.8, 96.3, 97.7, 95.9]
+OTHER = [95.9, 95.3, 96.1, 96.0, 95.0, 95.2, 97.1, 96.4]
+
+
+def record(lasts, experiment=None, first_seed=0):
+    """A made-up record of one epoch whose test accuracies (from 0 to 1) are `lasts`."""
+    experiment = experiment or Experiment(dataset="digits", epochs=1, seeds=len(lasts))
+    return Record(
+        experiment,
+        {
+            first_seed + place: {
+                "validation_accuracy": [0.5],
+                "validation_ce": [1.0],
+                "test_accuracy": [last],
+                "qasm_accuracy": last / 2,
+            }
+            for place, last in enumerate(lasts)
+        },
+    )  # fmt: skip
+
+
+# Summaries
+
+
+@given(st.lists(ACCURACY, min_size=2, max_size=30))
+@settings(max_examples=15, deadline=None)
+def test_mean_and_sd_are_numpys(values):
+    found = summarise(values)
+    assert found.seeds == len(values)
+    assert found.mean == pytest.approx(np.mean(values))
+    assert found.sd == pytest.approx(np.std(values, ddof=1), abs=1e-9)
+    assert min(values) - 1e-9 <= found.low <= found.high <= max(values) + 1e-9
+
+
+def test_the_interval_is_scipys_bca_bootstrap():
+    expected = scipy.stats.bootstrap(
+        (SAMPLE,), np.mean, confidence_level=0.95, n_resamples=9999, method="BCa", rng=np.random.default_rng(0)
+    ).confidence_interval
+    found = summarise(SAMPLE)
+    assert (found.low, found.high) == (expected.low, expected.high)
+
+
+def test_the_interval_is_near_students_for_bell_shaped_values():
+    values = scipy.stats.norm.ppf((np.arange(40) + 0.5) / 40, loc=96, scale=1.5)
+    expected = scipy.stats.t.interval(0.95, 39, loc=values.mean(), scale=scipy.stats.sem(values))
+    found = summarise(values)
+    assert (found.low, found.high) == pytest.approx(expected, abs=0.06)
+
+
+def test_a_summary_is_the_same_each_time():
+    assert summarise(SAMPLE) == summarise(SAMPLE)
+
+
+@pytest.mark.parametrize("value", [0.0, 16.666666666666668, 100.0])
+def test_equal_values_have_an_interval_without_width(value):
+    found = summarise([value] * 20)
+    assert (found.mean, found.low, found.high) == pytest.approx((value, value, value))
+    assert found.sd == 0
+
+
+def test_one_value_has_no_spread():
+    found = summarise([97.5])
+    assert (found.seeds, found.mean, found.low, found.high) == (1, 97.5, 97.5, 97.5)
+    assert math.isnan(found.sd)
+
+
+@pytest.mark.parametrize("values", [[], [[1.0, 2.0]], [1.0, math.nan], [math.inf], 5.0])
+def test_what_cannot_be_summarised_is_refused(values):
+    with pytest.raises(ValueError, match="one finite number per seed"):
+        summarise(values)
+
+
+def test_a_summary_as_text():
+    assert str(summarise([50.0, 50.0])) == "50.00 [50.00, 50.00]"
+
+
+# Paired gains
+
+
+def test_the_gain_is_the_mean_paired_difference():
+    found = paired_gain(SAMPLE, OTHER)
+    difference = np.subtract(SAMPLE, OTHER)
+    assert found.mean == pytest.approx(difference.mean())
+    assert found.sd == pytest.approx(difference.std(ddof=1))
+    assert found.low == pytest.approx(summarise(difference).low)
+    assert found.claimed is found.chance_single_pair is None
+
+
+def test_p_is_scipys_signed_rank_test():
+    # 2^n ways of signs, counted by hand: no ties and no zeros in these differences.
+    difference = np.array([0.9, -0.25, 1.4, 0.6, -0.1, 1.2, 0.45, 0.3])
+    found = paired_gain(96 + difference, np.full(8, 96.0))
+    ranks = scipy.stats.rankdata(abs(difference))
+    seen = ranks[difference > 0].sum()
+    sums = [sum(r for r, up in zip(ranks, ups, strict=True) if up) for ups in itertools.product((0, 1), repeat=8)]
+    assert found.p_wilcoxon == pytest.approx(2 * np.mean(np.array(sums) >= seen))
+    assert found.p_wilcoxon == pytest.approx(scipy.stats.wilcoxon(difference).pvalue)
+
+
+def test_p_with_ties_and_zeros_is_scipys():
+    difference = np.array([1.0, 1.0, -1.0, 0.0, 2.0, 3.0, 0.0, 2.0, 1.0, -0.5])
+    found = paired_gain(50 + difference, np.full(10, 50.0))
+    assert found.p_wilcoxon == pytest.approx(scipy.stats.wilcoxon(difference).pvalue)
+
+
+def test_equal_gains_stay_ties_in_floating_point():
+    """Records keep six decimals of k/900: gains of one image each must rank alike although their digits differ."""
+    more = [1, 1, 1, 1, 1, 1, 1, -1, -1, -2, 2, 3]
+    right = [860, 871, 850, 863, 877, 858, 869, 874, 866, 855, 862, 873]
+    placebo = [100 * round(k / 900, 6) for k in right]
+    distilled = [100 * round((k + m) / 900, 6) for k, m in zip(right, more, strict=True)]
+    expected = scipy.stats.wilcoxon(more).pvalue
+    assert paired_gain(distilled, placebo).p_wilcoxon == pytest.approx(expected, rel=1e-6)
+
+
+def test_no_difference_at_all_has_p_1():
+    found = paired_gain(SAMPLE, SAMPLE, claimed=0.5)
+    assert (found.mean, found.low, found.high, found.sd, found.p_wilcoxon) == (0, 0, 0, 0, 1)
+
+
+@given(TWENTY, TWENTY)
+@settings(max_examples=12, deadline=None)
+def test_gains_change_sign_when_the_arms_change_places(one, two):
+    there, back = paired_gain(one, two), paired_gain(two, one)
+    assert there.mean == pytest.approx(-back.mean, abs=1e-9)
+    assert there.sd == pytest.approx(back.sd, abs=1e-9)
+    assert there.p_wilcoxon == pytest.approx(back.p_wilcoxon)
+    # The same resamples, mirrored.
+    assert (there.low, there.high) == pytest.approx((-back.high, -back.low), abs=1e-6)
+
+
+@given(st.lists(ACCURACY, min_size=1, max_size=8), st.data(), st.integers(-90, 90))
+@settings(max_examples=15, deadline=None)
+def test_the_chance_of_a_single_pair_counts_all_pairs(one, data, images):
+    two = data.draw(st.lists(ACCURACY, min_size=len(one), max_size=len(one)))
+    claimed = (images + 0.5) / 9  # half an image off, so that rounding decides nothing
+    pairs = [a - b >= claimed for a in one for b in two]
+    assert paired_gain(one, two, claimed).chance_single_pair == pytest.approx(sum(pairs) / len(pairs))
+
+
+def test_the_chance_by_hand():
+    # 9 pairs of [3, 2, 1] with [0, 2, 4]: 3-0, 3-2, 2-0, 1-0 are 1 or more.
+    found = paired_gain([3, 2, 1], [0, 2, 4], claimed=1)
+    assert found.chance_single_pair == pytest.approx(4 / 9)
+    assert found.claimed == 1
+
+
+def test_a_claim_of_0_is_a_claim():
+    assert paired_gain([1, 2], [1, 3], claimed=0).chance_single_pair == pytest.approx(0.5)
+
+
+def test_arms_of_unequal_length_are_refused():
+    with pytest.raises(ValueError, match="3 and 2 seeds; allowed: the same"):
+        paired_gain([1, 2, 3], [1, 2])
+
+
+# Records
+
+
+def test_accuracies_are_in_the_order_of_seeds():
+    shuffled = record([0.1, 0.2, 0.3])
+    shuffled.seeds = {seed: shuffled.seeds[seed] for seed in (2, 0, 1)}
+    assert accuracies(shuffled) == pytest.approx([10, 20, 30])
+    assert accuracies(shuffled, "qasm") == pytest.approx([5, 10, 15])
+
+
+@pytest.mark.parametrize(
+    ("classes", "lasts", "share"),
+    [
+        ((0, 1, 2, 3, 4, 5), [1 / 6, 0.2499, 0.25, 0.9], 0.5),  # below 1.5 / 6 = 0.25
+        ((0, 1), [0.5, 0.7499, 0.75, 1.0], 0.5),  # below 0.75
+        ((0, 1, 2, 3, 4, 5), [0.9, 0.8], 0.0),
+        ((0, 1, 2, 3, 4, 5), [0.1], 1.0),
+    ],
+)
+def test_collapsed_share(classes, lasts, share):
+    assert collapsed_share(record(lasts, Experiment(dataset="digits", classes=classes, epochs=1))) == share
+
+
+# The summary of a workspace
+
+
+def test_summary_sets_each_arm_beside_its_placebo():
+    task = Experiment(dataset="digits", epochs=1, seeds=3)
+    placebo = record([0.5, 0.6, 0.7], task)
+    distilled = record([0.6, 0.7, 0.8], task.distilled(Teacher()))
+    frame = summary.arms([distilled, placebo])
+    assert frame["arm"].tolist() == ["placebo", "lenet"]
+    assert frame["gain over placebo [95 %]"].tolist() == ["", "+10.00 [+10.00, +10.00]"]
+    assert frame["sd"].tolist() == ["10.00", "10.00"]
+    assert frame["accuracy [95 %]"].tolist()[0].startswith("60.00 [")
+    assert frame["QASM, 5000 shots"].tolist() == ["30.00", "35.00"]
+
+
+def test_summary_pairs_the_common_seeds():
+    task = Experiment(dataset="digits", epochs=1, seeds=2)
+    frame = summary.arms([record([0.5, 0.5, 0.9], task), record([0.6, 0.6], task.distilled(Teacher()))])
+    assert frame["gain over placebo [95 %]"].tolist()[1] == "+10.00 [+10.00, +10.00]"
+
+
+def test_summary_leaves_the_gain_out_without_a_placebo():
+    alone = record([0.6, 0.7], Experiment(dataset="digits", epochs=1, seeds=2).distilled(Teacher()))
+    assert summary.arms([alone])["gain over placebo [95 %]"].tolist() == [""]
+
+
+def test_summary_of_an_empty_workspace_says_so(tmp_path):
+    workspace = Workspace(tmp_path)
+    assert summary.text(workspace) == f"no records in {tmp_path / 'results' / 'students'}"
+    record([0.5, 0.6]).save(workspace)
+    assert "| digits_0-5 |" in summary.text(workspace)
+    assert "none yet" in summary.text(workspace)
+    (workspace.figures / "figure_7.png").write_bytes(b"")
+    assert summary.text(workspace).endswith(": figure_7.png")

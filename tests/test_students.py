@@ -1,0 +1,102 @@
+"""Students: their size, their logits, and the floor of the cross entropy that the heads set."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from qkdlib.experiment import Experiment
+from qkdlib.students import Student, correct
+
+GREY = (1, 28, 28)
+
+# Qubits, head, number of logits, range of a logit, range of the cross entropy. The cross entropies are what the
+# authors' recorded training losses never leave.
+RANGES = [
+    (3, "sigmoid_complement", 16, (0.2689, 0.7311), (2.5449, 2.7759)),
+    (4, "sigmoid_complement", 32, (0.2689, 0.7311), (3.2364, 3.4674)),
+    (3, "softmax", 8, (0.1029, 0.2797), (1.9265, 2.1033)),
+]
+
+
+def student(seeds=(0, 1), **fields) -> Student:
+    return Student(Experiment(**fields), GREY, list(seeds))
+
+
+def images(count: int) -> torch.Tensor:
+    return torch.rand(count, *GREY, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize(("qubits", "count"), [(3, 21_483), (4, 21_534)])
+def test_parameter_count_is_the_authors(qubits, count):
+    assert student(qubits=qubits).parameter_count() == {"classical": count, "quantum": 0}
+    assert student(qubits=qubits, seeds=range(5)).parameter_count()["classical"] == count
+
+
+@pytest.mark.parametrize(("qubits", "head", "size", "reach", "_losses"), RANGES)
+def test_logits_have_the_heads_size_and_range(qubits, head, size, reach, _losses):
+    model = student(qubits=qubits, head=head)
+    with torch.no_grad():
+        model.reducer.out.weight.mul_(30)  # spread the angles over their whole range
+        logits = model(images(40))
+    assert logits.shape == (2, 40, size)
+    assert logits.min() >= reach[0] - 1e-4 and logits.max() <= reach[1] + 1e-4
+    assert logits.std() > 1e-3
+
+
+@pytest.mark.parametrize(("qubits", "head", "size", "reach", "losses"), RANGES)
+def test_cross_entropy_reaches_its_floor_and_ceiling_at_basis_states(qubits, head, size, reach, losses):
+    logits = student(qubits=qubits, head=head).head(torch.eye(2**qubits))
+    assert logits.min().item() == pytest.approx(reach[0], abs=1e-4)
+    assert logits.max().item() == pytest.approx(reach[1], abs=1e-4)
+    right = functional.cross_entropy(logits, torch.arange(2**qubits), reduction="none")
+    wrong = functional.cross_entropy(logits, (torch.arange(2**qubits) + 1) % 2**qubits, reduction="none")
+    torch.testing.assert_close(right, torch.full_like(right, losses[0]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(wrong, torch.full_like(wrong, losses[1]), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("qubits", "head", "_size", "_reach", "losses"), RANGES)
+def test_cross_entropy_of_any_outcome_probabilities_stays_within_floor_and_ceiling(qubits, head, _size, _reach, losses):
+    torch.manual_seed(0)
+    for concentration in (0.05, 0.5, 5.0):
+        outcomes = torch.distributions.Dirichlet(torch.full((2**qubits,), concentration)).sample((500,))
+        logits = student(qubits=qubits, head=head).head(outcomes)
+        found = functional.cross_entropy(logits, torch.randint(0, 6, (500,)), reduction="none")
+        assert found.min() >= losses[0] - 1e-4 and found.max() <= losses[1] + 1e-4
+
+
+def test_second_half_of_the_sigmoid_head_is_the_complement():
+    outcomes = torch.rand(4, 8)
+    first, second = student().head(outcomes).split(8, dim=-1)
+    torch.testing.assert_close(first, 1 / (1 + torch.exp(-outcomes)))
+    torch.testing.assert_close(second, 1 - first)
+
+
+def test_angles_are_pi_tanh_of_the_features_and_probabilities_follow_from_them():
+    model, x = student(), images(6)
+    with torch.no_grad():
+        angles = model.angles(x)
+        torch.testing.assert_close(angles, math.pi * torch.tanh(model.reducer(x)))
+        up = (1 + torch.sin(angles)) / 2  # p(1) of each wire
+        for outcome in range(8):
+            digits = [outcome >> wire & 1 for wire in range(3)]
+            expected = math.prod(up[..., wire] if bit else 1 - up[..., wire] for wire, bit in enumerate(digits))
+            torch.testing.assert_close(model.probabilities(x)[..., outcome], expected, atol=1e-6, rtol=1e-5)
+
+
+def test_gradient_field_reaches_the_circuit():
+    gradients = []
+    for gradient in ("autograd", "parameter_shift", "published_shift"):
+        model = student(gradient=gradient)
+        model(images(4)).square().sum().backward()
+        gradients.append(model.reducer.conv1.weight.grad)
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(gradients[2], math.sqrt(2) * gradients[0], atol=1e-5, rtol=1e-3)
+    assert gradients[0].abs().max() > 1e-3
+
+
+def test_outcome_that_is_no_class_counts_as_wrong():
+    logits = torch.zeros(1, 3, 16)
+    logits[0, 0, 2] = logits[0, 1, 7] = logits[0, 2, 10] = 1
+    assert correct(logits, torch.tensor([[2, 1, 2]])).tolist() == [[True, False, False]]

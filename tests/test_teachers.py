@@ -1,0 +1,311 @@
+"""Teachers: their size, their training, the file of logits, ensembles and networks of one's own."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from qkdlib import checks, datasets, pipeline, teacher_training, teachers, training
+from qkdlib.experiment import Experiment, Teacher
+from qkdlib.teacher_files import TeacherLogits, teacher_name
+from qkdlib.workspace import Workspace
+
+TASK = Experiment(
+    dataset="digits", train_per_class=5, validation_per_class=2, test_per_class=5, epochs=1, batch_size=5, seeds=1,
+    shots=100,
+)  # fmt: skip
+LENET = Teacher(epochs=2, images_per_class=10, batch_size=16)
+GREY = (1, 28, 28)
+
+
+def refuse_training(monkeypatch):
+    def fail(*_arguments, **_options):
+        raise AssertionError("trained although it must not")
+
+    monkeypatch.setattr(training, "fit", fail)
+
+
+def train(teacher: Teacher, workspace: Workspace, **options) -> TeacherLogits:
+    return teacher_training.train_teacher(TASK, teacher, datasets.splits(TASK), workspace, **options)
+
+
+def teacher_files(workspace: Workspace) -> list[str]:
+    return sorted(path.name for path in workspace.teachers.glob("*.npz"))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "classes", "count"),
+    [
+        ("lenet", 6, 44_086), ("lenet", 8, 44_256),
+        ("alexnet", 6, 94_655_686), ("alexnet", 8, 94_663_880),
+        ("ensemble", 6, 94_699_772), ("ensemble", 8, 94_708_136),
+    ],
+)  # fmt: skip
+def test_parameter_count_is_the_authors(architecture, classes, count):
+    with torch.device("meta"):
+        network = teachers.build(architecture, GREY, classes)
+    assert sum(parameter.numel() for parameter in network.parameters()) == count
+
+
+@pytest.mark.parametrize("architecture", ["lenet", "alexnet", "ensemble"])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 28, 28), (1, 32, 32), (3, 32, 32), (3, 28, 36)])
+def test_logits_have_a_column_per_class(architecture, shape):
+    with torch.device("meta"):
+        assert teachers.build(architecture, shape, 6)(torch.empty(2, *shape)).shape == (2, 6)
+
+
+def test_lenet_on_the_cpu_maps_images_to_finite_logits():
+    torch.manual_seed(0)
+    logits = teachers.build("lenet", (3, 32, 32), 8)(torch.rand(4, 3, 32, 32))
+    assert logits.shape == (4, 8)
+    assert torch.isfinite(logits).all() and logits.std() > 0
+
+
+@pytest.mark.parametrize(("architecture", "side"), [("lenet", 15), ("alexnet", 3), ("ensemble", 15)])
+def test_images_that_are_too_small_are_refused(architecture, side):
+    with torch.device("meta"), pytest.raises(ValueError, match=f"{side}x{side}.*or larger"):
+        teachers.build(architecture, (1, side, side), 6)
+
+
+def test_unknown_architecture_is_refused():
+    with pytest.raises(ValueError, match="^teacher='resnet'.*lenet, alexnet, ensemble"):
+        teachers.build("resnet", GREY, 6)
+
+
+@pytest.mark.parametrize("members", [1, 2, 3])
+def test_mean_probabilities_are_the_mean_of_the_softmaxes(members):
+    draw = torch.Generator().manual_seed(0)
+    logits = [5 * torch.randn(10, 6, generator=draw) for _ in range(members)]
+    expected = sum(torch.softmax(member.double(), dim=-1) for member in logits) / members
+    found = teachers.mean_probabilities(logits)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), expected.log(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(torch.softmax(found, -1).double(), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_mean_probabilities_of_sure_members_stay_finite():
+    sure = [torch.tensor([[1000.0, 0.0]]), torch.tensor([[0.0, 1000.0]])]
+    torch.testing.assert_close(teachers.mean_probabilities(sure), torch.full((1, 2), 0.5).log())
+
+
+class SmallAlexNet(nn.Sequential):
+    """Takes the place of the 94-million-parameter one, whose training would take minutes."""
+
+    def __init__(self, shape, classes):
+        super().__init__(nn.Flatten(), nn.Dropout(), nn.Linear(shape[0] * shape[1] * shape[2], classes))
+
+
+def test_joint_ensemble_averages_logits(monkeypatch):
+    monkeypatch.setattr(teachers, "AlexNet", SmallAlexNet)
+    network = teachers.build("ensemble", GREY, 6).eval()
+    x = torch.rand(3, *GREY)
+    torch.testing.assert_close(network(x), (network.lenet(x) + network.alexnet(x)) / 2)
+
+
+def test_ensemble_of_probabilities_trains_both_members_and_averages_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(teachers, "AlexNet", SmallAlexNet)
+    workspace = Workspace(tmp_path)
+    ensemble = Teacher(architecture="ensemble", epochs=1, images_per_class=10)
+    found = train(ensemble, workspace)
+    members = [
+        TeacherLogits.load(workspace.teachers / f"{teacher_name(TASK, member)}.npz") for member in ensemble.members()
+    ]
+    assert [member.architecture for member in ensemble.members()] == ["lenet", "alexnet"]
+    assert len(teacher_files(workspace)) == 3
+    for part in ("train", "test"):
+        expected = sum(torch.softmax(getattr(member, part), -1) for member in members) / 2
+        torch.testing.assert_close(torch.softmax(getattr(found, part), -1), expected, atol=1e-3, rtol=0)
+    assert found.meta["parameters"] == 44_086 + 28 * 28 * 6 + 6
+    refuse_training(monkeypatch)
+    assert torch.equal(train(ensemble, workspace).train, found.train)
+
+
+def test_joint_ensemble_is_trained_as_one_network(tmp_path, monkeypatch):
+    monkeypatch.setattr(teachers, "AlexNet", SmallAlexNet)
+    workspace = Workspace(tmp_path)
+    joint = Teacher(architecture="ensemble", ensemble="joint_logits", epochs=1, images_per_class=10)
+    assert train(joint, workspace).meta["parameters"] == 44_086 + 28 * 28 * 6 + 6
+    assert len(teacher_files(workspace)) == 1
+
+
+def test_trained_lenet_leaves_a_file_without_pickle_and_is_not_trained_again(tmp_path, monkeypatch):
+    workspace, parts = Workspace(tmp_path), datasets.splits(TASK)
+    found = train(LENET, workspace)
+    (name,) = teacher_files(workspace)
+    with np.load(workspace.teachers / name, allow_pickle=False) as file:
+        assert file["train"].shape == (len(parts.all_train), 6)
+        assert file["test"].shape == (len(parts.all_test), 6)
+        assert json.loads(str(file["text"]))["meta"]["parameters"] == 44_086
+    assert [sorted(epoch) for epoch in found.history] == [["seconds", "test_accuracy", "train_loss"]] * 2
+    assert found.history[-1]["test_accuracy"] == pytest.approx(
+        (found.test.argmax(1) == parts.all_test.y).double().mean().item(), abs=0.01
+    )
+    assert found.meta["trained_on"] == 60
+
+    refuse_training(monkeypatch)
+    again = train(LENET, workspace)
+    assert torch.equal(again.train, found.train) and torch.equal(again.test, found.test)
+    assert again.history == found.history
+
+
+def test_teacher_learns_digits(tmp_path):
+    found = train(Teacher(epochs=4, images_per_class=60, batch_size=16), Workspace(tmp_path))
+    assert found.history[-1]["train_loss"] < found.history[0]["train_loss"]
+    assert found.history[-1]["test_accuracy"] > 0.6
+
+
+def test_training_of_a_teacher_repeats_and_leaves_the_global_random_state(tmp_path):
+    torch.manual_seed(11)
+    state = torch.get_rng_state()
+    first = train(LENET, Workspace(tmp_path / "a"))
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(12)
+    second = train(LENET, Workspace(tmp_path / "b"))
+    assert torch.equal(first.train, second.train)
+
+
+def test_fresh_trains_again_to_the_same_logits(tmp_path, monkeypatch):
+    workspace, fit, calls = Workspace(tmp_path), training.fit, []
+    first = train(LENET, workspace)
+    monkeypatch.setattr(training, "fit", lambda *a, **o: calls.append(len(history := fit(*a, **o))) or history)
+    again = train(LENET, workspace, fresh=True)
+    assert calls == [2]
+    assert torch.equal(first.train, again.train)
+
+
+def test_interrupted_training_of_a_teacher_goes_on_to_the_same_logits(tmp_path, monkeypatch):
+    whole = train(LENET, Workspace(tmp_path / "whole"))
+    workspace, accuracy, measured = Workspace(tmp_path / "interrupted"), teacher_training.accuracy, []
+
+    def interrupted(logits, labels):
+        measured.append(1)
+        if len(measured) == 2:
+            raise KeyboardInterrupt
+        return accuracy(logits, labels)
+
+    monkeypatch.setattr(teacher_training, "accuracy", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(LENET, workspace)
+    assert teacher_files(workspace) == []
+    resumed = train(LENET, workspace)  # the third measurement and the only one of this call
+    assert len(measured) == 3
+    assert torch.equal(resumed.train, whole.train) and torch.equal(resumed.test, whole.test)
+
+
+def damaged_files():
+    def archive(path, **arrays):
+        with open(path, "wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    logits = np.zeros((3, 6), np.float16)
+    return {
+        "empty": lambda path: path.write_bytes(b""),
+        "garbage": lambda path: path.write_bytes(b"not an npz file"),
+        "truncated": lambda path: path.write_bytes(path.read_bytes()[:1000]),
+        "no logits": lambda path: archive(path, text=np.array('{"history": [], "meta": {}}')),
+        "no history": lambda path: archive(path, train=logits, test=logits, text=np.array('{"meta": {}}')),
+        "text is no dictionary": lambda path: archive(path, train=logits, test=logits, text=np.array("[]")),
+    }
+
+
+@pytest.mark.parametrize("kind", damaged_files())
+def test_damaged_file_is_an_error_that_names_it(tmp_path, kind):
+    path = tmp_path / "digits_0-5_lenet_0123456789.npz"
+    TeacherLogits(torch.randn(300, 6), torch.randn(300, 6), [], {}).save(path)
+    damaged_files()[kind](path)
+    with pytest.raises(ValueError, match=path.name):
+        TeacherLogits.load(path)
+
+
+def test_file_of_other_images_is_an_error_that_names_it(tmp_path):
+    workspace = Workspace(tmp_path)
+    path = workspace.teachers / f"{teacher_name(TASK, LENET)}.npz"
+    TeacherLogits(torch.zeros(7, 6), torch.zeros(7, 6), [], {}).save(path)
+    with pytest.raises(ValueError, match=path.name):
+        train(LENET, workspace)
+
+
+def test_saved_logits_come_back_to_16_bits(tmp_path):
+    logits = TeacherLogits(torch.randn(20, 6) * 10, torch.randn(9, 6), [{"test_accuracy": 0.5}], {"a": [1]})
+    logits.save(tmp_path / "t.npz")
+    back = TeacherLogits.load(tmp_path / "t.npz")
+    torch.testing.assert_close(back.train, logits.train, atol=0.02, rtol=0)
+    assert back.train.dtype == torch.float32
+    assert (back.history, back.meta) == (logits.history, logits.meta)
+
+
+def test_more_images_per_class_than_there_are_is_refused_before_training(tmp_path, monkeypatch):
+    refuse_training(monkeypatch)
+    with pytest.raises(ValueError, match="images_per_class=5000"):
+        train(Teacher(images_per_class=5000), Workspace(tmp_path))
+
+
+def own_network(classes: int = 6, activation: type[nn.Module] = nn.Identity) -> nn.Module:
+    torch.manual_seed(4)
+    return nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, classes), activation())
+
+
+def test_own_network_is_a_teacher(tmp_path):
+    workspace, network, parts = Workspace(tmp_path), own_network(), datasets.splits(TASK)
+    record = pipeline.run(TASK, teacher=network, workspace=workspace, device="cpu")
+    assert record.experiment.teacher.architecture.startswith("custom:Sequential-")
+    assert record.experiment.kd_weight == 0.9
+    (name,) = teacher_files(workspace)
+    with torch.no_grad():
+        expected = network(parts.all_train.x)
+    torch.testing.assert_close(TeacherLogits.load(workspace.teachers / name).train, expected, atol=1e-2, rtol=0)
+
+
+def test_record_of_an_own_network_is_found_again_by_network_and_by_name(tmp_path, monkeypatch):
+    workspace = Workspace(tmp_path)
+    record = pipeline.run(TASK, teacher=own_network(), workspace=workspace, device="cpu")
+    refuse_training(monkeypatch)
+    assert pipeline.run(TASK, teacher=own_network(), workspace=workspace, device="cpu").seeds == record.seeds
+    assert pipeline.run(record.experiment, workspace=workspace, device="cpu").seeds == record.seeds
+
+
+def test_own_networks_with_other_weights_are_other_teachers():
+    first, second = own_network(), own_network()
+    with torch.no_grad():
+        second[1].bias[0] += 1e-3
+    assert teacher_training.custom_teacher(first) == teacher_training.custom_teacher(own_network())
+    assert teacher_training.custom_teacher(first) != teacher_training.custom_teacher(second)
+
+
+def test_own_networks_with_the_same_weights_and_other_layers_do_not_share_logits(tmp_path):
+    # Else a network that was changed and handed in again would silently teach with its old logits.
+    workspace, parts = Workspace(tmp_path), datasets.splits(TASK)
+    found = []
+    for activation in (nn.Identity, nn.Tanh):
+        named = teacher_training.save_custom(TASK, own_network(6, activation), parts, workspace, "cpu")
+        found.append(train(named, workspace).train)
+    torch.testing.assert_close(found[1], torch.tanh(found[0]), atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize("classes", [5, 7, 10])
+def test_own_network_with_a_wrong_number_of_logits_is_refused_before_training(tmp_path, monkeypatch, classes):
+    refuse_training(monkeypatch)
+    workspace = Workspace(tmp_path)
+    with pytest.raises(ValueError, match="^teacher='custom:Sequential.*logits of shape"):
+        pipeline.run(TASK, teacher=own_network(classes), workspace=workspace, device="cpu")
+    assert teacher_files(workspace) == []
+
+
+def test_named_own_network_without_its_file_asks_for_the_network(tmp_path):
+    with pytest.raises(ValueError, match="teacher=network"):
+        train(Teacher(architecture="custom:mine"), Workspace(tmp_path))
+
+
+def test_logits_do_not_depend_on_the_evaluation_batch_and_have_no_dropout(monkeypatch):
+    network, x = SmallAlexNet(GREY, 6), torch.rand(9, *GREY)
+    with torch.no_grad():
+        expected = network[2](x.flatten(1))
+    monkeypatch.setattr(teacher_training, "EVALUATION_BATCH", 4)
+    torch.testing.assert_close(teacher_training.logits_of(network, x), expected)
+
+
+def test_refusal_names_parameter_value_and_what_is_allowed():
+    with pytest.raises(ValueError, match="^teacher='x' is not allowed; allowed: something else$"):
+        checks.fail("teacher", "x", "something else")
