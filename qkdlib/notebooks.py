@@ -16,7 +16,10 @@ def parameters_of(row: str) -> dict:
     values = {name: getattr(declared.experiment, name) for name in (*IMAGE_FIELDS, *STUDENT_FIELDS)}
     teacher = declared.experiment.teacher
     values |= {"classes": list(declared.classes), "workspace": "."}
-    return values | ({"teacher": teacher.architecture, "teacher_epochs": teacher.epochs} if teacher else {})
+    if teacher is None:
+        return values
+    name = teacher.architecture
+    return values | {"teacher": name, "architectures": [name], "teacher_epochs": teacher.epochs}
 
 
 def execute(name: str, out: str | Path, parameters: dict) -> Path:

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import time
+from pathlib import Path
 
 from qkdlib import runtime
 from qkdlib.experiment import Experiment
@@ -35,55 +36,86 @@ def run(
     workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     runtime.threads()
     record = None if fresh or teacher is not None else find(experiment, workspace)
-    if record is not None and not (missing := _missing(record, experiment)):
+    if record is not None and not dataclasses.replace(record, experiment=experiment).missing():
         return _asked(record, experiment)
 
-    from qkdlib import datasets, execution, teacher_training, training
+    from qkdlib import datasets, teacher_training
+    from qkdlib.students import Student
 
     device = runtime.start(device)
     parts = datasets.splits(experiment)
+    Student(experiment, parts.shape, seeds=[0])  # what does not fit the images says so before a teacher trains
     if teacher is not None:
         named = teacher_training.save_custom(experiment, teacher, parts, workspace, device)
         experiment = experiment.distilled(named, experiment.kd_weight or 0.9)
         record = None if fresh else find(experiment, workspace)
-    record = record or Record(experiment)
-    missing = _missing(record, experiment)
+    record = dataclasses.replace(record, experiment=experiment) if record else Record(experiment)
+    missing = record.missing()
     if not missing:
         return _asked(record, experiment)
 
-    started = time.perf_counter()
+    _compute(record, missing, parts, workspace, device)
+    record.save(workspace)
+    return _asked(record, experiment)
+
+
+def trained_student(experiment: Experiment, *, workspace: Workspace | str = ".", device: str = "auto"):
+    """The trained `students.Student` of all seeds, in evaluation mode: `student(images)` gives logits (S, B, L).
+
+    The weights of the last run lie in the workspace's checkpoints. Where they are not (they are never committed),
+    the students are trained again, to the same result.
+    """
+    from qkdlib import datasets
+    from qkdlib.students import Student
+
+    workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+    device = runtime.start(device)
+    parts, seeds = datasets.splits(experiment), list(range(experiment.seeds))
+    student = Student(experiment, parts.shape, seeds)
+    if not student.load_weights(_weights(experiment, workspace)):
+        student, _ = _train(experiment, seeds, parts, workspace, device)
+    return student.to(device).eval()
+
+
+def _weights(experiment: Experiment, workspace: Workspace) -> Path:
+    return workspace.checkpoints / f"{experiment.name}.npz"
+
+
+def _train(experiment: Experiment, seeds: list[int], parts, workspace: Workspace, device):
+    from qkdlib import teacher_training, training
+
     logits = None
     if experiment.teacher is not None:
         logits = teacher_training.train_teacher(experiment, experiment.teacher, parts, workspace, device).train
-    trained_at = time.perf_counter()
-    student, history = training.train_students(experiment, parts, logits, missing, device)
-    executed_at = time.perf_counter()
-    accuracies = execution.execute_students(student, parts.test, experiment.shots)
-    finished = time.perf_counter()
+    student, history = training.train_students(experiment, parts, logits, seeds, device)
+    student.save_weights(_weights(experiment, workspace))
+    return student, history
 
-    record.seeds |= {
-        seed: _results(history, place, accuracies[place]) for place, seed in enumerate(missing)
-    }  # fmt: skip
+
+def _compute(record: Record, seeds: list[int], parts, workspace: Workspace, device) -> None:
+    """Train and execute `seeds`, and add their results to the record."""
+    from qkdlib import execution
+
+    started = time.perf_counter()
+    student, history = _train(record.experiment, seeds, parts, workspace, device)
+    trained = time.perf_counter()
+    accuracies = execution.execute_students(student, parts.test, record.experiment.shots)
+    seconds = {
+        "training": round(sum(epoch["seconds"] for epoch in history), 1),
+        "execution": round(time.perf_counter() - trained, 1),
+        "all": round(time.perf_counter() - started, 1),
+    }
+    record.seeds |= {seed: _results(history, place, accuracies[place]) for place, seed in enumerate(seeds)}
     record.provenance.append(
         {
-            "seeds": missing,
+            "seeds": seeds,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "seconds": {
-                "teacher": round(trained_at - started, 1),
-                "training": round(executed_at - trained_at, 1),
-                "execution": round(finished - executed_at, 1),
-            },
+            "seconds": seconds,
             "threads": runtime.threads(),
             "device": str(device),
             **runtime.provenance(),
         }
     )
-    record.save(workspace)
-    return _asked(record, experiment)
-
-
-def _missing(record: Record, experiment: Experiment) -> list[int]:
-    return [seed for seed in range(experiment.seeds) if seed not in record.seeds]
 
 
 def _asked(record: Record, experiment: Experiment) -> Record:

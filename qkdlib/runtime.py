@@ -21,7 +21,7 @@ def threads() -> int:
     text = os.environ.get("QKD_THREADS")
     if text is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         checks.fail("QKD_THREADS", text, "a whole number of 1 or more")
     return int(text)
 

@@ -4,7 +4,9 @@ Every arm (placebo, distilled, control) is this one class; only the experiment's
 """
 
 import math
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -13,6 +15,7 @@ from qkdlib.experiment import Experiment
 from qkdlib.randomness import generator
 from qkdlib.readouts import HEADS
 from qkdlib.reducers import REDUCERS
+from qkdlib.workspace import atomic
 
 
 class Student(nn.Module):
@@ -51,6 +54,24 @@ class Student(nn.Module):
     def parameter_count(self) -> dict[str, int]:
         """Trainable parameters of one seed, classical and quantum."""
         return {"classical": sum(p[0].numel() for p in self.parameters()), "quantum": 0}
+
+    def save_weights(self, path: Path) -> None:
+        """Write the seeds and the parameters, each (S, ...), atomically as npz without pickle."""
+        arrays = {name: value.detach().cpu().numpy() for name, value in self.named_parameters()}
+        with atomic(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, seeds=np.array(self.seeds), **arrays)
+
+    def load_weights(self, path: Path) -> bool:
+        """Take the parameters of this student's seeds from a file; False if it is not there or lacks a seed."""
+        if not path.exists():
+            return False
+        with np.load(path, allow_pickle=False) as file:
+            there = file["seeds"].tolist()
+            if not set(self.seeds) <= set(there):
+                return False
+            rows = [there.index(seed) for seed in self.seeds]
+            self.load_state_dict({name: torch.from_numpy(file[name][rows]) for name, _ in self.named_parameters()})
+        return True
 
 
 def correct(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from qkdlib import pipeline, training
+from qkdlib import datasets, execution, pipeline, training
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.records import Record
 from qkdlib.workspace import Workspace
@@ -178,3 +178,13 @@ def test_interrupted_run_leaves_no_record(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run(TINY, Workspace(tmp_path))
     assert list(Workspace(tmp_path).students.iterdir()) == []
+
+
+def test_each_seed_gets_its_own_curves_and_executed_accuracy(tmp_path, monkeypatch):
+    monkeypatch.setattr(execution, "execute_students", lambda student, images, shots: [0.25, 0.75])
+    record = run(TINY, Workspace(tmp_path))
+    assert [record.seeds[seed]["qasm_accuracy"] for seed in (0, 1)] == [0.25, 0.75]
+    _, history = training.train_students(TINY, datasets.splits(TINY), None, [0, 1])
+    for seed in (0, 1):
+        assert record.seeds[seed]["train_loss"] == pytest.approx(history[0]["train_loss"][seed : seed + 1], abs=1e-6)
+    assert record.seeds[0]["train_loss"] != record.seeds[1]["train_loss"]

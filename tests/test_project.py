@@ -87,6 +87,7 @@ def test_notebook_parameters_of_a_row_give_its_experiment():
 
     values = notebooks.parameters_of("M-D-lenet-3q-05")
     assert values.pop("workspace") == "."
+    assert values.pop("architectures") == ["lenet"]
     teacher = Teacher(architecture=values.pop("teacher"), epochs=values.pop("teacher_epochs"))
     assert Experiment(**values).distilled(teacher) == paper.row("M-D-lenet-3q-05").experiment
 

@@ -1,0 +1,40 @@
+"""The trained students of a run can be had again, from their weights or by training them anew."""
+
+import torch
+
+import qkdlib
+from qkdlib import pipeline
+
+TINY = qkdlib.Experiment(
+    dataset="digits",
+    classes=(0, 1),
+    train_per_class=6,
+    validation_per_class=2,
+    test_per_class=5,
+    epochs=1,
+    seeds=2,
+    shots=10,
+)
+
+
+def test_trained_student_has_the_accuracy_of_its_record(workspace):
+    record = qkdlib.run(TINY, workspace=workspace)
+    student = qkdlib.trained_student(TINY, workspace=workspace)
+    test = qkdlib.splits(TINY).test
+    right = (student(test.x).argmax(-1) == test.y).float().mean(1)  # (S,)
+    recorded = torch.tensor([record.seeds[seed]["test_accuracy"][-1] for seed in (0, 1)])
+    assert torch.allclose(right, recorded, atol=1e-5)
+
+
+def test_lost_weights_are_trained_again_to_the_same_numbers(workspace):
+    qkdlib.run(TINY, workspace=workspace)
+    images = qkdlib.splits(TINY).test.x
+    before = qkdlib.trained_student(TINY, workspace=workspace)(images)
+    pipeline._weights(TINY, workspace).unlink()
+    assert torch.equal(qkdlib.trained_student(TINY, workspace=workspace)(images), before)
+
+
+def test_weights_that_lack_a_seed_do_not_count(workspace):
+    qkdlib.run(TINY, workspace=workspace)
+    more = qkdlib.Experiment(**{**vars(TINY), "seeds": 3})
+    assert qkdlib.trained_student(more, workspace=workspace).seeds == [0, 1, 2]
