@@ -29,6 +29,8 @@ def execute(circuit: Circuit, angles: np.ndarray, shots: int, seed: int) -> np.n
     angles = np.asarray(angles, dtype=float)
     if angles.ndim != 2 or angles.shape[1] != circuit.angles:
         checks.fail("angles", angles.shape, f"an array (N, {circuit.angles}) for circuit {circuit.name}")
+    if not np.isfinite(angles).all():
+        checks.fail("angles", "NaN or infinity", "finite numbers")
     backend, quantum = _backend(runtime.threads()), _transpiled(circuit)
     binds = {parameter: angles[:, place].tolist() for place, parameter in enumerate(quantum.parameters)}
     result = backend.run(quantum, parameter_binds=[binds], shots=shots, seed_simulator=seed).result()

@@ -9,6 +9,7 @@ import math
 
 import torch
 
+from qkdlib import checks
 from qkdlib.circuits import Circuit
 
 
@@ -27,6 +28,8 @@ def probabilities(circuit: Circuit, angles: torch.Tensor, gradient: str = "autog
 
 def bloch(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
     """Outcome probabilities (..., 2^Q) of a circuit of single-wire gates, by one Bloch vector per wire."""
+    if angles.shape[-1] != circuit.angles:
+        checks.fail("angles", tuple(angles.shape), f"a last axis of {circuit.angles} for circuit {circuit.name}")
     x, y, z = 0.0, 0.0, 1.0  # |0>; each becomes (..., Q)
     for name, places in circuit.columns():
         if name == "h":

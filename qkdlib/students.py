@@ -62,15 +62,22 @@ class Student(nn.Module):
             np.savez(file, seeds=np.array(self.seeds), **arrays)
 
     def load_weights(self, path: Path) -> bool:
-        """Take the parameters of this student's seeds from a file; False if it is not there or lacks a seed."""
+        """Take the parameters of this student's seeds from a file; False if it is not there or lacks a seed.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
         if not path.exists():
             return False
-        with np.load(path, allow_pickle=False) as file:
-            there = file["seeds"].tolist()
-            if not set(self.seeds) <= set(there):
-                return False
-            rows = [there.index(seed) for seed in self.seeds]
-            self.load_state_dict({name: torch.from_numpy(file[name][rows]) for name, _ in self.named_parameters()})
+        try:
+            with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
+                there = file["seeds"].tolist()
+                if not set(self.seeds) <= set(there):
+                    return False
+                rows = [there.index(seed) for seed in self.seeds]
+                self.load_state_dict({name: torch.from_numpy(file[name][rows]) for name, _ in self.named_parameters()})
+        except Exception as error:
+            raise ValueError(f"{path} is damaged ({error}); delete it to train the students again") from error
         return True
 
 

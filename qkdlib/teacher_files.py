@@ -40,14 +40,14 @@ class TeacherLogits:
             ValueError: the file is damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
                 text = json.loads(str(file["text"]))
                 logits = [torch.from_numpy(file[name].astype(np.float32)) for name in ("train", "test")]
+            return cls(*logits, text["history"], text["meta"])
         except Exception as error:
             raise ValueError(
                 f"{path} is not a teacher's file ({error}); delete it to train the teacher again"
             ) from error
-        return cls(*logits, **text)
 
 
 def teacher_name(task: Experiment, teacher: Teacher) -> str:

@@ -1,5 +1,6 @@
 """Training a teacher, and the small file of logits that students learn from in its place."""
 
+import copy
 import dataclasses
 import hashlib
 from pathlib import Path
@@ -95,37 +96,41 @@ def _train(task, teacher: Teacher, parts: Splits, checkpoint: Path, device, fres
     return TeacherLogits(*logits, history, _meta(task, teacher, count) | {"trained_on": len(images)})
 
 
-def custom_teacher(network: torch.nn.Module, name: str | None = None) -> Teacher:
-    """The `Teacher` that names a network of your own: its class and a fingerprint of its weights."""
-    weights = hashlib.sha256()
-    for key, tensor in sorted(network.state_dict().items()):
-        weights.update(key.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return Teacher(architecture=f"{CUSTOM}{name or type(network).__name__}-{weights.hexdigest()[:8]}")
-
-
 def save_custom(task: Experiment, network: torch.nn.Module, parts: Splits, workspace: Workspace, device) -> Teacher:
-    """Store the logits of a network of your own and return the `Teacher` that names it.
+    """Store the logits of a network of your own and return the `Teacher` that names it: by its class and a
+    fingerprint of its logits, which changes with its weights and with what it does with them.
 
     Raises:
-        ValueError: the network's logits do not have one column per class.
+        ValueError: the network's logits are not finite, or do not have one column per class.
     """
-    teacher = custom_teacher(network)
+    name = f"{CUSTOM}{type(network).__name__}"
+    network = copy.deepcopy(network).to(device)  # the caller's keeps its mode and its device
+    train, test = (logits_of(network, split.x, device, name) for split in (parts.all_train, parts.all_test))
+    _check_fit(train, len(parts.all_train), len(task.classes), name)
+    fingerprint = hashlib.sha256(train.half().numpy().tobytes() + test.half().numpy().tobytes()).hexdigest()[:8]
+    teacher = Teacher(architecture=f"{name}-{fingerprint}")
     path = workspace.teachers / f"{teacher_name(task, teacher)}.npz"
     if not path.exists():
-        network = network.to(device).eval()
-        logits = [logits_of(network, split.x, device) for split in (parts.all_train, parts.all_test)]
-        _check_fit(logits[0], len(parts.all_train), len(task.classes), teacher.architecture)
-        history = [{"test_accuracy": accuracy(logits[1], parts.all_test.y)}]
+        history = [{"test_accuracy": accuracy(test, parts.all_test.y)}]
         count = sum(parameter.numel() for parameter in network.parameters())
-        TeacherLogits(*logits, history, _meta(task, teacher, count)).save(path)
+        TeacherLogits(train, test, history, _meta(task, teacher, count)).save(path)
     return teacher
 
 
-def logits_of(network: torch.nn.Module, images: torch.Tensor, device="cpu") -> torch.Tensor:
-    """Logits (N, C) of a network in evaluation mode, on the CPU."""
+def logits_of(network: torch.nn.Module, images: torch.Tensor, device="cpu", name: str = "") -> torch.Tensor:
+    """Logits (N, C) of a network in evaluation mode, on the CPU.
+
+    Raises:
+        ValueError: the network called `name` returns something else than a tensor.
+    """
     network.eval()
+    chunks = []
     with torch.inference_mode():
-        chunks = [network(chunk.to(device)).float().cpu() for chunk in images.split(EVALUATION_BATCH)]
+        for chunk in images.split(EVALUATION_BATCH):
+            logits = network(chunk.to(device))
+            if not isinstance(logits, torch.Tensor):
+                checks.fail("teacher", name, f"a network that returns logits, not a {type(logits).__name__}")
+            chunks.append(logits.float().cpu())
     return torch.cat(chunks).clone()
 
 
@@ -135,6 +140,8 @@ def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
 
 
 def _check_fit(logits: torch.Tensor, images: int, classes: int, name: str) -> None:
+    if not torch.isfinite(logits).all():
+        checks.fail("teacher", name, "finite logits; these hold NaN or infinity")
     if logits.shape != (images, classes):
         checks.fail("teacher", name, f"logits of shape {(images, classes)} for these images and classes, "
                     f"not {tuple(logits.shape)}")  # fmt: skip

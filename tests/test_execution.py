@@ -126,3 +126,8 @@ def test_executed_accuracy_approaches_the_exact_one():
     executed = execute_students(student, Images(images, chosen, torch.arange(40)), 5000)
     assert executed[0] >= 0.9
     assert executed[1] == pytest.approx((probabilities[1].argmax(-1) == chosen).double().mean().item(), abs=0.1)
+
+
+def test_angles_that_are_not_numbers_are_named():
+    with pytest.raises(ValueError, match="angles='NaN or infinity' is not allowed"):
+        execute(circuits.h_ry(2), np.array([[0.0, np.nan]]), shots=10, seed=0)

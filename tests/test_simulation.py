@@ -128,3 +128,8 @@ def test_product_is_the_kronecker_product_of_the_wires(z):
 def test_circuit_without_angles_is_uniform():
     circuit = Circuit("h", 3, tuple(Gate("h", (wire,)) for wire in range(3)))
     assert torch.equal(simulation.bloch(circuit, torch.zeros(2, 0)), torch.full((2, 8), 1 / 8))
+
+
+def test_a_wrong_number_of_angles_is_named():
+    with pytest.raises(ValueError, match=r"angles=\(2, 4\) is not allowed; allowed: a last axis of 3"):
+        simulation.bloch(circuits.h_ry(3), torch.zeros(2, 4))

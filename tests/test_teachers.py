@@ -266,12 +266,36 @@ def test_record_of_an_own_network_is_found_again_by_network_and_by_name(tmp_path
     assert pipeline.run(record.experiment, workspace=workspace, device="cpu").seeds == record.seeds
 
 
-def test_own_networks_with_other_weights_are_other_teachers():
+def test_own_networks_with_other_weights_are_other_teachers(tmp_path):
     first, second = own_network(), own_network()
     with torch.no_grad():
         second[1].bias[0] += 1e-3
-    assert teacher_training.custom_teacher(first) == teacher_training.custom_teacher(own_network())
-    assert teacher_training.custom_teacher(first) != teacher_training.custom_teacher(second)
+    workspace, parts = Workspace(tmp_path), datasets.splits(TASK)
+    names = [teacher_training.save_custom(TASK, one, parts, workspace, "cpu") for one in (first, own_network(), second)]
+    assert names[0] == names[1] != names[2]
+    assert first.training  # the caller's network stays in its mode
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (lambda: nn.Sequential(own_network(), nn.Threshold(1e9, float("nan"))), "finite logits"),
+        (lambda: nn.Sequential(nn.Flatten(), nn.LSTM(784, 6)), "returns logits, not a tuple"),
+    ],
+)
+def test_own_network_with_unusable_output_is_refused(tmp_path, network, words):
+    with pytest.raises(ValueError, match=words):
+        pipeline.run(TASK, teacher=network(), workspace=Workspace(tmp_path), device="cpu")
+
+
+def test_own_network_may_compute_in_bfloat16(tmp_path):
+    network = nn.Sequential(own_network(), ToBfloat16())
+    assert pipeline.run(TASK, teacher=network, workspace=Workspace(tmp_path), device="cpu").seeds
+
+
+class ToBfloat16(nn.Module):
+    def forward(self, x):
+        return x.bfloat16()
 
 
 def test_own_networks_with_the_same_weights_and_other_layers_do_not_share_logits(tmp_path):

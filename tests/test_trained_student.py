@@ -1,5 +1,6 @@
 """The trained students of a run can be had again, from their weights or by training them anew."""
 
+import pytest
 import torch
 
 import qkdlib
@@ -38,3 +39,11 @@ def test_weights_that_lack_a_seed_do_not_count(workspace):
     qkdlib.run(TINY, workspace=workspace)
     more = qkdlib.Experiment(**{**vars(TINY), "seeds": 3})
     assert qkdlib.trained_student(more, workspace=workspace).seeds == [0, 1, 2]
+
+
+def test_damaged_weights_are_named(workspace):
+    qkdlib.run(TINY, workspace=workspace)
+    path = pipeline._weights(TINY, workspace)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match=f"{path.name} is damaged"):
+        qkdlib.trained_student(TINY, workspace=workspace)
