@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.stamp
 PY := $(VENV)/bin/python
-NOTEBOOKS := teachers baselines distillation
+NOTEBOOKS := teachers baselines distillation quickstart
 DEMO := build/demo
 
 # Under `make -j` the processes share the cores: threads that wait for each other spin, and two processes with all
@@ -21,18 +21,14 @@ setup: $(STAMP) ## install the locked environment into .venv (with uv if it is t
 
 $(STAMP): requirements.lock pyproject.toml
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@if command -v uv >/dev/null; then VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip sync requirements.lock; \
+	@if command -v uv >/dev/null; then VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip sync --compile-bytecode requirements.lock; \
 	else $(PY) -m pip install --no-deps --quiet --disable-pip-version-check -r requirements.lock; fi
 	@if command -v uv >/dev/null; then VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --no-deps --no-build-isolation -e .; \
 	else $(PY) -m pip install --no-deps --no-build-isolation --quiet --disable-pip-version-check -e .; fi
 	@touch $@
 
 demo: $(STAMP) ## teacher, placebo and distilled student on real digits, no data set or network needed
-	@mkdir -p $(DEMO)/notebooks
-	@for name in $(NOTEBOOKS) quickstart; do \
-	    echo "notebooks/$$name.ipynb"; \
-	    $(RUN) -m qkdlib notebook $$name --out $(DEMO)/notebooks/$$name.ipynb || exit 1; \
-	done
+	@$(RUN) -m qkdlib notebooks $(NOTEBOOKS) --out $(DEMO)/notebooks
 	@$(RUN) -m qkdlib summary --workspace $(DEMO)
 	@echo "executed notebooks in $(DEMO)/notebooks"
 
@@ -40,12 +36,8 @@ paper-artifacts: $(STAMP) ## redraw all tables and figures from records, run wha
 	@$(RUN) -m qkdlib paper-artifacts $(if $(filter-out 0,$(FRESH)),--fresh)
 
 notebooks: $(STAMP) ## refresh notebooks/executed/ (digits and mnist; mnist needs QKD_DATA or a network)
-	@for name in $(NOTEBOOKS) quickstart; do \
-	    $(RUN) -m qkdlib notebook $$name --out notebooks/executed/digits/$$name.ipynb || exit 1; \
-	done
-	@for name in $(NOTEBOOKS); do \
-	    $(RUN) -m qkdlib notebook $$name --row M-D-lenet-3q-05 --out notebooks/executed/mnist/$$name.ipynb || exit 1; \
-	done
+	@$(RUN) -m qkdlib notebooks $(NOTEBOOKS) --out notebooks/executed/digits
+	@$(RUN) -m qkdlib notebooks $(filter-out quickstart,$(NOTEBOOKS)) --row M-D-lenet-3q-05 --out notebooks/executed/mnist
 
 test: $(STAMP) ## pytest with coverage, then nbval over the notebooks
 	@$(RUN) -m pytest tests --cov=qkdlib --cov-report=term --cov-fail-under=90

@@ -1,4 +1,4 @@
-"""Commands behind the Makefile: `python -m qkdlib paper-artifacts | notebook | summary`."""
+"""Commands behind the Makefile: `python -m qkdlib paper-artifacts | notebooks | summary`."""
 
 import argparse
 import sys
@@ -13,10 +13,10 @@ def main(arguments: list[str] | None = None) -> int:
     artefacts = commands.add_parser("paper-artifacts", help="redraw tables and figures; run what has no record")
     artefacts.add_argument("--fresh", action="store_true", help="rerun everything")
     summary = commands.add_parser("summary", help="print a table of a workspace's records and name its figures")
-    notebook = commands.add_parser("notebook", help="execute one of the notebooks, headless")
-    notebook.add_argument("name", help="name in notebooks/, without .ipynb")
-    notebook.add_argument("--out", required=True, help="where the executed copy goes")
-    notebook.add_argument("--row", help="run it for this row of the paper's tables, e.g. M-D-lenet-3q-05")
+    notebooks = commands.add_parser("notebooks", help="execute notebooks, headless, one after the other")
+    notebooks.add_argument("names", nargs="+", help="names in notebooks/, without .ipynb")
+    notebooks.add_argument("--out", required=True, help="folder of the executed copies")
+    notebooks.add_argument("--row", help="run them for this row of the paper's tables, e.g. M-D-lenet-3q-05")
     for command in (artefacts, summary):
         command.add_argument("--workspace", default=".", help="folder of results, tables and figures")
     options = parser.parse_args(arguments)
@@ -32,10 +32,13 @@ def _run(options) -> int:
         from qkdlib import artefacts
 
         artefacts.make(Workspace(options.workspace), options.fresh)
-    elif options.command == "notebook":
+    elif options.command == "notebooks":
         from qkdlib import notebooks
 
-        notebooks.execute(options.name, options.out, notebooks.parameters_of(options.row) if options.row else {})
+        parameters = notebooks.parameters_of(options.row) if options.row else {}
+        for name in options.names:
+            print(f"executing notebooks/{name}.ipynb", flush=True)
+            notebooks.execute(name, f"{options.out}/{name}.ipynb", parameters)
     else:
         from qkdlib import summary
 

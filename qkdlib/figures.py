@@ -78,10 +78,10 @@ def sample_images(parts: Splits, per_class: int = 6) -> Figure:
 @styled
 def circuit_diagram(*named: circuits.Circuit) -> Figure:
     """Circuits as Qiskit draws them, side by side (v1, Fig. 5)."""
-    figure = Figure(figsize=(3.1 * len(named), 2.6))
+    figure = Figure(figsize=(3.6 * len(named), 2.6))
     for axis, circuit in zip(figure.subplots(1, len(named), squeeze=False)[0], named, strict=True):
         quantum = circuits.to_qiskit(circuit)
-        quantum.draw("mpl", ax=axis, style="bw", idle_wires=False)
+        quantum.draw("mpl", ax=axis, style="bw", plot_barriers=False)
         axis.set_title(f"{circuit.qubits} qubits")
     return figure
 
@@ -156,22 +156,22 @@ def accuracy_bars(records: Mapping[str, Record], paper: Mapping[str, float] | No
 @styled
 def seed_spread(records: Mapping[str, Record], paper: Mapping[str, float] | None = None) -> Figure:
     """Every seed's accuracy after the last epoch as a point: one look shows how much one run can tell."""
-    figure = Figure(figsize=(1.2 * len(records) + 1.4, 3.0))
+    figure = Figure(figsize=(2.2 * len(records) + 1.2, 3.2))
     axis = figure.subplots()
     for place, record in enumerate(records.values()):
         values = np.sort(statistics.accuracies(record))
         # Points side by side, in an order that repeats, because jitter would need a seed.
-        offsets = 0.22 * np.linspace(-1, 1, len(values)) if len(values) > 1 else np.zeros(1)
-        axis.scatter(place + offsets, values, s=16, color=colour(record), alpha=0.75, linewidths=0)
-        axis.hlines(values.mean(), place - 0.3, place + 0.3, color=colour(record), linewidth=1.2)
-    _accuracy_axis(axis, records, paper)
+        offsets = 0.3 * np.linspace(-1, 1, len(values)) if len(values) > 1 else np.zeros(1)
+        axis.scatter(place + offsets, values, s=18, color=colour(record), alpha=0.75, linewidths=0)
+        axis.hlines(values.mean(), place - 0.36, place + 0.36, color=colour(record), linewidth=1.2)
+    _accuracy_axis(axis, records, paper, beside=0.42)
     return figure
 
 
-def _accuracy_axis(axis, records: Mapping[str, Record], paper: Mapping[str, float] | None) -> None:
+def _accuracy_axis(axis, records: Mapping[str, Record], paper: Mapping[str, float] | None, beside: float = 0.0) -> None:
     for place, label in enumerate(records):
         if paper and label in paper:
-            axis.plot(place, paper[label], marker="D", color=PAPER, markersize=5, markerfacecolor="none",
+            axis.plot(place + beside, paper[label], marker="D", color=PAPER, markersize=5, markerfacecolor="none",
                       linestyle="none", label="paper" if label == next(iter(paper)) else None)  # fmt: skip
     chance = {100 / len(record.experiment.classes) for record in records.values()}
     for number, level in enumerate(sorted(chance)):

@@ -13,6 +13,7 @@ from qkdlib.experiment import Experiment, Teacher
 
 TABLES = {"mnist": 1, "fashion_mnist": 2}
 CATEGORIES = {"baseline": "Student", "teacher": "Teacher", "distillation": "Distillation"}
+TITLES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "lenet": "LeNet", "alexnet": "AlexNet"}
 COVERED = ("M-B-3q-05", "M-T-lenet-05", "M-D-lenet-3q-05")  # rows that the artefacts hold so far
 
 
@@ -40,9 +41,10 @@ class Row:
     @property
     def label(self) -> str:
         """A short name for figures and tables."""
-        who = {"Student": "direct", "Teacher": f"{self.teacher} (teacher)"}.get(self.category, f"from {self.teacher}")
+        teacher = TITLES.get(self.teacher, self.teacher)
+        who = {"Student": "direct", "Teacher": f"{teacher} (teacher)"}.get(self.category, f"from {teacher}")
         size = f", {self.qubits} qubits" if self.qubits else ""
-        return f"{self.dataset} {self.classes[0]}-{self.classes[-1]}{size}, {who}"
+        return f"{TITLES[self.dataset]} {self.classes[0]}-{self.classes[-1]}{size}, {who}"
 
 
 @functools.cache
@@ -65,6 +67,11 @@ def row(name: str) -> Row:
     named = {row.id: row for row in all_rows()}
     checks.one_of("row", name, named)
     return named[name]
+
+
+def row_of(experiment: Experiment) -> Row | None:
+    """The student's row, direct or distilled, that runs this experiment; None if the paper has none."""
+    return next((row for row in all_rows() if row.category != "Teacher" and row.experiment == experiment), None)
 
 
 def _row(values: dict[str, str]) -> Row:

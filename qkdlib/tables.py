@@ -6,7 +6,7 @@ import pandas as pd
 
 from qkdlib import records, statistics, verdicts
 from qkdlib.experiment import Experiment
-from qkdlib.paper import Row
+from qkdlib.paper import TITLES, Row
 from qkdlib.records import Record
 from qkdlib.teacher_files import TeacherLogits, teacher_name
 from qkdlib.workspace import Workspace, atomic
@@ -119,9 +119,9 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _readable_row(row: dict) -> dict[str, str]:
-    who = " ".join(row[name] for name in ("category", "teacher", "dataset", "classes") if isinstance(row[name], str))
+    words = [row[name] for name in ("category", "teacher", "dataset", "classes") if isinstance(row[name], str)]
     return {
-        "row": who + _text(row["qubits"], ".0f", before=", ", after=" qubits"),
+        "row": " ".join(TITLES.get(word, word) for word in words) + _text(row["qubits"], ".0f", ", ", " qubits"),
         "paper": _text(row["paper_accuracy"]),
         "recorded": f"{row['recorded_best']:.2f} / {row['recorded_last']:.2f}",
         "ours": _text(row["mean_last"]) + _interval(row["ci_low"], row["ci_high"]),

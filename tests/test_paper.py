@@ -105,9 +105,9 @@ def test_an_id_spells_its_row():
 
 
 def test_labels():
-    assert paper.row("M-B-3q-05").label == "mnist 0-5, 3 qubits, direct"
-    assert paper.row("M-D-lenet-3q-05").label == "mnist 0-5, 3 qubits, from lenet"
-    assert paper.row("F-T-ens-07").label == "fashion_mnist 0-7, ensemble (teacher)"
+    assert paper.row("M-B-3q-05").label == "MNIST 0-5, 3 qubits, direct"
+    assert paper.row("M-D-lenet-3q-05").label == "MNIST 0-5, 3 qubits, from LeNet"
+    assert paper.row("F-T-ens-07").label == "FashionMNIST 0-7, ensemble (teacher)"
 
 
 def test_an_unknown_row_is_named():
@@ -130,3 +130,12 @@ def test_every_distilled_row_has_a_placebo_of_its_own_settings():
             assert (placebo.head, placebo.shots, placebo.qubits) == (
                 row.experiment.head, row.experiment.shots, row.experiment.qubits,
             )  # fmt: skip
+
+
+def test_row_of_an_experiment_is_a_students_row():
+    # A teacher's row has the experiment of the student that learns from it; it is not that student's row.
+    for row in paper.all_rows():
+        found = paper.row_of(row.experiment)
+        assert found is None or (found.category != "Teacher" and found.experiment == row.experiment)
+    assert paper.row_of(paper.row("M-T-lenet-05").experiment).id == "M-D-lenet-3q-05"
+    assert paper.row_of(paper.row("M-D-lenet-3q-05").experiment.placebo()).id == "M-B-3q-05"

@@ -224,9 +224,9 @@ def test_logits_survive_saving_to_16_bits(tmp_path):
 
 def test_readable_text(filled):
     student, teacher, distilled = tables.readable(tables.paper_table(ROWS, filled)).to_dict("records")
-    assert student["row"] == "Student mnist 0-5, 3 qubits"
-    assert teacher["row"] == "Teacher lenet mnist 0-5"
-    assert distilled["row"] == "Distillation lenet mnist 0-5, 3 qubits"
+    assert student["row"] == "Student MNIST 0-5, 3 qubits"
+    assert teacher["row"] == "Teacher LeNet MNIST 0-5"
+    assert distilled["row"] == "Distillation LeNet MNIST 0-5, 3 qubits"
     assert student["paper"] == "96.56" and student["recorded"] == "96.56 / 96.56"
     assert student["ours"].startswith("95.00 [94.") and student["ours"].endswith("]")
     assert (student["QASM"], student["seeds"], student["collapsed"]) == ("93.00", "20", "0%")
@@ -246,7 +246,7 @@ def test_readable_text_of_missing_rows(tmp_path):
 
 def test_a_missing_row_alone_reads_like_one_among_others(tmp_path):
     (alone,) = tables.readable(tables.paper_table([TEACHER], Workspace(tmp_path))).to_dict("records")
-    assert (alone["row"], alone["verdict"], alone["ours"]) == ("Teacher lenet mnist 0-5", MISSING, "")
+    assert (alone["row"], alone["verdict"], alone["ours"]) == ("Teacher LeNet MNIST 0-5", MISSING, "")
 
 
 # Files
