@@ -67,7 +67,7 @@ def sample_images(parts: Splits, per_class: int = 6) -> Figure:
     for place in range(classes):
         chosen = parts.train.x[parts.train.y == place][:per_class]
         for axis, image in zip(axes[place], chosen, strict=True):
-            axis.imshow(image.permute(1, 2, 0).squeeze(-1), cmap="gray_r", vmin=0, vmax=1)
+            axis.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray_r", vmin=0, vmax=1)
         for axis in axes[place]:
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)

@@ -45,6 +45,7 @@ def execute(name: str, out: str | Path, parameters: dict) -> Path:
             str(source), str(temporary), parameters=chosen, kernel_name="python3", cwd=str(project_root()),
             progress_bar=False, start_timeout=120, autosave_cell_every=0, request_save_on_cell_execute=False,
             config=Config(KernelManager={"transport": "ipc"}),  # parallel runs cannot take each other's ports
+            extra_arguments=["--IPKernelApp.log_level=50"],  # the kernel's own remarks at its end are not ours
         )  # fmt: skip
         notebook = nbformat.read(temporary, as_version=4)
         nbformat.write(tidy(notebook), temporary)

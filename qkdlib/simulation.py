@@ -28,10 +28,11 @@ def probabilities(circuit: Circuit, angles: torch.Tensor, gradient: str = "autog
 
 def bloch(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
     """Outcome probabilities (..., 2^Q) of a circuit of single-wire gates, by one Bloch vector per wire."""
+    columns = circuit.columns()
     if angles.shape[-1] != circuit.angles:
         checks.fail("angles", tuple(angles.shape), f"a last axis of {circuit.angles} for circuit {circuit.name}")
     x, y, z = 0.0, 0.0, 1.0  # |0>; each becomes (..., Q)
-    for name, places in circuit.columns():
+    for name, places in columns:
         if name == "h":
             x, y, z = z, -y, x
             continue

@@ -95,3 +95,17 @@ def test_notebook_parameters_of_a_row_give_its_experiment():
 def test_unknown_notebook_is_named():
     with pytest.raises(ValueError, match="notebook='nonsense' is not allowed; allowed: one of baselines, "):
         notebooks.execute("nonsense", "unused.ipynb", {})
+
+
+def test_a_notebook_runs_headless_and_leaves_no_trace_of_the_run(workspace, monkeypatch):
+    """The real template with few students: parameters go in, outputs come out, timings and paths do not."""
+    small = {"seeds": 1, "epochs": 1, "train_per_class": 4, "shots": 10, "workspace": str(workspace.root), "unknown": 1}
+    out = notebooks.execute("baselines", workspace.folder() / "out.ipynb", small)
+    text = out.read_text()
+    assert "papermill" not in text
+    assert str(ROOT) not in text
+    found = cells(out)
+    assert ["injected-parameters" in cell["metadata"].get("tags", []) for cell in found].count(True) == 1
+    printed = "".join("".join(o.get("text", "")) for cell in found for o in cell.get("outputs", []))
+    assert "trainable parameters: {'classical': 21483, 'quantum': 0}" in printed
+    assert records.read_all(workspace)[0].experiment.seeds == 1

@@ -7,15 +7,9 @@ import qkdlib
 from qkdlib import pipeline
 
 TINY = qkdlib.Experiment(
-    dataset="digits",
-    classes=(0, 1),
-    train_per_class=6,
-    validation_per_class=2,
-    test_per_class=5,
-    epochs=1,
-    seeds=2,
-    shots=10,
-)
+    dataset="digits", classes=(0, 1), train_per_class=6, validation_per_class=2, test_per_class=5,
+    epochs=1, seeds=2, shots=20,
+)  # fmt: skip
 
 
 def test_trained_student_has_the_accuracy_of_its_record(workspace):

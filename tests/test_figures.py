@@ -1,0 +1,98 @@
+"""Figures show what the records hold, and equal figures are equal files."""
+
+import io
+
+import numpy as np
+import pytest
+from matplotlib.container import BarContainer
+from PIL import Image
+
+from qkdlib import circuits, datasets, figures, statistics
+from qkdlib.experiment import Experiment, Teacher
+from qkdlib.records import Record
+from qkdlib.teacher_files import TeacherLogits
+
+DIGITS = Experiment(
+    dataset="digits", classes=(0, 1), train_per_class=8, validation_per_class=2, test_per_class=2, epochs=3
+)
+
+
+def record(accuracies, experiment=DIGITS) -> Record:
+    """A record whose seeds end at `accuracies` (in [0, 1]) with straight loss curves."""
+    curve = {name: [3.0, 2.0, 1.0] for name in ("train_loss", "validation_loss", "validation_ce")}
+    seeds = {
+        seed: {**curve, "validation_accuracy": [0.5] * 3, "test_accuracy": [0.1, 0.2, value], "qasm_accuracy": value}
+        for seed, value in enumerate(accuracies)
+    }
+    return Record(experiment, seeds)
+
+
+@pytest.fixture
+def arms():
+    return {"placebo": record([0.2, 0.9, 0.7]), "LeNet": record([0.8, 0.4, 0.6], DIGITS.distilled(Teacher()))}
+
+
+def test_spread_has_a_point_per_seed_at_its_accuracy(arms):
+    axis = figures.seed_spread(arms).axes[0]
+    shown = [sorted(points.get_offsets()[:, 1]) for points in axis.collections if len(points.get_offsets()) == 3]
+    assert np.allclose(shown, [[20, 70, 90], [40, 60, 80]])
+
+
+def test_bars_stand_at_the_mean_and_reach_over_the_interval(arms):
+    axis = figures.accuracy_bars(arms, {"placebo": 95.0}).axes[0]
+    assert np.allclose([bar.get_height() for bar in axis.patches], [60, 60])
+    summary = statistics.summarise([20, 90, 70])
+    bars = next(one for one in axis.containers if isinstance(one, BarContainer))
+    reach = bars.errorbar.lines[2][0].get_segments()[0][:, 1]
+    assert np.allclose(reach, [summary.low, summary.high])
+    marks = [line for line in axis.lines if line.get_label() == "paper"]
+    assert [tuple(line.get_ydata()) for line in marks] == [(95.0,)]
+
+
+def test_loss_curves_are_on_their_true_scale(arms):
+    figure = figures.loss_curves(arms)
+    assert len(figure.axes) == 2
+    assert [line.get_label() for line in figure.axes[0].lines] == ["train", "validation"]
+    assert np.allclose(figure.axes[0].lines[0].get_ydata(), [3, 2, 1])
+
+
+def test_sample_images_show_a_row_per_class():
+    parts = datasets.splits(DIGITS)
+    axes = figures.sample_images(parts, per_class=4).axes
+    assert len(axes) == 8
+    first = axes[4].images[0].get_array()  # the first image of the second class
+    assert np.allclose(first, parts.train.x[parts.train.y == 1][0, 0])
+
+
+def test_softened_bars_are_softmax_probabilities():
+    logits = np.log([0.7, 0.2, 0.1])
+    axes = figures.softened(np.zeros((4, 4)), logits, ("a", "b", "c"), (1.0, 1e6)).axes
+    heights = [[bar.get_height() for bar in axis.patches] for axis in axes[1:]]
+    assert np.allclose(heights, [[0.7, 0.2, 0.1], [1 / 3] * 3], atol=1e-5)
+
+
+def test_teacher_curves_and_the_line_of_an_ensemble():
+    trained = TeacherLogits(None, None, [{"test_accuracy": 0.5}, {"test_accuracy": 0.75}], {})
+    mean = TeacherLogits(None, None, [{"test_accuracy": 0.8}], {})
+    axis = figures.teacher_curves({"lenet": trained, "ensemble": mean}).axes[0]
+    assert [list(line.get_ydata()) for line in axis.lines] == [[50.0, 75.0], [80.0, 80.0]]
+
+
+def test_saved_twice_is_the_same_file(arms, tmp_path):
+    for name in ("one", "two"):
+        paths = figures.save(figures.seed_spread(arms), tmp_path / name, "spread")
+        assert [path.suffix for path in paths] == [".pdf", ".png"]
+    for ending in ("pdf", "png"):
+        one, two = ((tmp_path / name / f"spread.{ending}").read_bytes() for name in ("one", "two"))
+        assert one == two
+
+
+def test_a_notebook_can_show_a_circuit():
+    picture = Image.open(io.BytesIO(figures.circuit_diagram(circuits.h_ry(3), circuits.h_ry(4))._repr_png_()))
+    assert min(picture.size) > 200
+    assert np.asarray(picture.convert("L")).std() > 10  # something is drawn
+
+
+def test_colours_tell_the_arms_apart(arms):
+    own = record([0.5], DIGITS.distilled(Teacher(architecture="custom:mine")))
+    assert len({figures.colour(one) for one in (*arms.values(), own)}) == 3
