@@ -70,7 +70,8 @@ class Experiment:
 
     Images: `dataset` (one of `DATASETS` or `imagefolder:<path>`), `classes` (label indices in the data set),
     images per class of each split (None: all of them), `selection` `first` or `random` (drawn with `data_seed`),
-    `image_size` to resize the images of a folder to (pixels). A relative path counts from the current folder.
+    `image_size` to resize the images of a folder to (pixels). A relative path of images counts from the
+    current folder.
     Student: `qubits`, and by name `reducer`, `encoder`, `ansatz`, `readout`, `head`; `dropout` of the reducer.
     Loss: ce_weight * CE + kd_weight * T^2 * KL(teacher || student), T = `temperature`; `kd_temperature_squared`
     False leaves out T^2, as in Eq. 6. Without a teacher the experiment is a placebo and `kd_weight` is 0.

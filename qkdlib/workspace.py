@@ -10,10 +10,10 @@ from qkdlib import checks
 
 
 def project_root() -> Path:
-    """The folder with this project's pyproject.toml: upwards from the current folder, else around the package,
-    else the current folder itself (the package was installed without its checkout)."""
+    """The folder that relative paths count from: this project's checkout if the current folder lies in it, so that a
+    notebook and `make` mean the same place; else the current folder."""
     here = Path.cwd()
-    for folder in (here, *here.parents, Path(__file__).resolve().parent.parent):
+    for folder in (here, *here.parents):
         project = folder / "pyproject.toml"
         if project.is_file() and 'name = "qkdlib"' in project.read_text():
             return folder
@@ -38,7 +38,7 @@ class Workspace:
     """The folders of one body of work: records, checkpoints, tables, figures.
 
     Args:
-        root: relative paths count from the project's root. The default is the project itself, whose
+        root: relative paths count from `project_root()`. The default is the project itself, whose
             records, tables and figures are committed.
     """
 

@@ -87,9 +87,18 @@ def test_the_project_is_found_from_a_folder_below_it(tmp_path, monkeypatch):
 
 
 def test_another_project_is_not_taken_for_this_one(tmp_path, monkeypatch):
-    (tmp_path / "pyproject.toml").write_text('[project]\nname = "other"\n')
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "qkdlib"\n')
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "pyproject.toml").write_text('[project]\nname = "other"\n')
+    monkeypatch.chdir(own)
+    assert project_root() == tmp_path  # further up
+
+
+def test_outside_of_the_checkout_paths_count_from_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert project_root() != tmp_path
+    assert project_root() == tmp_path
+    assert Workspace("runs").students == tmp_path / "runs" / "results" / "students"
 
 
 def test_data_root_is_qkd_data_or_the_projects_data_folder(tmp_path, monkeypatch):
