@@ -2,8 +2,8 @@
 
 Aer brings an OpenMP library of its own, but on Linux its symbols bind to the one that torch has loaded for the
 whole process. Two versions then share one set of threads: after the first Aer job, torch's threads sleep between
-operations in place of spinning, training takes twice as long, and Aer samples a third fewer circuits
-(`benchmarks/execution.py`). `RTLD_DEEPBIND` lets Aer find its own library first.
+operations in place of spinning, and training takes twice as long (`benchmarks/execution.py`). `RTLD_DEEPBIND` lets Aer
+find its own library first.
 """
 
 import functools
