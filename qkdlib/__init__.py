@@ -24,6 +24,10 @@ _HOME = {
 __all__ = sorted(_HOME)
 
 
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
 def __getattr__(name: str):
     """Import a public name, or a submodule, when it is first used (PEP 562)."""
     if name in _HOME:

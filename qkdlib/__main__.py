@@ -37,7 +37,7 @@ def _run(options) -> int:
 
         parameters = notebooks.parameters_of(options.row) if options.row else {}
         for name in options.names:
-            print(f"executing notebooks/{name}.ipynb", flush=True)
+            print(f"executing notebooks/{name}.ipynb into {options.out}", flush=True)
             notebooks.execute(name, f"{options.out}/{name}.ipynb", parameters)
     else:
         from qkdlib import summary

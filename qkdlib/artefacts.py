@@ -78,11 +78,10 @@ def _draw_images(workspace: Workspace, say) -> None:
     from qkdlib import datasets, figures
 
     experiment = paper.row("M-B-3q-05").experiment
-    try:
-        parts = datasets.splits(experiment)
-    except FileNotFoundError:
+    if not datasets.at_hand(experiment.dataset):
         say(f"figure_2 shows images and {experiment.dataset} is not at hand: the committed figure stays as it is")
         return
+    parts = datasets.splits(experiment)
     figures.save(figures.sample_images(parts), workspace.figures, "figure_2")
 
 

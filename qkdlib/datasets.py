@@ -188,6 +188,12 @@ def _check_idx(root: Path, dataset: str) -> None:
             )
 
 
+def at_hand(dataset: str) -> bool:
+    """Whether a data set can be loaded without a download."""
+    folder = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "cifar-10-batches-py"}.get(dataset)
+    return folder is None or (data_root() / folder).is_dir()
+
+
 def describe(parts: Splits) -> dict[str, int]:
     """How many images each split has, for a reader."""
     named = {"train": parts.train, "validation": parts.validation, "test": parts.test}

@@ -69,16 +69,17 @@ class Experiment:
     """One row of evidence: images, student, teacher, loss, training and execution, for a number of seeds.
 
     Images: `dataset` (one of `DATASETS` or `imagefolder:<path>`), `classes` (label indices in the data set),
-    images per class of each split (None: all of them), `selection` `first` or `random` (drawn with `data_seed`),
-    `image_size` to resize the images of a folder to (pixels). A relative path of images counts from the
-    current folder.
+    images per class of each split (None: all of them; validation needs a number), `selection` `first` or `random`
+    (drawn with `data_seed`), `image_size` to resize the images of a folder to (pixels). A relative
+    path of images counts from the current folder; a folder is known by its path alone, so use `run(..., fresh=True)`
+    when its images have changed.
     Student: `qubits`, and by name `reducer`, `encoder`, `ansatz`, `readout`, `head`; `dropout` of the reducer.
     Loss: ce_weight * CE + kd_weight * T^2 * KL(teacher || student), T = `temperature`; `kd_temperature_squared`
     False leaves out T^2, as in Eq. 6. Without a teacher the experiment is a placebo and `kd_weight` is 0.
     Training: `epochs`, `batch_size`, `learning_rate` (Adam), `gradient` of the circuit: `autograd`,
     `parameter_shift` (Eq. 12) or `published_shift` (the notebooks' pi/4 shift, sqrt(2) too large).
     Execution: `shots` per circuit. `seeds`: how many seeds, counted from 0; not part of the digest, because a
-    seed's result does not depend on the others.
+    seed draws the same numbers whatever other seeds run beside it.
 
     Raises:
         ValueError: a field has a value that is not allowed; the message says what is.

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from qkdlib import checks, paper
+from qkdlib.experiment import Experiment, Teacher
 from qkdlib.workspace import atomic, project_root
 
 IMAGE_FIELDS = ("dataset", "train_per_class", "validation_per_class", "test_per_class")
@@ -11,15 +12,20 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def parameters_of(row: str) -> dict:
-    """The notebooks' parameters that run a row of the paper's tables into the project's own records."""
+    """The notebooks' parameters that run a row of the paper's tables into the project's own records.
+
+    Raises:
+        ValueError: no such row, or one that differs in something that the notebooks have no parameter for.
+    """
     declared = paper.row(row)
     values = {name: getattr(declared.experiment, name) for name in (*IMAGE_FIELDS, *STUDENT_FIELDS)}
-    teacher = declared.experiment.teacher
-    values |= {"classes": list(declared.classes), "workspace": "."}
-    if teacher is None:
-        return values
+    values["classes"] = list(declared.classes)
+    teacher = declared.experiment.teacher or Teacher()
+    same = Experiment(**values)
+    if declared.experiment not in (same, same.distilled(Teacher(architecture=teacher.architecture))):
+        checks.fail("row", row, "a row whose head, weights and training are the notebooks' (the published defaults)")
     name = teacher.architecture
-    return values | {"teacher": name, "architectures": [name], "teacher_epochs": teacher.epochs}
+    return values | {"workspace": ".", "teacher": name, "architectures": [name], "teacher_epochs": teacher.epochs}
 
 
 def execute(name: str, out: str | Path, parameters: dict) -> Path:

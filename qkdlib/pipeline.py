@@ -5,7 +5,7 @@ import datetime
 import time
 from pathlib import Path
 
-from qkdlib import runtime
+from qkdlib import checks, runtime
 from qkdlib.experiment import Experiment
 from qkdlib.records import DIGITS, Record, find
 from qkdlib.workspace import Workspace
@@ -45,6 +45,8 @@ def run(
     device = runtime.start(device)
     parts = datasets.splits(experiment)
     Student(experiment, parts.shape, seeds=[0])  # what does not fit the images says so before a teacher trains
+    if teacher is not None and not hasattr(teacher, "state_dict"):
+        checks.fail("teacher", teacher, "a torch.nn.Module; for a qkdlib.Teacher use experiment.distilled(teacher)")
     if teacher is not None:
         named = teacher_training.save_custom(experiment, teacher, parts, workspace, device)
         experiment = experiment.distilled(named, experiment.kd_weight or 0.9)

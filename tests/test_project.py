@@ -109,3 +109,8 @@ def test_a_notebook_runs_headless_and_leaves_no_trace_of_the_run(workspace, monk
     printed = "".join("".join(o.get("text", "")) for cell in found for o in cell.get("outputs", []))
     assert "trainable parameters: {'classical': 21483, 'quantum': 0}" in printed
     assert records.read_all(workspace)[0].experiment.seeds == 1
+
+
+def test_a_row_that_the_notebooks_cannot_run_is_refused():
+    with pytest.raises(ValueError, match="row='F-B-3q-05' is not allowed"):
+        notebooks.parameters_of("F-B-3q-05")  # its head is softmax
