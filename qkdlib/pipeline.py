@@ -35,9 +35,11 @@ def run(
     """
     workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     runtime.threads()
+    if teacher is not None and not hasattr(teacher, "state_dict"):
+        checks.fail("teacher", teacher, "a torch.nn.Module; for a qkdlib.Teacher use experiment.distilled(teacher)")
     record = None if fresh or teacher is not None else find(experiment, workspace)
-    if record is not None and not dataclasses.replace(record, experiment=experiment).missing():
-        return _asked(record, experiment)
+    if record is not None and (found := record.asked(experiment)):
+        return found
 
     from qkdlib import datasets, teacher_training
     from qkdlib.students import Student
@@ -45,20 +47,16 @@ def run(
     device = runtime.start(device)
     parts = datasets.splits(experiment)
     Student(experiment, parts.shape, seeds=[0])  # what does not fit the images says so before a teacher trains
-    if teacher is not None and not hasattr(teacher, "state_dict"):
-        checks.fail("teacher", teacher, "a torch.nn.Module; for a qkdlib.Teacher use experiment.distilled(teacher)")
     if teacher is not None:
         named = teacher_training.save_custom(experiment, teacher, parts, workspace, device)
         experiment = experiment.distilled(named, experiment.kd_weight or 0.9)
         record = None if fresh else find(experiment, workspace)
     record = dataclasses.replace(record, experiment=experiment) if record else Record(experiment)
     missing = record.missing()
-    if not missing:
-        return _asked(record, experiment)
-
-    _compute(record, missing, parts, workspace, device)
-    record.save(workspace)
-    return _asked(record, experiment)
+    if missing:
+        _compute(record, missing, parts, workspace, device)
+        record.save(workspace)
+    return record.asked(experiment)
 
 
 def trained_student(experiment: Experiment, *, workspace: Workspace | str = ".", device: str = "auto"):
@@ -118,12 +116,6 @@ def _compute(record: Record, seeds: list[int], parts, workspace: Workspace, devi
             **runtime.provenance(),
         }
     )
-
-
-def _asked(record: Record, experiment: Experiment) -> Record:
-    """The record with the seeds that were asked for, if it has more."""
-    seeds = {seed: record.seeds[seed] for seed in range(experiment.seeds)}
-    return dataclasses.replace(record, experiment=experiment, seeds=seeds)
 
 
 def _results(history: list[dict], place: int, qasm_accuracy: float) -> dict:

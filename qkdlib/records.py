@@ -6,7 +6,7 @@ on the QASM simulator. Tables and figures are drawn from records alone.
 
 import json
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qkdlib import experiment as experiments
@@ -35,6 +35,12 @@ class Record:
     def missing(self) -> list[int]:
         """Seeds that the experiment asks for and the record lacks."""
         return [seed for seed in range(self.experiment.seeds) if seed not in self.seeds]
+
+    def asked(self, experiment: Experiment) -> "Record | None":
+        """This record with just the seeds that `experiment` asks for; None if it lacks one of them."""
+        if replace(self, experiment=experiment).missing():
+            return None
+        return replace(self, experiment=experiment, seeds={s: self.seeds[s] for s in range(experiment.seeds)})
 
     def save(self, workspace: Workspace) -> Path:
         """Write atomically. Seeds that another process has added meanwhile are kept."""

@@ -68,9 +68,7 @@ def _measured(row: Row, workspace: Workspace) -> dict:
 def complete(experiment: Experiment, workspace: Workspace) -> Record | None:
     """The record of an experiment if it has all its seeds."""
     record = records.find(experiment, workspace)
-    if record is None or Record(experiment, record.seeds).missing():
-        return None
-    return Record(experiment, {seed: record.seeds[seed] for seed in range(experiment.seeds)}, record.provenance)
+    return None if record is None else record.asked(experiment)
 
 
 def student_columns(record: Record) -> dict:
