@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.stamp
 PY := $(VENV)/bin/python
-NOTEBOOKS := teachers baselines distillation quickstart
+OF_A_ROW := teachers baselines distillation
+NOTEBOOKS := $(OF_A_ROW) quickstart
 DEMO := build/demo
 
 # Under `make -j` the processes share the cores: threads that wait for each other spin, and two processes with all
@@ -12,7 +13,7 @@ SHARE = $(if $(findstring -j,$(MAKEFLAGS)),QKD_THREADS=$${QKD_THREADS:-1})
 RUN = $(SHARE) $(PY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo paper-artifacts notebooks test lint lab lock benchmark clean
+.PHONY: help setup demo paper-artifacts teachers notebooks test lint lab lock benchmark clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,12 +33,16 @@ demo: $(STAMP) ## teacher, placebo and distilled student on real digits, no data
 	@$(RUN) -m qkdlib summary --workspace $(DEMO)
 	@echo "executed notebooks in $(DEMO)/notebooks"
 
-paper-artifacts: $(STAMP) ## redraw all tables and figures from records, run what has none (FRESH=1: everything)
-	@$(RUN) -m qkdlib paper-artifacts $(if $(filter-out 0,$(FRESH)),--fresh)
+paper-artifacts: $(STAMP) ## redraw tables and figures from records, run what has none (FRESH=students | FRESH=all: anew)
+	@$(RUN) -m qkdlib paper-artifacts $(if $(filter-out 0,$(FRESH)),--fresh $(FRESH:1=all))
 
-notebooks: $(STAMP) ## refresh notebooks/executed/ (digits and mnist; mnist needs QKD_DATA or a network)
-	@$(RUN) -m qkdlib notebooks $(NOTEBOOKS) --out notebooks/executed/digits
-	@$(RUN) -m qkdlib notebooks $(filter-out quickstart,$(NOTEBOOKS)) --row M-D-lenet-3q-05 --out notebooks/executed/mnist
+teachers: $(STAMP) ## train the teachers that have no logits yet, going on from their last epoch (FRESH=1: all anew)
+	@$(RUN) -m qkdlib teachers $(if $(filter-out 0,$(FRESH)),--fresh)
+
+notebooks: $(STAMP) ## refresh notebooks/executed/ (all but digits need the data sets: QKD_DATA or a network)
+	@$(RUN) -m qkdlib notebooks $(NOTEBOOKS) audit --out notebooks/executed/digits
+	@$(RUN) -m qkdlib notebooks $(OF_A_ROW) --row M-D-lenet-3q-05 --out notebooks/executed/mnist
+	@$(RUN) -m qkdlib notebooks $(OF_A_ROW) --row F-D-alex-3q-05 --out notebooks/executed/fashion_mnist
 
 test: $(STAMP) ## pytest with coverage, then nbval over the notebooks
 	@$(RUN) -m pytest tests --cov=qkdlib --cov-report=term --cov-fail-under=90

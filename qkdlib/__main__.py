@@ -1,4 +1,4 @@
-"""Commands behind the Makefile: `python -m qkdlib paper-artifacts | notebooks | summary`."""
+"""Commands behind the Makefile: `python -m qkdlib paper-artifacts | teachers | notebooks | summary`."""
 
 import argparse
 import sys
@@ -11,13 +11,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m qkdlib", description="Commands behind the Makefile.")
     commands = parser.add_subparsers(dest="command", required=True)
     artefacts = commands.add_parser("paper-artifacts", help="redraw tables and figures; run what has no record")
-    artefacts.add_argument("--fresh", action="store_true", help="rerun everything")
+    artefacts.add_argument(
+        "--fresh", nargs="?", const="all", default="no", choices=("no", "students", "all"),
+        help="retrain all students first, or the teachers, too",
+    )  # fmt: skip
+    teachers = commands.add_parser("teachers", help="train the teachers of the paper's tables that have no logits yet")
+    teachers.add_argument("--fresh", action="store_true", help="train all of them anew")
     summary = commands.add_parser("summary", help="print a table of a workspace's records and name its figures")
     notebooks = commands.add_parser("notebooks", help="execute notebooks, headless, one after the other")
     notebooks.add_argument("names", nargs="+", help="names in notebooks/, without .ipynb")
     notebooks.add_argument("--out", required=True, help="folder of the executed copies")
     notebooks.add_argument("--row", help="run them for this row of the paper's tables, e.g. M-D-lenet-3q-05")
-    for command in (artefacts, summary):
+    for command in (artefacts, summary, teachers):
         command.add_argument("--workspace", default=".", help="folder of results, tables and figures")
     options = parser.parse_args(arguments)
     try:
@@ -32,6 +37,11 @@ def _run(options) -> int:
         from qkdlib import artefacts
 
         artefacts.make(Workspace(options.workspace), options.fresh)
+    elif options.command == "teachers":
+        from qkdlib import artefacts, paper
+
+        rows = [row for row in paper.rows() if row.category == "Teacher"]
+        artefacts.train_teachers(rows, Workspace(options.workspace), options.fresh, print)
     elif options.command == "notebooks":
         from qkdlib import notebooks
 

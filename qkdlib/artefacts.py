@@ -1,93 +1,130 @@
-"""`make paper-artifacts`: every table and figure of the paper that is covered, from records; runs what has none."""
+"""`make paper-artifacts`: every table and figure of the paper, from records; runs what has none."""
 
-from qkdlib import paper, records, runtime, tables, verdicts
-from qkdlib.experiment import Experiment
+from collections.abc import Callable
+
+from qkdlib import claims, paper, parallel, records, runtime, tables, verdicts
+from qkdlib.experiment import Experiment, Teacher
 from qkdlib.paper import Row
+from qkdlib.teacher_files import teacher_name
 from qkdlib.workspace import Workspace
 
+FRESH = ("no", "students", "all")
+AER_SEEDS = 2  # seeds of each experiment that also run on Aer, where sampling takes as long as training
+README_COLUMNS = ["row", "paper", "ours", "collapsed", "paper's gain", "our gain", "p (Holm)", "verdict"]
 
-def make(workspace: Workspace, fresh: bool = False, say=print) -> None:
-    """Run what has no record (`fresh`: everything), then draw all tables and figures.
+
+def make(workspace: Workspace, fresh: str = "no", say: Callable[[str], None] = print) -> None:
+    """Run what has no record, then draw all tables and figures.
 
     Args:
+        fresh: `students` retrains every student, `all` the teachers, too.
         say: prints a line for the reader.
     """
-    run_missing(paper.rows(), workspace, fresh, say)
-    for number in sorted({row.table for row in paper.rows()}):
-        frame = tables.paper_table(paper.rows(number), workspace)
-        notes = [tables.UNITS, verdicts.RULE]
-        shown = tables.readable(frame)
-        tables.write(frame, workspace.tables, f"table_{number}", notes, shown)
-        short = shown.drop(columns=["recorded", "sd", "QASM", "seeds"])
-        page = workspace.folder() / "README.md"
-        tables.embed(page, f"table_{number}", short.to_markdown(index=False, disable_numparse=True))
-        say(f"\nTable {number}\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n")
-    _draw_circuits(workspace)
-    _draw_records(workspace)
-    _draw_images(workspace, say)
+    run_missing(declared_rows(), workspace, fresh, say)
+    write_tables(workspace, say)
+    draw_figures(workspace, say)
     _list_undeclared(workspace, say)
     say(f"tables: {workspace.tables}\nfigures: {workspace.figures}")
 
 
+def declared_rows() -> list[Row]:
+    """All rows that the project has an experiment for."""
+    return paper.rows() + paper.described_rows()
+
+
 def experiments(rows: list[Row]) -> list[Experiment]:
     """The experiments behind `rows`, each once: a distilled row needs its placebo too."""
-    wanted = {}
-    for row in rows:
-        if row.category == "Distillation":
-            wanted[row.experiment.placebo()] = None
-        if row.category != "Teacher":
-            wanted[row.experiment] = None
-    return list(wanted)
+    students = [row.experiment for row in rows if row.category != "Teacher"]
+    return list(dict.fromkeys(e for experiment in students for e in (experiment.placebo(), experiment)))
 
 
-def run_missing(rows: list[Row], workspace: Workspace, fresh: bool, say) -> None:
+def run_missing(rows: list[Row], workspace: Workspace, fresh: str, say) -> None:
     """Train and execute what the workspace has no record of."""
-    wanted = [e for e in experiments(rows) if fresh or tables.complete(e, workspace) is None]
-    if wanted:
-        from qkdlib import datasets, teacher_training
-        from qkdlib.pipeline import run
-    for row in (row for row in rows if row.category == "Teacher" and fresh):
-        parts = datasets.splits(row.experiment)
-        device = runtime.start()
-        teacher_training.train_teacher(row.experiment, row.experiment.teacher, parts, workspace, device, fresh=True)
-    for experiment in runtime.progress(wanted, desc="experiments"):
-        say(f"running {experiment.name}, {experiment.seeds} seeds")
-        run(experiment, workspace=workspace, fresh=fresh)
+    wanted = [e for e in experiments(rows) if fresh != "no" or tables.complete(e, workspace) is None]
+    if not wanted:
+        return
+    train_teachers([row for row in rows if row.experiment.teacher], workspace, fresh == "all", say)
+    say(f"{len(wanted)} experiments to run, {wanted[0].seeds} seeds each")
+    parallel.run_all(wanted, workspace, fresh=fresh != "no", aer_seeds=AER_SEEDS, say=say)
 
 
-def _draw_records(workspace: Workspace) -> None:
-    from qkdlib import figures
+def train_teachers(rows: list[Row], workspace: Workspace, fresh: bool, say) -> None:
+    """Train the teachers of `rows` that have no logits yet, with all cores, going on from their last epoch."""
+    wanted: dict[str, tuple[Experiment, Teacher]] = {}
+    for row in rows:
+        for teacher in (*row.experiment.teacher.trained(), row.experiment.teacher):  # members before their ensemble
+            wanted.setdefault(teacher_name(row.experiment, teacher), (row.experiment, teacher))
+    there = {path.stem for path in workspace.teachers.glob("*.npz")}
+    missing = {name: pair for name, pair in wanted.items() if fresh or name not in there}
+    if not missing:
+        return
 
-    students = [row for row in paper.rows() if row.category != "Teacher"]
-    found = {row.label: tables.complete(row.experiment, workspace) for row in students}
-    found = {label: record for label, record in found.items() if record is not None}
-    claims = {row.label: row.paper_accuracy for row in students if row.label in found}
-    figures.save(figures.accuracy_bars(found, claims), workspace.figures, "figure_7")
-    figures.save(figures.seed_spread(found, claims), workspace.figures, "seed_spread")
-    figures.save(figures.loss_curves(found), workspace.figures, "figure_6")
+    from qkdlib import datasets, teacher_training
+
+    device = runtime.start()
+    for name, (task, teacher) in missing.items():
+        say(f"teacher {name}")
+        alone = fresh and teacher.trained() == (teacher,)  # an ensemble's members are fresh already
+        if fresh and not alone:
+            (workspace.teachers / f"{name}.npz").unlink(missing_ok=True)
+        teacher_training.train_teacher(task, teacher, datasets.splits(task), workspace, device, fresh=alone)
 
 
-def _draw_circuits(workspace: Workspace) -> None:
-    from qkdlib import circuits, figures
+def write_tables(workspace: Workspace, say) -> None:
+    """tables/table_1, table_2, described and claims; the first two and the claims also into the README."""
+    page = workspace.folder() / "README.md"
+    for name, rows in {
+        "table_1": paper.rows(1), "table_2": paper.rows(2), "described": paper.described_rows()
+    }.items():  # fmt: skip
+        frame = tables.paper_table(rows, workspace)
+        shown = tables.readable(frame)
+        tables.write(frame, workspace.tables, name, [tables.UNITS, tables.RUNS, verdicts.RULE], shown)
+        tables.embed(page, name, shown[README_COLUMNS].to_markdown(index=False, disable_numparse=True))
+        say(f"\n{name}\n\n{shown.drop(columns='note').to_markdown(index=False, disable_numparse=True)}\n")
+    frame = claims.table(workspace)
+    shown = claims.readable(frame)
+    tables.write(frame, workspace.tables, "claims", [claims.RULE], shown)
+    short = shown[shown["ours"] != ""].drop(columns=["id", "note"])
+    tables.embed(page, "claims", short.to_markdown(index=False, disable_numparse=True))
+    say(f"\nclaims\n\n{shown.drop(columns='note').to_markdown(index=False, disable_numparse=True)}\n")
+
+
+def draw_figures(workspace: Workspace, say) -> None:
+    """figures/: 1 to 7 and seed_spread. A figure whose records or images are not there keeps its file, and says so."""
+    from qkdlib import circuits, drawings, figures, paper_figures, teachers
 
     named = [circuits.build("h_ry", qubits) for qubits in (3, 4)]
-    figures.save(figures.circuit_diagram(*named), workspace.figures, "figure_5")
+    shape, classes = (1, 28, 28), 6
+    drawn = {
+        "figure_1": drawings.method(),
+        "figure_3": drawings.architecture(teachers.LeNet(shape, classes), shape, "LeNet"),
+        "figure_4": drawings.architecture(teachers.AlexNet(shape, classes), shape, "AlexNet"),
+        "figure_5": figures.circuit_diagram(*named),
+    }
+    if paper_figures.found(workspace):
+        drawn |= {name: getattr(paper_figures, name)(workspace) for name in ("figure_6", "figure_7", "seed_spread")}
+    else:
+        say("figure_6, figure_7 and seed_spread need records: there are none")
+    for name, figure in drawn.items():
+        figures.save(figure, workspace.figures, name)
+    _draw_images(workspace, say)
 
 
 def _draw_images(workspace: Workspace, say) -> None:
     from qkdlib import datasets, figures
 
-    experiment = paper.row("M-B-3q-05").experiment
-    if not datasets.at_hand(experiment.dataset):
-        say(f"figure_2 shows images and {experiment.dataset} is not at hand: the committed figure stays as it is")
+    away = [name for name in paper.TABLES if not datasets.at_hand(name)]
+    if away:
+        say(f"figure_2 shows images and {' and '.join(away)} is not at hand: the committed figure stays as it is")
         return
-    parts = datasets.splits(experiment)
-    figures.save(figures.sample_images(parts), workspace.figures, "figure_2")
+    parts = {name: datasets.splits(Experiment(dataset=name, classes=tuple(range(8)))) for name in paper.TABLES}
+    named = {paper.TITLES[name]: splits for name, splits in parts.items()}
+    figures.save(figures.sample_images(named), workspace.figures, "figure_2")
 
 
 def _list_undeclared(workspace: Workspace, say) -> None:
     """Name the records that no row asks for; they stay."""
-    declared = {experiment.name for experiment in experiments(list(paper.all_rows()))}
+    declared = {experiment.name for experiment in experiments(declared_rows())}
     for record in records.read_all(workspace):
         if record.experiment.name not in declared:
             say(f"left alone: {record.experiment.name}.json belongs to no declared row")

@@ -4,6 +4,7 @@ Bit order. Outcome i of a circuit is the integer whose k-th binary digit is the 
 the least significant, as in Qiskit. TorchQuantum has wire 0 leftmost (most significant); `reverse_wires` converts.
 """
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +38,7 @@ class Circuit:
         """How many angles the circuit takes."""
         return sum(gate.angle is not None for gate in self.gates)
 
+    @functools.cached_property
     def columns(self) -> list[tuple[str, tuple[int, ...] | None]]:
         """The gates by columns of one name over all wires: (name, the wires' angle places or None).
 

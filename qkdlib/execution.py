@@ -56,22 +56,26 @@ def _transpiled(circuit: Circuit):
     return transpile(to_qiskit(circuit), _backend(runtime.threads()), optimization_level=1)
 
 
-def execute_students(student: Student, images: Images, shots: int) -> list[float]:
+def execute_students(student: Student, images: Images, shots: int, first: int | None = None) -> list[float | None]:
     """Accuracy of every seed when its circuits are sampled, one job per seed for all images.
 
     Args:
         images: the test images.
         shots: samples per image.
+        first: execute this many seeds; None for all.
 
     Returns:
-        Accuracies in [0, 1], one per seed.
+        Accuracies in [0, 1], one per seed; None for a seed that was not executed. A student whose images are amplitudes
+        is not: its circuits would need a state preparation per image.
     """
+    if student.encode or first == 0:
+        return [None] * len(student.seeds)
     with torch.inference_mode():
         chunks = images.x.split(256)
-        angles = torch.cat([student.angles(chunk) for chunk in chunks], dim=1).cpu().numpy()  # (S, N, A)
+        angles = torch.cat([student.angles(chunk) for chunk in chunks], dim=1)[:first].cpu().numpy()  # (S, N, A)
     accuracies = []
-    for seed, of_seed in zip(student.seeds, runtime.progress(angles, desc="Aer"), strict=True):
+    for seed, of_seed in zip(student.seeds, runtime.progress(angles, desc="Aer"), strict=False):
         frequencies = execute(student.circuit, of_seed, shots, number(seed, "shots"))
         logits = student.head(torch.from_numpy(frequencies))
         accuracies.append(float(correct(logits, images.y.cpu()).float().mean()))
-    return accuracies
+    return accuracies + [None] * (len(student.seeds) - len(accuracies))

@@ -16,12 +16,13 @@ from qkdlib import checks
 NUMERICS = 1  # raise when a change of the code changes numbers: every digest changes with it
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10")
-REDUCERS = ("cnn",)
-ENCODERS = ("ansatz_angles",)
+REDUCERS = ("cnn", "fully_connected")
+ENCODERS = ("ansatz_angles", "amplitude_tanh")
 ANSATZE = ("h_ry",)
 READOUTS = ("outcomes",)
-HEADS = ("sigmoid_complement", "softmax")
+HEADS = ("sigmoid_complement", "softmax", "renormalised")
 GRADIENTS = ("autograd", "parameter_shift", "published_shift")
+SAMPLERS = ("exact", "multinomial")
 ARCHITECTURES = ("lenet", "alexnet", "ensemble")
 CUSTOM = "custom:"
 IMAGEFOLDER = "imagefolder:"
@@ -34,7 +35,9 @@ class Teacher:
     `architecture` is `lenet`, `alexnet`, `ensemble`, or `custom:<name>` for a network of your own.
     `ensemble` says how the ensemble is made: `mean_probabilities` averages the class probabilities of the two
     trained networks (Eq. 16); `joint_logits` averages logits and trains both through the mean, as the authors'
-    notebooks do. `images_per_class` is None for all training images of the classes.
+    notebooks do. `images_per_class` is None for all training images of the classes. `members` are the networks of an
+    ensemble of probabilities, where they differ in more than their architecture; by default LeNet and AlexNet, both
+    trained as this teacher says.
     """
 
     architecture: str = "lenet"
@@ -43,6 +46,7 @@ class Teacher:
     learning_rate: float = 1e-3
     images_per_class: int | None = None
     ensemble: str = "mean_probabilities"
+    members: tuple["Teacher", ...] = ()
     seed: int = 0
 
     def __post_init__(self):
@@ -55,12 +59,18 @@ class Teacher:
             checks.whole("teacher images_per_class", self.images_per_class)
         checks.one_of("ensemble", self.ensemble, ("mean_probabilities", "joint_logits"))
         checks.whole("teacher seed", self.seed, minimum=0)
+        object.__setattr__(self, "members", tuple(self.members))
+        if self.members and (self.architecture, self.ensemble) != ("ensemble", "mean_probabilities"):
+            checks.fail("teacher members", self.members, "() but for an ensemble of mean_probabilities")
+        if any(not isinstance(member, Teacher) or member.architecture == "ensemble" for member in self.members):
+            checks.fail("teacher members", self.members, "teachers that are single networks")
         _plain_numbers(self)
 
-    def members(self) -> tuple["Teacher", ...]:
-        """The teachers that are trained: two for an ensemble of probabilities, else this one."""
+    def trained(self) -> tuple["Teacher", ...]:
+        """The networks that are trained: those of an ensemble of probabilities, else this one."""
         if self.architecture == "ensemble" and self.ensemble == "mean_probabilities":
-            return tuple(dataclasses.replace(self, architecture=name) for name in ("lenet", "alexnet"))
+            both = (dataclasses.replace(self, architecture=name, members=()) for name in ("lenet", "alexnet"))
+            return self.members or tuple(both)
         return (self,)
 
 
@@ -77,7 +87,9 @@ class Experiment:
     Loss: ce_weight * CE + kd_weight * T^2 * KL(teacher || student), T = `temperature`; `kd_temperature_squared`
     False leaves out T^2, as in Eq. 6. Without a teacher the experiment is a placebo and `kd_weight` is 0.
     Training: `epochs`, `batch_size`, `learning_rate` (Adam), `gradient` of the circuit: `autograd`,
-    `parameter_shift` (Eq. 12) or `published_shift` (the notebooks' pi/4 shift, sqrt(2) too large).
+    `parameter_shift` (Eq. 12) or `published_shift` (the notebooks' pi/4 shift, sqrt(2) too large). `sampler` says what
+    the student sees of its circuits, in training and in testing: `exact` outcome probabilities, or `multinomial`
+    frequencies of `shots` samples, which need a gradient by shifts.
     Execution: `shots` per circuit. `seeds`: how many seeds, counted from 0; not part of the digest, because a
     seed draws the same numbers whatever other seeds run beside it.
 
@@ -112,6 +124,7 @@ class Experiment:
     batch_size: int = 1
     learning_rate: float = 1e-3
     gradient: str = "autograd"
+    sampler: str = "exact"
 
     shots: int = 5000
     seeds: int = field(default=20, metadata={"digest": False})
@@ -123,7 +136,7 @@ class Experiment:
         self._check_images()
         for name, allowed in (
             ("reducer", REDUCERS), ("encoder", ENCODERS), ("ansatz", ANSATZE), ("readout", READOUTS),
-            ("head", HEADS), ("gradient", GRADIENTS),
+            ("head", HEADS), ("gradient", GRADIENTS), ("sampler", SAMPLERS),
         ):  # fmt: skip
             checks.one_of(name, getattr(self, name), allowed)
         for name in ("qubits", "epochs", "batch_size", "shots", "seeds"):
@@ -134,6 +147,12 @@ class Experiment:
             checks.real(name, getattr(self, name))
         if self.dropout >= 1:
             checks.fail("dropout", self.dropout, "a number from 0 to below 1")
+        if self.encoder != "ansatz_angles" and self.gradient != "autograd":
+            checks.fail(
+                "gradient", self.gradient, f"autograd for encoder {self.encoder}: amplitudes have no shift rule"
+            )
+        if self.sampler != "exact" and self.gradient == "autograd":
+            checks.fail("gradient", self.gradient, "parameter_shift or published_shift where outcomes are sampled")
         if 2**self.qubits < len(self.classes):
             checks.fail("qubits", self.qubits, f"enough outcomes, 2^qubits >= {len(self.classes)} classes")
         if self.teacher is not None and not isinstance(self.teacher, Teacher):
@@ -206,11 +225,15 @@ def from_dict(values: dict) -> Experiment:
     if unknown:
         raise ValueError(f"unknown experiment fields {unknown}")
     if values.get("teacher"):
-        unknown = sorted(set(values["teacher"]) - {field.name for field in dataclasses.fields(Teacher)})
-        if unknown:
-            raise ValueError(f"unknown teacher fields {unknown}")
-        values["teacher"] = Teacher(**values["teacher"])
+        values["teacher"] = _teacher(values["teacher"])
     return Experiment(**values)
+
+
+def _teacher(values: dict) -> Teacher:
+    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(Teacher)})
+    if unknown:
+        raise ValueError(f"unknown teacher fields {unknown}")
+    return Teacher(**{**values, "members": tuple(map(_teacher, values.get("members", ())))})
 
 
 def digest(*described, **more) -> str:
@@ -229,10 +252,15 @@ def _changed_fields(described) -> dict:
     for item in dataclasses.fields(described):
         value = getattr(described, item.name)
         if item.metadata.get("digest", True) and value != item.default:
-            changed[item.name] = _changed_fields(value) if dataclasses.is_dataclass(value) else value
-            if dataclasses.is_dataclass(value):
-                changed[item.name]["is"] = type(value).__name__  # a teacher at its defaults is not no teacher
+            changed[item.name] = _plain(value)
     return changed
+
+
+def _plain(value):
+    """A field's value as JSON can hold it; a dataclass names itself, as a teacher at its defaults is not no teacher."""
+    if dataclasses.is_dataclass(value):
+        return _changed_fields(value) | {"is": type(value).__name__}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def task_name(experiment: Experiment) -> str:

@@ -59,20 +59,28 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 @styled
-def sample_images(parts: Splits, per_class: int = 6) -> Figure:
-    """The first training images of each class, a row per class (v1, Fig. 2)."""
-    classes = len(parts.class_names)
-    figure = Figure(figsize=(0.62 * per_class + 0.9, 0.62 * classes))
-    axes = figure.subplots(classes, per_class, squeeze=False)
-    for place in range(classes):
-        chosen = parts.train.x[parts.train.y == place][:per_class]
+def sample_images(parts: Splits | Mapping[str, Splits], per_class: int = 6) -> Figure:
+    """The first training images of each class, a row per class (v1, Fig. 2); several data sets side by side."""
+    named = parts if isinstance(parts, Mapping) else {"": parts}
+    rows = max(len(splits.class_names) for splits in named.values())
+    figure = Figure(figsize=((0.62 * per_class + 1.0) * len(named), 0.62 * rows + 0.3 * isinstance(parts, Mapping)))
+    panels = figure.subfigures(1, len(named), squeeze=False)[0]
+    for panel, (title, splits) in zip(panels, named.items(), strict=True):
+        if title:
+            panel.suptitle(title)
+        _images_by_class(panel.subplots(len(splits.class_names), per_class, squeeze=False), splits)
+    return figure
+
+
+def _images_by_class(axes, splits: Splits) -> None:
+    for place, name in enumerate(splits.class_names):
+        chosen = splits.train.x[splits.train.y == place][: axes.shape[1]]
         for axis, image in zip(axes[place], chosen, strict=True):
             axis.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray_r", vmin=0, vmax=1)
         for axis in axes[place]:
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
-        axes[place, 0].set_ylabel(parts.class_names[place], rotation=0, ha="right", va="center")
-    return figure
+        axes[place, 0].set_ylabel(name, rotation=0, ha="right", va="center")
 
 
 @styled

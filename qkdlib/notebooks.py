@@ -3,29 +3,20 @@
 from pathlib import Path
 
 from qkdlib import checks, paper
-from qkdlib.experiment import Experiment, Teacher
 from qkdlib.workspace import atomic, project_root
 
-IMAGE_FIELDS = ("dataset", "train_per_class", "validation_per_class", "test_per_class")
-STUDENT_FIELDS = ("qubits", "epochs", "seeds", "shots")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def parameters_of(row: str) -> dict:
-    """The notebooks' parameters that run a row of the paper's tables into the project's own records.
+    """The notebooks' parameters that run a distilled row of the paper's tables into the project's own records.
 
     Raises:
-        ValueError: no such row, or one that differs in something that the notebooks have no parameter for.
+        ValueError: no such row, or one in which nothing is distilled.
     """
-    declared = paper.row(row)
-    values = {name: getattr(declared.experiment, name) for name in (*IMAGE_FIELDS, *STUDENT_FIELDS)}
-    values["classes"] = list(declared.classes)
-    teacher = declared.experiment.teacher or Teacher()
-    same = Experiment(**values)
-    if declared.experiment not in (same, same.distilled(Teacher(architecture=teacher.architecture))):
-        checks.fail("row", row, "a row whose head, weights and training are the notebooks' (the published defaults)")
-    name = teacher.architecture
-    return values | {"workspace": ".", "teacher": name, "architectures": [name], "teacher_epochs": teacher.epochs}
+    if not paper.row(row).distils:
+        checks.fail("row", row, f"a row that distils: one of {', '.join(r.id for r in paper.all_rows() if r.distils)}")
+    return {"row": row, "workspace": ".", "architectures": ["lenet", "alexnet", "ensemble"]}
 
 
 def execute(name: str, out: str | Path, parameters: dict) -> Path:

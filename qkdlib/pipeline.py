@@ -18,6 +18,7 @@ def run(
     workspace: Workspace | str = ".",
     device: str = "auto",
     fresh: bool = False,
+    aer_seeds: int | None = None,
 ) -> Record:
     """The record of an experiment: found if it is there, else made. Only missing seeds are computed.
 
@@ -28,6 +29,8 @@ def run(
         workspace: where records and checkpoints lie.
         device: `auto`, `cpu` or `cuda`.
         fresh: compute all seeds anew and replace their results.
+        aer_seeds: how many of the seeds computed now are executed on Aer, which takes as long as training them; None
+            for all of them. Only students whose angles depend on the image can be.
 
     Raises:
         ValueError: something in the experiment does not fit; before any training starts.
@@ -54,7 +57,7 @@ def run(
     record = dataclasses.replace(record, experiment=experiment) if record else Record(experiment)
     missing = record.missing()
     if missing:
-        _compute(record, missing, parts, workspace, device)
+        _compute(record, missing, parts, workspace, device, aer_seeds)
         record.save(workspace)
     return record.asked(experiment)
 
@@ -92,14 +95,16 @@ def _train(experiment: Experiment, seeds: list[int], parts, workspace: Workspace
     return student, history
 
 
-def _compute(record: Record, seeds: list[int], parts, workspace: Workspace, device) -> None:
+def _compute(
+    record: Record, seeds: list[int], parts, workspace: Workspace, device, aer_seeds: int | None = None
+) -> None:
     """Train and execute `seeds`, and add their results to the record."""
     from qkdlib import execution
 
     started = time.perf_counter()
     student, history = _train(record.experiment, seeds, parts, workspace, device)
     trained = time.perf_counter()
-    accuracies = execution.execute_students(student, parts.test, record.experiment.shots)
+    accuracies = execution.execute_students(student, parts.test, record.experiment.shots, aer_seeds)
     seconds = {
         "training": round(sum(epoch["seconds"] for epoch in history), 1),
         "execution": round(time.perf_counter() - trained, 1),
@@ -118,7 +123,7 @@ def _compute(record: Record, seeds: list[int], parts, workspace: Workspace, devi
     )
 
 
-def _results(history: list[dict], place: int, qasm_accuracy: float) -> dict:
+def _results(history: list[dict], place: int, qasm_accuracy: float | None) -> dict:
     curves = [name for name in history[0] if name != "seconds"]
     results = {name: [round(epoch[name][place], DIGITS) for epoch in history] for name in curves}
-    return results | {"qasm_accuracy": round(qasm_accuracy, DIGITS)}
+    return results | {"qasm_accuracy": None if qasm_accuracy is None else round(qasm_accuracy, DIGITS)}

@@ -1,6 +1,10 @@
 """Read-outs: outcome probabilities or shot frequencies (..., 2^Q) -> logits, of which the first C are classes."""
 
+import functools
+
 import torch
+
+FLOOR = 1e-9
 
 
 def sigmoid_complement(outcomes: torch.Tensor) -> torch.Tensor:
@@ -17,4 +21,15 @@ def softmax(outcomes: torch.Tensor) -> torch.Tensor:
     return torch.softmax(outcomes, dim=-1)
 
 
-HEADS = {"sigmoid_complement": sigmoid_complement, "softmax": softmax}
+def renormalised(outcomes: torch.Tensor, classes: int) -> torch.Tensor:
+    """(..., 2^Q) -> (..., C): log(p_c / sum of the first C), so that the cross entropy over them is Eq. 2 of v1 and a
+    softmax gives the probabilities back. Probabilities below 1e-9 count as 1e-9."""
+    kept = outcomes[..., :classes].clamp_min(FLOOR)
+    return torch.log(kept / kept.sum(-1, keepdim=True))
+
+
+def build(name: str, classes: int):
+    """The head called `name`, a function of outcomes (..., 2^Q)."""
+    if name == "renormalised":
+        return functools.partial(renormalised, classes=classes)
+    return {"sigmoid_complement": sigmoid_complement, "softmax": softmax}[name]

@@ -9,6 +9,8 @@ import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from filelock import FileLock
+
 from qkdlib import experiment as experiments
 from qkdlib.experiment import Experiment
 from qkdlib.workspace import Workspace, atomic
@@ -45,6 +47,11 @@ class Record:
     def save(self, workspace: Workspace) -> Path:
         """Write atomically. Seeds that another process has added meanwhile are kept."""
         path = workspace.students / f"{self.experiment.name}.json"
+        with FileLock(workspace.checkpoints / f"{path.stem}.lock"):
+            self._merge_and_write(path, workspace)
+        return path
+
+    def _merge_and_write(self, path: Path, workspace: Workspace) -> None:
         there = find(self.experiment, workspace)
         if there is not None:
             self.seeds = {**there.seeds, **self.seeds}
@@ -58,7 +65,6 @@ class Record:
         }
         with atomic(path) as temporary:
             temporary.write_text(_text(body))
-        return path
 
 
 def _text(body: dict) -> str:
@@ -130,7 +136,7 @@ def outcomes(results: dict) -> dict:
 
     `last` after the last epoch; `selected` after the epoch with the best validation accuracy (of equals the one with
     the lowest validation cross entropy); `best_test` after the best test epoch, which is how the paper chose;
-    `qasm` after the last epoch on the QASM simulator.
+    `qasm` after the last epoch on the QASM simulator, None for a seed that was not executed there.
     """
     accuracy, test = results["validation_accuracy"], results["test_accuracy"]
     chosen = max(range(len(test)), key=lambda epoch: (accuracy[epoch], -results["validation_ce"][epoch]))
@@ -139,7 +145,7 @@ def outcomes(results: dict) -> dict:
         "selected": 100 * test[chosen],
         "selected_epoch": chosen + 1,
         "best_test": 100 * max(test),
-        "qasm": 100 * results["qasm_accuracy"],
+        "qasm": None if results["qasm_accuracy"] is None else 100 * results["qasm_accuracy"],
     }
 
 

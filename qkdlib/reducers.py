@@ -1,11 +1,13 @@
 """Reducers: images (B, C, H, W) -> features (B, F), for S seeds at once."""
 
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional
 
 from qkdlib import checks
-from qkdlib.stacked import StackedConv2d, StackedLinear
+from qkdlib.stacked import StackedConv2d, StackedLinear, max_pool_relu
 
 CONV1, CONV2, HIDDEN, KERNEL = 10, 20, 50, 5
 
@@ -41,19 +43,32 @@ class CNN(nn.Module):
             x: images (S, B, C, H, W), or (B, C, H, W) if every seed sees the same.
             keep: dropout, (S, B, masks): 0, or 1 / (1 - dropout) to keep. None: nothing is dropped.
         """
-        seeds, shared = len(self.conv1.weight), x.ndim == 4
-        batch = x.shape[0] if shared else x.shape[1]
-        if not shared:
-            x = x.transpose(0, 1).flatten(1, 2)  # (B, S*C, H, W)
-        x = functional.relu(functional.max_pool2d(self.conv1(x, shared=shared), 2))  # (B, S*10, 12, 12)
-        x = self.conv2(x)  # (B, S*20, 8, 8)
-        if keep is not None:
-            x = x * keep[..., :CONV2].transpose(0, 1).reshape(batch, seeds * CONV2, 1, 1)
-        x = functional.relu(functional.max_pool2d(x, 2))  # (B, S*20, 4, 4)
-        x = functional.relu(self.hidden(x.reshape(batch, seeds, -1).transpose(0, 1)))  # (S, B, 50)
+        x = x.unsqueeze(0) if x.ndim == 4 else x  # one copy of the images where all seeds see the same
+        x = self.conv1.pooled(x.transpose(1, 2))  # (S, 10, B, 12, 12)
+        x = max_pool_relu(self.conv2(x))  # (S, 20, B, 4, 4)
+        if keep is not None:  # a factor that is not negative may as well come after pooling and ReLU
+            x = x * keep[..., :CONV2].transpose(1, 2)[..., None, None]
+        x = functional.relu(self.hidden(x.transpose(1, 2).flatten(2)))  # (S, B, 50)
         if keep is not None:
             x = x * keep[..., CONV2:]
         return self.out(x)
 
 
-REDUCERS = {"cnn": CNN}
+class FullyConnected(nn.Module):
+    """All pixels of all channels into one trainable linear layer (v1, section 3.4, and v2)."""
+
+    masks = 0
+
+    def __init__(self, shape: tuple[int, int, int], features: int, generators: list[torch.Generator], dropout: float):
+        super().__init__()
+        if dropout:
+            checks.fail("dropout", dropout, "0 for the fully_connected reducer, which has nothing to drop")
+        self.out = StackedLinear(math.prod(shape), features, generators)
+
+    def forward(self, x: torch.Tensor, keep: None = None) -> torch.Tensor:
+        """Features (S, B, F) of images (S, B, C, H, W), or (B, C, H, W) if every seed sees the same."""
+        x = x.flatten(-3)
+        return self.out(x if x.ndim == 3 else x.expand(len(self.out.weight), -1, -1))
+
+
+REDUCERS = {"cnn": CNN, "fully_connected": FullyConnected}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qkdlib import checks
 
+QUIET = False  # True in a worker, whose parent shows the progress
 VERSIONED = ("torch", "torchvision", "torchquantum", "qiskit", "qiskit-aer", "numpy", "scipy", "scikit-learn")
 
 
@@ -76,4 +77,4 @@ def progress(iterable=None, **options):
     """A tqdm bar with the time left; silent where nobody watches (no terminal), so that logs stay short."""
     from tqdm import tqdm
 
-    return tqdm(iterable, disable=not sys.stderr.isatty(), dynamic_ncols=True, **options)
+    return tqdm(iterable, disable=QUIET or not sys.stderr.isatty(), dynamic_ncols=True, **options)

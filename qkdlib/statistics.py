@@ -31,7 +31,8 @@ class Summary:
 @dataclass(frozen=True)
 class Gain(Summary):
     """A paired difference, distilled - placebo, over the same seeds, with its Wilcoxon signed-rank p, and the chance
-    that one single pair of unpaired runs shows a difference of `claimed` or more (None without a claim)."""
+    that one single pair of runs with different seeds shows a difference of `claimed` or more (None without a claim or
+    with a single seed)."""
 
     p_wilcoxon: float
     claimed: float | None
@@ -70,8 +71,9 @@ def paired_gain(distilled: Sequence[float], placebo: Sequence[float], claimed: f
     levels = _levels(difference)
     p = float(stats.wilcoxon(levels).pvalue) if np.any(levels) else 1.0
     chance = None
-    if claimed is not None:
-        chance = float((distilled[:, None] - placebo[None, :] >= claimed - SAME).mean())
+    if claimed is not None and len(distilled) > 1:
+        unpaired = ~np.eye(len(distilled), dtype=bool)
+        chance = float((distilled[:, None] - placebo[None, :] >= claimed - SAME)[unpaired].mean())
     return Gain(**dataclasses.asdict(summarise(difference)), p_wilcoxon=p, claimed=claimed, chance_single_pair=chance)
 
 
@@ -84,9 +86,28 @@ def _levels(difference):
     return np.sign(difference) * level[1:]
 
 
+def holm(ps: Sequence[float]) -> list[float]:
+    """p values corrected by Holm's step-down method for having looked at all of them; NaN stays NaN."""
+    from statsmodels.stats.multitest import multipletests
+
+    corrected = np.array(ps, dtype=float)
+    there = ~np.isnan(corrected)
+    if there.any():
+        corrected[there] = multipletests(corrected[there], method="holm")[1]
+    return corrected.tolist()
+
+
 def accuracies(record: Record, which: str = "last") -> list[float]:
-    """One accuracy per seed, in percent and in the order of seeds; `which` as in `records.outcomes`."""
-    return [outcomes(record.seeds[seed])[which] for seed in sorted(record.seeds)]
+    """One accuracy per seed, in percent and in the order of seeds; `which` as in `records.outcomes`. Seeds that were
+    not executed on the QASM simulator have none there."""
+    found = [outcomes(record.seeds[seed])[which] for seed in sorted(record.seeds)]
+    return [value for value in found if value is not None]
+
+
+def qasm_differences(record: Record) -> list[float]:
+    """Accuracy on the QASM simulator minus `last`, in points, of every seed that was executed there."""
+    found = [outcomes(results) for results in record.seeds.values()]
+    return [seed["qasm"] - seed["last"] for seed in found if seed["qasm"] is not None]
 
 
 def collapsed_share(record: Record) -> float:

@@ -28,7 +28,7 @@ def arms(found: Iterable[Record]) -> pd.DataFrame:
 
 def _row(record: Record, placebo: Record | None) -> dict:
     last = statistics.summarise(statistics.accuracies(record))
-    qasm = statistics.summarise(statistics.accuracies(record, "qasm"))
+    qasm = statistics.accuracies(record, "qasm")
     gain = ""
     if placebo is not None and placebo is not record:
         common = sorted(set(record.seeds) & set(placebo.seeds))
@@ -43,7 +43,7 @@ def _row(record: Record, placebo: Record | None) -> dict:
         "accuracy [95 %]": str(last),
         "sd": f"{last.sd:.2f}",
         "collapsed": f"{statistics.collapsed_share(record):.0%}",
-        f"QASM, {record.experiment.shots} shots": f"{qasm.mean:.2f}",
+        f"QASM, {record.experiment.shots} shots": f"{sum(qasm) / len(qasm):.2f} ({len(qasm)} seeds)" if qasm else "",
         "gain over placebo [95 %]": gain,
     }
 

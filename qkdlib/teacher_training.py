@@ -38,8 +38,8 @@ def train_teacher(
         return logits
     if teacher.architecture.startswith(CUSTOM):
         checks.fail("teacher", teacher.architecture, "a custom network handed to run(..., teacher=network)")
-    if len(teacher.members()) > 1:
-        members = [train_teacher(task, member, parts, workspace, device, fresh) for member in teacher.members()]
+    if teacher.trained() != (teacher,):
+        members = [train_teacher(task, member, parts, workspace, device, fresh) for member in teacher.trained()]
         logits = _combine(task, teacher, parts, members)
     else:
         logits = _train(task, teacher, parts, workspace.checkpoints / f"{path.stem}.pt", device, fresh)

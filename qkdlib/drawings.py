@@ -1,0 +1,220 @@
+"""Drawings of what is computed: the method, and the teachers from the shapes that their layers really give."""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from matplotlib.patches import Arc, FancyArrowPatch, FancyBboxPatch, Rectangle
+from matplotlib.path import Path
+from torch import nn
+
+from qkdlib import checks
+from qkdlib.figures import COLOURS, OTHER, Figure, styled
+
+INK, GREY, PALE = "#333333", "#dddddd", "#f4f4f4"
+KNOWN = "Conv2d, AvgPool2d, MaxPool2d, Linear, Tanh, ReLU, Sigmoid, Dropout, Dropout2d, Flatten"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A layer of `kind` `convolution`, `pooling` or `linear`, with dropout and flattening before it and the activation
+    after it in its label, and the `shape` of its output, (C, H, W) or (units,)."""
+
+    kind: str
+    label: str
+    shape: tuple[int, ...]
+    parameters: int
+
+
+def trace(network: nn.Sequential, shape: tuple[int, int, int]) -> list[Stage]:
+    """The stages through which a zero image (C, H, W) goes.
+
+    Raises:
+        ValueError: the network is no `Sequential`, or a layer's type is unknown.
+    """
+    if not isinstance(network, nn.Sequential):
+        checks.fail("network", type(network).__name__, "a torch.nn.Sequential")
+    values = next(network.parameters(), torch.empty(0)).new_zeros(1, *shape)
+    stages, waiting = [], []
+    with torch.inference_mode():
+        for place, layer in enumerate(network):
+            kind, phrase = _describe(place, layer)
+            # Left out, dropout draws no random number and the caller's train or eval mode does not matter.
+            values = values if kind == "dropout" else layer(values)
+            if kind in ("convolution", "pooling", "linear"):
+                count = sum(parameter.numel() for parameter in layer.parameters())
+                stages.append(Stage(kind, ", ".join([*waiting, phrase]), tuple(values.shape[1:]), count))
+                waiting = []
+            elif kind == "activation" and stages and not waiting:
+                stages[-1] = replace(stages[-1], label=f"{stages[-1].label}, {phrase}")
+            else:
+                waiting.append(phrase)
+    if waiting and stages:
+        stages[-1] = replace(stages[-1], label=", ".join([stages[-1].label, *waiting]))
+    return stages
+
+
+def _describe(place: int, layer: nn.Module) -> tuple[str, str]:
+    """Kind and words of the layer at a place of its network."""
+    match layer:
+        case nn.Conv2d():
+            size = "x".join(map(str, layer.kernel_size))
+            return "convolution", f"conv {size}" + _unusual(layer, stride=1, padding=0, dilation=1, groups=1)
+        case nn.AvgPool2d() | nn.MaxPool2d():
+            words = f"{type(layer).__name__[:3].lower()} pool {_size(layer.kernel_size)}"
+            return "pooling", words + _unusual(layer, stride=layer.kernel_size, padding=0)
+        case nn.Tanh() | nn.ReLU() | nn.Sigmoid():
+            return "activation", {"Tanh": "tanh", "Sigmoid": "sigmoid"}.get(type(layer).__name__, "ReLU")
+        case nn.Dropout() | nn.Dropout2d():
+            return "dropout", f"dropout {layer.p:g}"
+        case nn.Linear() | nn.Flatten():
+            return (type(layer).__name__.lower(),) * 2
+    checks.fail(f"layer {place}", type(layer).__name__, "one of " + KNOWN)
+
+
+def _size(value) -> str:
+    """2 and (2, 2) are `2`; (2, 3) is `2x3`."""
+    sizes = value if isinstance(value, tuple) else (value,)
+    return str(sizes[0]) if len(set(sizes)) == 1 else "x".join(map(str, sizes))
+
+
+def _unusual(layer: nn.Module, **usual) -> str:
+    """The settings of a layer that are not as usual, each after a comma."""
+    said = {name: _size(getattr(layer, name)) for name in usual}
+    return "".join(f", {name} {said[name]}" for name, value in usual.items() if said[name] != _size(value))
+
+
+@styled
+def architecture(network: nn.Sequential, shape: tuple[int, int, int], title: str) -> Figure:
+    """A teacher for images (C, H, W), drawn from the shapes of its layers' outputs (v1, Fig. 3 and 4).
+
+    Maps are as high as their side and as deep as the logarithm of their channels, bars as high as that of their units.
+    """
+    stages = [Stage("image", "image", tuple(shape), 0), *trace(network, shape)]
+    pitch = max(0.92, 8.3 / len(stages))
+    top = 1.8 + 0.13 * max(stage.label.count(", ") for stage in stages)
+    figure, axes = _canvas(0.7 + pitch * len(stages), top + 0.38)
+    units = max((stage.shape[0] for stage in stages if len(stage.shape) == 1), default=1)
+    colour = COLOURS.get(type(network).__name__.lower(), OTHER)
+    for y, words in ((1.68, "layer"), (0.42, "output"), (0.2, "parameters")):
+        _words(axes, 0.05, y, words, 7, ha="left", color="#777777")
+    edge = None
+    for place, stage in enumerate(stages):
+        x = 0.7 + pitch * (place + 0.5)
+        half = _output(axes, x, 1.06, stage, max(shape[1:]), units, colour) / 2 + 0.03
+        if edge:
+            _arrow(axes, (edge, 1.06), (x - half, 1.06))
+        edge = x + half
+        _words(axes, x, 1.62, stage.label.replace(", ", ",\n"), 7, va="bottom")
+        _words(axes, x, 0.42, " x ".join(map(str, stage.shape)))
+        _words(axes, x, 0.2, f"{stage.parameters:,}" if place else "", 7)
+    total = sum(stage.parameters for stage in stages)
+    _words(axes, figure.get_figwidth() / 2, top + 0.22, f"{title}: {total:,} parameters", 9, weight="bold")
+    return figure
+
+
+def _output(axes, x: float, y: float, stage: Stage, side: int, units: int, colour: str) -> float:
+    """Draw a stage's output around (x, y); `side` and `units` are the largest of all. Returns its width."""
+    if len(stage.shape) == 1:
+        height = 0.85 * math.log1p(stage.shape[0]) / math.log1p(units)
+        axes.add_patch(Rectangle((x - 0.035, y - height / 2), 0.07, height, facecolor=colour, edgecolor=INK, lw=0.6))
+        return 0.07
+    height, width = (max(0.06, 0.5 * length / side) for length in stage.shape[1:])
+    slices = 1 + round(math.log2(stage.shape[0]))
+    face = {"image": GREY, "pooling": (colour, 0.2)}.get(stage.kind, (colour, 0.6))
+    for place in range(slices):  # from the one behind, above right, to the front
+        corner = [middle + 0.027 * ((slices - 1) / 2 - place) for middle in (x - width / 2, y - height / 2)]
+        for paint in ("white", face):  # or the slices behind would shine through
+            axes.add_patch(Rectangle(corner, width, height, facecolor=paint, edgecolor=INK, lw=0.6))
+    return width + 0.027 * (slices - 1)
+
+
+@styled
+def method() -> Figure:
+    """How a student learns: from the labels, and from a frozen teacher's logits (v1, Fig. 1)."""
+    figure, axes = _canvas(9.1, 3.6)
+    _output(axes, 0.5, 2.2, Stage("image", "images", (8, 28, 28), 0), 28, 1, INK)
+    _words(axes, 0.5, 1.78, "images")
+    _box(axes, 1.1, 2.55, 5.3, 0.95, face=PALE)
+    _words(axes, 1.22, 3.32, "classical teacher", 8, ha="left", weight="bold")
+    _words(axes, 6.28, 3.32, "pre-trained, frozen", ha="right", style="italic")
+    for x, words, name in ((1.22, "LeNet", "lenet"), (3.0, "AlexNet", "alexnet"), (4.78, "both, averaged", "ensemble")):
+        _box(axes, x, 2.67, 1.5, 0.45, words, (COLOURS[name], 0.35), edge=COLOURS[name])
+    _words(axes, 2.86, 2.895, "or", 7)
+    _words(axes, 4.64, 2.895, "or", 7)
+    _box(axes, 6.68, 2.75, 0.62, 0.54, "teacher's\nlogits")
+    _arrow(axes, (6.4, 3.02), (6.68, 3.02))
+    _student(axes)
+    _losses(axes)
+    _arrow(axes, (0.5, 2.56), (0.5, 3.02), (1.1, 3.02))
+    _arrow(axes, (0.5, 1.66), (0.5, 1.23), (1.22, 1.23))
+    return figure
+
+
+def _student(axes) -> None:
+    """The lower way: a trained reducer's features are the angles of a circuit."""
+    _box(axes, 1.1, 0.55, 5.3, 1.62, face=PALE)
+    _words(axes, 1.22, 1.99, "quantum student", 8, ha="left", weight="bold")
+    _box(axes, 1.22, 0.88, 0.78, 0.7, "reducer\n(CNN)", (OTHER, 0.45), "trained", OTHER)
+    _box(axes, 2.2, 0.93, 0.75, 0.6, "angles\n$\\theta_k = \\pi\\,\\tanh f_k$")
+    _circuit(axes, 3.15, 0.65)
+    _box(axes, 4.85, 0.93, 0.73, 0.6, "outcome\nfrequencies")
+    _box(axes, 5.76, 0.93, 0.52, 0.6, "read-out")
+    _box(axes, 6.68, 0.95, 0.62, 0.56, "student's\nlogits")
+    for start, end in ((2.0, 2.2), (2.95, 3.15), (4.65, 4.85), (5.58, 5.76), (6.28, 6.68), (7.3, 7.6)):
+        _arrow(axes, (start, 1.23), (end, 1.23))
+
+
+def _circuit(axes, x: float, y: float) -> None:
+    """Three wires with Hadamard, rotation and measurement, in a box with the corner (x, y)."""
+    _box(axes, x, y, 1.5, 1.2)
+    _words(axes, x + 0.75, y + 1.07, "quantum circuit")
+    _words(axes, x + 0.75, y + 0.12, "no parameter of its own", 7, style="italic")
+    for wire, level in enumerate((y + 0.84, y + 0.58, y + 0.32)):
+        axes.plot([x + 0.08, x + 1.18], [level, level], color=INK, lw=0.7, zorder=1)
+        _box(axes, x + 0.17, level - 0.1, 0.2, 0.2, "H", size=6)
+        _box(axes, x + 0.5, level - 0.1, 0.54, 0.2, f"RY($\\theta_{wire}$)", size=6)
+        _box(axes, x + 1.17, level - 0.1, 0.25, 0.2)
+        axes.add_patch(Arc((x + 1.295, level - 0.05), 0.16, 0.16, theta1=0, theta2=180, color=INK, lw=0.7))
+        axes.plot([x + 1.295, x + 1.37], [level - 0.05, level + 0.07], color=INK, lw=0.7)
+
+
+def _losses(axes) -> None:
+    """Both parts of the loss, and what its gradient changes."""
+    _box(axes, 7.6, 2.7, 1.4, 0.64, "KL divergence", note="softened by T")
+    _box(axes, 7.6, 0.97, 0.95, 0.52, "cross entropy")
+    _box(axes, 6.68, 0.5, 0.62, 0.27, "labels", GREY)
+    _box(axes, 7.6, 0.1, 1.4, 0.56, "loss = ce_weight CE\n+ kd_weight $T^2$ KL", PALE)
+    _arrow(axes, (7.3, 3.02), (7.6, 3.02))
+    _arrow(axes, (6.99, 1.51), (6.99, 2.1), (8.0, 2.1), (8.0, 2.7))
+    _arrow(axes, (7.3, 0.635), (7.42, 0.635), (7.42, 1.07), (7.6, 1.07))
+    _arrow(axes, (8.07, 0.97), (8.07, 0.66))
+    _arrow(axes, (8.78, 2.7), (8.78, 0.66))
+    _arrow(axes, (7.6, 0.26), (1.61, 0.26), (1.61, 0.88), linestyle="--", colour=OTHER)
+    _words(axes, 4.1, 0.36, "gradient", 7, style="italic")
+
+
+def _canvas(width: float, height: float):
+    """A figure and its one invisible axes, which counts in inches from the lower left corner."""
+    figure = Figure(figsize=(width, height), layout="none")
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
+    axes.set_axis_off()
+    return figure, axes
+
+
+def _box(axes, x, y, width, height, words="", face="white", note="", edge=INK, size=7.5) -> None:
+    """A box with the lower left corner (x, y), and words in its middle with an italic note under them."""
+    style = f"round,pad=0,rounding_size={min(0.05, height / 8)}"
+    axes.add_patch(FancyBboxPatch((x, y), width, height, style, facecolor=face, edgecolor=edge, lw=0.8))
+    _words(axes, x + width / 2, y + height / 2 + (0.11 if note else 0), words, size)
+    _words(axes, x + width / 2, y + 0.17, note, size - 0.5, style="italic")
+
+
+def _words(axes, x: float, y: float, words: str, size: float = 7.5, **font) -> None:
+    """Words around (x, y)."""
+    axes.text(x, y, words, fontsize=size, **{"ha": "center", "va": "center", **font})
+
+
+def _arrow(axes, *points: tuple[float, float], colour: str = INK, **line) -> None:
+    """A line through points with a head at the last."""
+    axes.add_patch(FancyArrowPatch(path=Path(points), arrowstyle="-|>", mutation_scale=7, color=colour, **line))

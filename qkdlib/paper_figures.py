@@ -1,0 +1,120 @@
+"""The paper's figures that show its tables' rows (v1, Fig. 6 and 7), and `seed_spread`, one of our own."""
+
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from qkdlib import paper, statistics, tables
+from qkdlib.figures import COLOURS, PAPER, Figure, loss_curves, styled
+from qkdlib.paper import RAN, TITLES, Row
+from qkdlib.records import Record
+from qkdlib.workspace import Workspace
+
+ARMS = (None, "alexnet", "lenet", "ensemble")  # the order of the paper's Fig. 7
+FIGURE_6 = ("F-D-alex-3q-05", "F-D-lenet-4q-07")
+WIDTH = 0.8 / len(ARMS)
+
+
+def found(workspace: Workspace) -> dict[tuple[str, str], tuple[Row, Record]]:
+    """The student rows that have a record, by (id, run)."""
+    students = [row for row in paper.rows() if row.category != "Teacher"]
+    pairs = {(row.id, row.run): (row, tables.complete(row.experiment, workspace)) for row in students}
+    return {key: pair for key, pair in pairs.items() if pair[1] is not None}
+
+
+def figure_6(workspace: Workspace) -> Figure:
+    """Loss curves of the two students that the paper shows; the second one distils nothing as run, so it is there
+    as meant, too."""
+    shown = [pair for (name, _), pair in found(workspace).items() if name in FIGURE_6]
+    return loss_curves({_two_lines(row): record for row, record in shown})
+
+
+def _two_lines(row: Row) -> str:
+    task, arm = row.label.rsplit(", from ", 1)
+    return f"{task}\nfrom {arm}"
+
+
+@styled
+def figure_7(workspace: Workspace) -> Figure:
+    """Mean accuracy of every row, as run, with its 95 % interval; circles are rows as meant, diamonds the paper's."""
+
+    def draw(axis, x: float, row: Row, record: Record) -> None:
+        summary = statistics.summarise(statistics.accuracies(record))
+        reach = [[summary.mean - summary.low], [summary.high - summary.mean]]
+        if row.run != RAN:
+            axis.errorbar(
+                x + 0.06,
+                summary.mean,
+                reach,
+                fmt="o",
+                color=PAPER,
+                markerfacecolor="white",
+                markersize=5,
+                elinewidth=0.8,
+                capsize=2,
+            )
+            return
+        nothing = row.category == "Distillation" and not row.distils
+        axis.bar(x, summary.mean, WIDTH * 0.92, yerr=reach, capsize=2, ecolor="#333333", color=_colour(row),
+                 hatch="///" if nothing else None, edgecolor="white", linewidth=0)  # fmt: skip
+
+    marks = [
+        Line2D([], [], marker="o", color=PAPER, markerfacecolor="white", linestyle="none", label="as meant"),
+        Patch(facecolor="#999999", edgecolor="white", hatch="///", label="distils nothing"),
+    ]
+    return _grouped(found(workspace), draw, marks)
+
+
+@styled
+def seed_spread(workspace: Workspace) -> Figure:
+    """Every seed's accuracy after the last epoch, row by row, as run; lines are means, diamonds the paper's single
+    run: one look shows how much one run can tell."""
+
+    def draw(axis, x: float, row: Row, record: Record) -> None:
+        if row.run != RAN:
+            return
+        values = np.sort(statistics.accuracies(record))
+        # Points side by side, in an order that repeats, because jitter would need a seed.
+        offsets = WIDTH * 0.36 * np.linspace(-1, 1, len(values))
+        axis.scatter(x + offsets, values, s=9, color=_colour(row), alpha=0.8, linewidths=0)
+        axis.hlines(values.mean(), x - WIDTH * 0.42, x + WIDTH * 0.42, color=_colour(row), linewidth=1.2)
+
+    return _grouped(found(workspace), draw, [])
+
+
+def _colour(row: Row) -> str:
+    return COLOURS[row.teacher or "placebo"]
+
+
+def _grouped(rows: dict, draw: Callable, marks: list) -> Figure:
+    """One panel per data set, one group per task, one place per arm; the paper's value is a diamond."""
+    figure = Figure(figsize=(9.6, 6.0))
+    panels = figure.subplots(len(paper.TABLES), 1, sharey=True)
+    for axis, dataset in zip(panels, paper.TABLES, strict=True):
+        tasks = list(dict.fromkeys(row.task for row in paper.all_rows() if row.qubits and row.dataset == dataset))
+        for (_, run), (row, record) in rows.items():
+            if row.dataset != dataset:
+                continue
+            x = tasks.index(row.task) + (ARMS.index(row.teacher) - (len(ARMS) - 1) / 2) * WIDTH
+            draw(axis, x, row, record)
+            if run == RAN:
+                axis.plot(x, row.paper_accuracy, marker="D", color=PAPER, markersize=4, markerfacecolor="white")
+        for place, task in enumerate(tasks):
+            chance = 100 / len(next(row for row in paper.all_rows() if row.task == task).classes)
+            axis.hlines(chance, place - 0.45, place + 0.45, color="#999999", linewidth=0.8, linestyle=":")
+        axis.set(ylabel="test accuracy (%)", ylim=(0, 104), xlim=(-0.5, len(tasks) - 0.5))
+        axis.set_xticks(range(len(tasks)), tasks)
+        axis.grid(axis="x", visible=False)
+    panels[0].legend(handles=[*_arms_legend(), *marks], loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def _arms_legend() -> list:
+    arms = [Patch(color=COLOURS[arm or "placebo"], label=f"from {TITLES[arm]}" if arm else "direct") for arm in ARMS]
+    return [
+        *arms,
+        Line2D([], [], marker="D", color=PAPER, markerfacecolor="white", linestyle="none", markersize=4, label="paper"),
+        Line2D([], [], color="#999999", linestyle=":", label="chance"),
+    ]
