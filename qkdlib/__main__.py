@@ -1,6 +1,7 @@
 """Commands behind the Makefile: `python -m qkdlib paper-artifacts | teachers | notebooks | summary`."""
 
 import argparse
+import ast
 import sys
 
 from qkdlib.workspace import Workspace
@@ -22,6 +23,10 @@ def main(arguments: list[str] | None = None) -> int:
     notebooks.add_argument("names", nargs="+", help="names in notebooks/, without .ipynb")
     notebooks.add_argument("--out", required=True, help="folder of the executed copies")
     notebooks.add_argument("--row", help="run them for this row of the paper's tables, e.g. M-D-lenet-3q-05")
+    notebooks.add_argument(
+        "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
+        help="a notebook's parameter, as a Python literal or a word",
+    )  # fmt: skip
     for command in (artefacts, summary, teachers):
         command.add_argument("--workspace", default=".", help="folder of results, tables and figures")
     options = parser.parse_args(arguments)
@@ -42,10 +47,12 @@ def _run(options) -> int:
 
         rows = [row for row in paper.rows() if row.category == "Teacher"]
         artefacts.train_teachers(rows, Workspace(options.workspace), options.fresh, print)
+        print("every teacher of the tables has its logits")
     elif options.command == "notebooks":
         from qkdlib import notebooks
 
         parameters = notebooks.parameters_of(options.row) if options.row else {}
+        parameters |= {name: _literal(value) for name, value in options.parameters}
         for name in options.names:
             print(f"executing notebooks/{name}.ipynb into {options.out}", flush=True)
             notebooks.execute(name, f"{options.out}/{name}.ipynb", parameters)
@@ -54,6 +61,13 @@ def _run(options) -> int:
 
         print(summary.text(Workspace(options.workspace)))
     return 0
+
+
+def _literal(text: str):
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def _text(found: tuple[int, int] | str) -> str:
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """The table as text: the interval stands beside our number."""
-    shown = frame.fillna("")
+    shown = frame.astype(object).fillna("")
     pairs = zip(shown.ci_low, shown.ci_high, strict=True)
     shown["ours"] += [f" [{low:+.2f}, {high:+.2f}]" if low != "" else "" for low, high in pairs]
     return shown.drop(columns=["ci_low", "ci_high"])

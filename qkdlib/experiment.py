@@ -59,6 +59,8 @@ class Teacher:
             checks.whole("teacher images_per_class", self.images_per_class)
         checks.one_of("ensemble", self.ensemble, ("mean_probabilities", "joint_logits"))
         checks.whole("teacher seed", self.seed, minimum=0)
+        if not isinstance(self.members, Iterable):
+            checks.fail("teacher members", self.members, "a tuple of teachers")
         object.__setattr__(self, "members", tuple(self.members))
         if self.members and (self.architecture, self.ensemble) != ("ensemble", "mean_probabilities"):
             checks.fail("teacher members", self.members, "() but for an ensemble of mean_probabilities")
@@ -151,6 +153,8 @@ class Experiment:
             checks.fail(
                 "gradient", self.gradient, f"autograd for encoder {self.encoder}: amplitudes have no shift rule"
             )
+        if self.encoder != "ansatz_angles" and self.sampler != "exact":
+            checks.fail("sampler", self.sampler, f"exact for encoder {self.encoder}, which has no gradient by shifts")
         if self.sampler != "exact" and self.gradient == "autograd":
             checks.fail("gradient", self.gradient, "parameter_shift or published_shift where outcomes are sampled")
         if 2**self.qubits < len(self.classes):

@@ -38,6 +38,8 @@ def run(
     """
     workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     runtime.threads()
+    if aer_seeds is not None:
+        checks.whole("aer_seeds", aer_seeds, minimum=0)
     if teacher is not None and not hasattr(teacher, "state_dict"):
         checks.fail("teacher", teacher, "a torch.nn.Module; for a qkdlib.Teacher use experiment.distilled(teacher)")
     record = None if fresh or teacher is not None else find(experiment, workspace)

@@ -12,7 +12,8 @@ def sigmoid_complement(outcomes: torch.Tensor) -> torch.Tensor:
 
     The logits lie in [0.27, 0.73], so the cross entropy over them cannot fall below 2.5449 for 3 qubits.
     """
-    squashed = torch.sigmoid(outcomes)
+    # torch.sigmoid rounds the end of a tensor differently, and so the last of the seeds.
+    squashed = 1 / (1 + torch.exp(-outcomes))
     return torch.cat([squashed, 1 - squashed], dim=-1)
 
 

@@ -1,5 +1,6 @@
 """Cores, device and provenance of the running process."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -40,6 +41,19 @@ def start(device: str = "auto"):
     if device == "cuda" and not torch.cuda.is_available():
         checks.fail("device", device, "auto or cpu: this machine has no CUDA device")
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+@contextlib.contextmanager
+def one_thread():
+    """Let torch compute on one thread for a while."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def provenance() -> dict:

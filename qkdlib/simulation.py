@@ -43,6 +43,8 @@ def evolve(circuit: Circuit, amplitudes: torch.Tensor, angles: torch.Tensor) -> 
         amplitudes: (S, B, 2^Q), real, wire 0 least significant.
         angles: (S, A) in radians.
     """
+    if any(len(gate.wires) != 1 for gate in circuit.gates):
+        checks.fail("circuit", circuit.name, "a circuit without gates between wires")
     matrix = None
     for wire in range(circuit.qubits):
         one = _wire_matrix(circuit, wire, angles)  # (S, 2, 2)

@@ -3,8 +3,8 @@
 S small models cost little more time than one, because a small model's time goes into Python and into starting
 kernels. Seed s draws its initial weights from its own generator, as PyTorch draws those of one model: uniformly
 from +-1/sqrt(fan_in). Everything is a batched matrix product or acts element by element, so that a seed's arithmetic
-is the same whatever other seeds stand beside it (a grouped convolution would group them differently, and round
-differently).
+on one thread is the same whatever other seeds stand beside it (a grouped convolution would group, and round, them
+differently); `optimizers` and `readouts` see to the rest.
 """
 
 import math

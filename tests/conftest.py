@@ -7,9 +7,21 @@ import pytest
 from qkdlib.workspace import Workspace
 
 os.environ.setdefault("QKD_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch, where a test trains without `run`
 
 
 @pytest.fixture
 def workspace(tmp_path) -> Workspace:
     """An empty workspace."""
     return Workspace(tmp_path)
+
+
+@pytest.fixture
+def one_thread():
+    """One torch thread, as in training: with two, a product of matrices may be split, which rounds differently."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -145,6 +145,14 @@ def test_circuit_whose_wires_differ_is_refused(gates):
         simulation.bloch(Circuit("uneven", 2, gates), torch.zeros(1, 2))
 
 
+def test_circuit_is_equal_to_its_like_after_its_columns_were_read():
+    # Transpiled circuits are kept by circuit; a circuit that changed with use would be transpiled again and again.
+    used, new = circuits.build("h_ry", 3), circuits.build("h_ry", 3)
+    assert used.columns == [("h", None), ("ry", (0, 1, 2))]
+    assert used.columns is used.columns
+    assert used == new and hash(used) == hash(new)
+
+
 def test_measured_circuit_has_one_measurement_per_wire():
     counted = circuits.to_qiskit(circuits.build("h_ry", 4)).count_ops()
     assert {name: counted[name] for name in ("h", "ry", "measure")} == {"h": 4, "ry": 4, "measure": 4}

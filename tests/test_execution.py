@@ -128,6 +128,32 @@ def test_executed_accuracy_approaches_the_exact_one():
     assert executed[1] == pytest.approx((probabilities[1].argmax(-1) == chosen).double().mean().item(), abs=0.1)
 
 
+def certain_student(seeds: list[int]) -> Student:
+    """Students that always say outcome 1."""
+    student = Student(Experiment(), (1, 28, 28), seeds)
+    with torch.no_grad():
+        student.reducer.out.weight.zero_()
+        student.reducer.out.bias.copy_(math.atanh(0.5) * torch.tensor([1.0, -1.0, -1.0]))
+    return student
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [(None, [0.6, 0.6, 0.6]), (3, [0.6, 0.6, 0.6]), (5, [0.6, 0.6, 0.6]), (1, [0.6, None, None]), (0, [None] * 3)],
+)
+def test_only_the_first_seeds_are_executed(first, expected):
+    images = Images(torch.rand(5, 1, 28, 28), torch.tensor([1, 1, 1, 4, 0]), torch.arange(5))
+    found = execute_students(certain_student([0, 5, 9]), images, 20, first)
+    assert [value is None for value in found] == [value is None for value in expected]
+    assert [value for value in found if value is not None] == pytest.approx([v for v in expected if v is not None])
+
+
+def test_student_whose_images_are_amplitudes_is_not_executed():
+    described = Experiment(reducer="fully_connected", encoder="amplitude_tanh", head="renormalised", dropout=0.0)
+    images = Images(torch.rand(2, 1, 28, 28), torch.tensor([1, 0]), torch.arange(2))
+    assert execute_students(Student(described, (1, 28, 28), [0, 1]), images, 20) == [None, None]
+
+
 def test_angles_that_are_not_numbers_are_named():
     with pytest.raises(ValueError, match="angles='NaN or infinity' is not allowed"):
         execute(circuits.h_ry(2), np.array([[0.0, np.nan]]), shots=10, seed=0)

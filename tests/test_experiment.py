@@ -39,12 +39,13 @@ BAD_FIELDS = [
     ("qubits", True, "whole number"),
     ("qubits", 2, "6 classes"),
     ("qubits", "3", "whole number"),
-    ("reducer", "pca", "cnn"),
-    ("encoder", "amplitude", "ansatz_angles"),
+    ("reducer", "pca", "cnn, fully_connected"),
+    ("encoder", "amplitude", "ansatz_angles, amplitude_tanh"),
     ("ansatz", "h_rx", "h_ry"),
     ("readout", "expectation", "outcomes"),
-    ("head", "linear", "sigmoid_complement, softmax"),
+    ("head", "linear", "sigmoid_complement, softmax, renormalised"),
     ("gradient", "adjoint", "autograd, parameter_shift, published_shift"),
+    ("sampler", "poisson", "exact, multinomial"),
     ("dropout", 1, "below 1"),
     ("dropout", -0.1, "0 or more"),
     ("ce_weight", -1.0, "0 or more"),
@@ -117,6 +118,65 @@ def test_a_field_of_a_wrong_kind_is_a_value_error_too(name, value):
         Experiment(**{name: value})
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"sampler": "multinomial"},
+            "gradient='autograd'.*parameter_shift or published_shift where outcomes are sampled",
+        ),
+        (
+            {"encoder": "amplitude_tanh", "gradient": "parameter_shift"},
+            "gradient='parameter_shift'.*autograd for encoder",
+        ),
+        (
+            {"encoder": "amplitude_tanh", "gradient": "published_shift"},
+            "gradient='published_shift'.*autograd for encoder",
+        ),
+    ],
+)
+def test_fields_that_do_not_go_together_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Experiment(**fields)
+
+
+def test_amplitudes_are_not_sampled():
+    # Not a refusal of the gradient, which no other gradient would cure.
+    with pytest.raises(ValueError, match="^sampler='multinomial' is not allowed; allowed: exact for encoder"):
+        Experiment(encoder="amplitude_tanh", sampler="multinomial")
+
+
+@pytest.mark.parametrize("gradient", ["parameter_shift", "published_shift"])
+def test_samples_go_with_either_shift(gradient):
+    assert Experiment(sampler="multinomial", gradient=gradient).gradient == gradient
+
+
+LENET, ALEXNET = Teacher(), Teacher(architecture="alexnet")
+
+
+@pytest.mark.parametrize(
+    ("fields", "allowed"),
+    [
+        ({"members": (LENET, ALEXNET)}, r"\(\) but for an ensemble of mean_probabilities"),
+        ({"architecture": "alexnet", "members": (LENET,)}, r"\(\) but for an ensemble"),
+        ({"architecture": "custom:mine", "members": (LENET,)}, r"\(\) but for an ensemble"),
+        (
+            {"architecture": "ensemble", "ensemble": "joint_logits", "members": (LENET, ALEXNET)},
+            r"\(\) but for an ensemble",
+        ),
+        ({"architecture": "ensemble", "members": (LENET, Teacher(architecture="ensemble"))}, "single networks"),
+        ({"architecture": "ensemble", "members": ("lenet", "alexnet")}, "single networks"),
+        ({"architecture": "ensemble", "members": (LENET, None)}, "single networks"),
+        ({"architecture": "ensemble", "members": LENET}, "a tuple of teachers"),
+        ({"architecture": "ensemble", "members": 2}, "a tuple of teachers"),
+        ({"architecture": "ensemble", "members": [{"architecture": "lenet"}]}, "single networks"),
+    ],
+)
+def test_members_are_single_networks_of_an_ensemble_of_probabilities(fields, allowed):
+    with pytest.raises(ValueError, match=f"^teacher members=.*; allowed: .*{allowed}"):
+        Teacher(**fields)
+
+
 def test_unknown_fields_of_a_dictionary_are_named():
     with pytest.raises(ValueError, match="qbits"):
         from_dict({"qbits": 3})
@@ -125,6 +185,8 @@ def test_unknown_fields_of_a_dictionary_are_named():
 def test_unknown_teacher_fields_of_a_dictionary_are_named():
     with pytest.raises(ValueError, match="depth"):
         from_dict({"teacher": {"depth": 3}, "kd_weight": 0.9})
+    with pytest.raises(ValueError, match="width"):
+        from_dict({"teacher": {"architecture": "ensemble", "members": [{"width": 3}]}, "kd_weight": 0.9})
 
 
 def test_borders_that_are_allowed():
@@ -163,15 +225,18 @@ def test_the_digest_changes_with_every_field_but_seeds():
     other = {
         "dataset": "digits", "classes": (0, 1), "train_per_class": None, "validation_per_class": 49,
         "test_per_class": 1, "selection": "random", "data_seed": 1, "image_size": 28, "qubits": 4, "head": "softmax",
+        "reducer": "fully_connected", "encoder": "amplitude_tanh",
         "dropout": 0.25, "teacher": Teacher(seed=1), "ce_weight": 0.5, "kd_weight": 0.5, "temperature": 2.0,
         "kd_temperature_squared": False, "epochs": 1, "batch_size": 2, "learning_rate": 0.5,
         "gradient": "parameter_shift", "shots": 1,
     }  # fmt: skip
-    only_choice = {"reducer", "encoder", "ansatz", "readout"}
-    assert set(other) | only_choice | {"seeds"} == {field.name for field in dataclasses.fields(Experiment)}
+    only_choice = {"ansatz", "readout"}
+    assert set(other) | only_choice | {"seeds", "sampler"} == {field.name for field in dataclasses.fields(Experiment)}
     digests = {dataclasses.replace(base, **{name: value}).digest for name, value in other.items()}
     assert len(digests | {base.digest}) == len(other) + 1
     assert dataclasses.replace(base, seeds=7).digest == base.digest
+    shifted = dataclasses.replace(base, gradient="published_shift")  # samples need a shift
+    assert dataclasses.replace(shifted, sampler="multinomial").digest not in {shifted.digest, base.digest}
 
 
 def test_the_digest_changes_with_every_field_of_the_teacher():
@@ -179,9 +244,19 @@ def test_the_digest_changes_with_every_field_of_the_teacher():
         "architecture": "alexnet", "epochs": 1, "batch_size": 1, "learning_rate": 0.1, "images_per_class": 5,
         "ensemble": "joint_logits", "seed": 1,
     }  # fmt: skip
-    assert set(other) == {field.name for field in dataclasses.fields(Teacher)}
+    assert set(other) | {"members"} == {field.name for field in dataclasses.fields(Teacher)}
     digests = {Experiment().distilled(Teacher(**{name: value})).digest for name, value in other.items()}
     assert len(digests | {Experiment().distilled(Teacher()).digest}) == len(other) + 1
+
+
+def test_the_digest_changes_with_the_members_of_an_ensemble():
+    members = [
+        (), (LENET,), (LENET, ALEXNET), (ALEXNET, LENET), (Teacher(epochs=3), ALEXNET),
+        (Teacher(epochs=3), Teacher(architecture="alexnet", epochs=3)),
+    ]  # fmt: skip
+    ensembles = [Teacher(architecture="ensemble", members=several) for several in members]
+    assert len({Experiment().distilled(ensemble).digest for ensemble in ensembles}) == len(members)
+    assert ensembles[2] == Teacher(architecture="ensemble", members=[LENET, Teacher(architecture="alexnet", epochs=10)])
 
 
 def test_an_image_size_is_for_image_folders():
@@ -220,14 +295,23 @@ def positive(limit: float):
 
 
 CLASSES = st.lists(st.integers(0, 9), min_size=2, max_size=8, unique=True)
-TEACHERS = st.builds(
-    Teacher,
-    architecture=st.sampled_from(["lenet", "alexnet", "ensemble", "custom:my net-1"]),
-    epochs=st.integers(1, 50),
-    learning_rate=positive(1),
-    images_per_class=st.none() | st.integers(1, 5000),
-    ensemble=st.sampled_from(["mean_probabilities", "joint_logits"]),
-    seed=st.integers(0, 2**31),
+TRAININGS = {
+    "epochs": st.integers(1, 50), "learning_rate": positive(1), "images_per_class": st.none() | st.integers(1, 5000),
+    "ensemble": st.sampled_from(["mean_probabilities", "joint_logits"]), "seed": st.integers(0, 2**31),
+}  # fmt: skip
+SINGLE = st.builds(Teacher, architecture=st.sampled_from(["lenet", "alexnet", "custom:my net-1"]), **TRAININGS)
+JOINT = st.builds(Teacher, architecture=st.just("ensemble"), **TRAININGS)
+ENSEMBLES = st.builds(
+    Teacher, architecture=st.just("ensemble"), epochs=st.integers(1, 50), members=st.lists(SINGLE, max_size=3)
+)
+TEACHERS = SINGLE | JOINT | ENSEMBLES
+STUDENTS = st.sampled_from(
+    [
+        {},
+        {"gradient": "published_shift"},
+        {"gradient": "parameter_shift", "sampler": "multinomial"},
+        {"reducer": "fully_connected", "encoder": "amplitude_tanh"},
+    ]
 )
 
 
@@ -247,6 +331,7 @@ def experiments_of_all_kinds(draw):
         temperature=draw(positive(20)),
         learning_rate=draw(positive(1)),
         seeds=draw(st.integers(1, 40)),
+        **draw(STUDENTS),
     )
 
 
@@ -287,12 +372,28 @@ def test_a_placebo_differs_in_the_teacher_and_its_weight_alone():
     assert base.placebo() == base
 
 
-def test_members_of_teachers():
-    assert [m.architecture for m in Teacher(architecture="ensemble", epochs=3).members()] == ["lenet", "alexnet"]
-    assert {m.epochs for m in Teacher(architecture="ensemble", epochs=3).members()} == {3}
+def test_networks_that_are_trained_for_a_teacher():
+    both = Teacher(architecture="ensemble", epochs=3, seed=4)
+    assert both.trained() == (Teacher(epochs=3, seed=4), Teacher(architecture="alexnet", epochs=3, seed=4))
+    members = (Teacher(epochs=2), Teacher(epochs=7), ALEXNET)
+    assert Teacher(architecture="ensemble", members=members).trained() == members
     joint = Teacher(architecture="ensemble", ensemble="joint_logits")
-    assert joint.members() == (joint,)
-    assert Teacher().members() == (Teacher(),)
+    assert joint.trained() == (joint,)
+    assert LENET.trained() == (LENET,)
+
+
+def test_members_come_back_from_json_as_teachers():
+    e = Experiment().distilled(Teacher(architecture="ensemble", members=(Teacher(epochs=2), ALEXNET)))
+    back = from_dict(json.loads(json.dumps(as_dict(e))))
+    assert back == e
+    assert back.teacher.members == (Teacher(epochs=2), ALEXNET)
+    assert back.digest == e.digest
+
+
+def test_a_dictionary_of_an_earlier_version_lacks_members_and_sampler():
+    values = as_dict(Experiment().distilled(LENET))
+    del values["sampler"], values["teacher"]["members"]
+    assert from_dict(values) == Experiment().distilled(LENET)
 
 
 # Names

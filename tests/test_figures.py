@@ -1,5 +1,6 @@
 """Figures show what the records hold, and equal figures are equal files."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -56,12 +57,37 @@ def test_loss_curves_are_on_their_true_scale(arms):
     assert np.allclose(figure.axes[0].lines[0].get_ydata(), [3, 2, 1])
 
 
+def test_loss_curves_are_the_median_of_the_seeds_between_quartiles():
+    experiment = dataclasses.replace(DIGITS, seeds=5)
+    seeds = record([0.5] * 5, experiment).seeds
+    for seed, level in enumerate([1.0, 2.0, 3.0, 5.0, 90.0]):
+        seeds[seed]["train_loss"] = [level, level + 1, level + 2]
+    axis = figures.loss_curves({"one": Record(experiment, seeds)}).axes[0]
+    assert np.allclose(axis.lines[0].get_ydata(), [3, 4, 5])
+    corners = axis.collections[0].get_paths()[0].vertices
+    first = corners[corners[:, 0] == 1][:, 1]
+    assert (first.min(), first.max()) == (2, 5)
+
+
 def test_sample_images_show_a_row_per_class():
     parts = datasets.splits(DIGITS)
     axes = figures.sample_images(parts, per_class=4).axes
     assert len(axes) == 8
     first = axes[4].images[0].get_array()  # the first image of the second class
     assert np.allclose(first, parts.train.x[parts.train.y == 1][0, 0])
+
+
+def test_sample_images_of_several_data_sets_stand_side_by_side():
+    wider = dataclasses.replace(DIGITS, classes=(2, 3, 4))
+    named = {"first": datasets.splits(DIGITS), "second": datasets.splits(wider)}
+    figure = figures.sample_images(named, per_class=3)
+    assert [panel.get_suptitle() for panel in figure.subfigs] == ["first", "second"]
+    assert [len(panel.axes) for panel in figure.subfigs] == [2 * 3, 3 * 3]
+    for panel, splits in zip(figure.subfigs, named.values(), strict=True):
+        assert [axis.get_ylabel() for axis in panel.axes[::3]] == list(splits.class_names)
+        for place, axis in enumerate(panel.axes):
+            image = splits.train.x[splits.train.y == place // 3][place % 3, 0]
+            assert np.allclose(axis.images[0].get_array(), image)
 
 
 def test_softened_bars_are_softmax_probabilities():
@@ -85,6 +111,11 @@ def test_saved_twice_is_the_same_file(arms, tmp_path):
     for ending in ("pdf", "png"):
         one, two = ((tmp_path / name / f"spread.{ending}").read_bytes() for name in ("one", "two"))
         assert one == two
+
+
+def test_circuits_stand_side_by_side():
+    axes = figures.circuit_diagram(circuits.h_ry(3), circuits.h_ry(4)).axes
+    assert [axis.get_title() for axis in axes] == ["3 qubits", "4 qubits"]
 
 
 def test_a_notebook_can_show_a_circuit():

@@ -1,5 +1,7 @@
 """The loss against PyTorch's own, and against the formula of the published notebooks."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from qkdlib import readouts
+from qkdlib.experiment import HEADS
 from qkdlib.losses import distillation_loss
 
 SEEDS, CLASSES, SIZE = 2, 6, 16
@@ -141,11 +144,59 @@ def test_extreme_logits_keep_loss_and_gradient_finite():
 
 def test_softmax_head_sums_to_one_and_keeps_the_order():
     outcomes = torch.rand(3, 8)
-    logits = readouts.HEADS["softmax"](outcomes)
+    logits = readouts.build("softmax", CLASSES)(outcomes)
     torch.testing.assert_close(logits.sum(-1), torch.ones(3))
     assert torch.equal(logits.argsort(-1), outcomes.argsort(-1))
 
 
 def test_heads_take_shot_frequencies_in_float64():
-    for head in readouts.HEADS.values():
+    for name in HEADS:
+        head = readouts.build(name, CLASSES)
         assert head(torch.rand(2, 3, 8, dtype=torch.float64)).dtype == torch.float64
+
+
+def outcome_probabilities(rows: int, size: int = 8, seed: int = 0) -> torch.Tensor:
+    draw = torch.rand(SEEDS, rows, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.01
+    return draw / draw.sum(-1, keepdim=True)
+
+
+@settings(deadline=None, max_examples=30, database=None)
+@given(classes=st.integers(2, 8), rows=st.integers(1, 5), seed=st.integers(0, 1000))
+def test_renormalised_head_gives_log_probabilities_of_the_classes(classes, rows, seed):
+    outcomes = outcome_probabilities(rows, seed=seed)
+    logits = readouts.build("renormalised", classes)(outcomes)
+    expected = outcomes[..., :classes] / outcomes[..., :classes].sum(-1, keepdim=True)
+    assert logits.shape == (SEEDS, rows, classes)
+    torch.testing.assert_close(logits.exp(), expected)
+    torch.testing.assert_close(functional.softmax(logits, dim=-1), expected)  # so a teacher is compared with them
+
+
+@settings(deadline=None, max_examples=30, database=None)
+@given(classes=st.integers(2, 8), rows=st.integers(1, 5), seed=st.integers(0, 1000))
+def test_cross_entropy_of_the_renormalised_head_is_equation_2(classes, rows, seed):
+    outcomes = outcome_probabilities(rows, seed=seed)
+    labels = torch.randint(0, classes, (SEEDS, rows), generator=torch.Generator().manual_seed(seed))
+    logits = readouts.build("renormalised", classes)(outcomes)
+    found = loss(logits, labels, torch.zeros(SEEDS, rows, classes, dtype=torch.float64), kd_weight=0.0)
+    for place in range(SEEDS):
+        values = [
+            -math.log(outcomes[place, row, label] / outcomes[place, row, :classes].sum())
+            for row, label in enumerate(labels[place])
+        ]
+        assert found.cross_entropy[place].item() == pytest.approx(sum(values) / rows)
+
+
+@pytest.mark.parametrize("zeros", [[0], [0, 1, 2], [0, 1, 2, 3, 4, 5], [5, 6, 7]])
+def test_zero_probabilities_leave_loss_and_gradient_of_the_renormalised_head_finite(zeros):
+    outcomes = outcome_probabilities(1).float()
+    outcomes[..., zeros] = 0
+    outcomes.requires_grad_()
+    logits = readouts.build("renormalised", CLASSES)(outcomes)
+    assert torch.isfinite(logits).all()
+    torch.testing.assert_close(logits.exp().sum(-1), torch.ones(SEEDS, 1))
+    loss(logits, torch.zeros(SEEDS, 1, dtype=torch.long), torch.zeros(SEEDS, 1, CLASSES)).total.sum().backward()
+    assert torch.isfinite(outcomes.grad).all()
+
+
+def test_gradient_of_the_renormalised_head_passes_gradcheck():
+    assert torch.autograd.gradcheck(readouts.build("renormalised", CLASSES), outcome_probabilities(2).requires_grad_())

@@ -181,10 +181,57 @@ def test_interrupted_run_leaves_no_record(tmp_path, monkeypatch):
 
 
 def test_each_seed_gets_its_own_curves_and_executed_accuracy(tmp_path, monkeypatch):
-    monkeypatch.setattr(execution, "execute_students", lambda student, images, shots: [0.25, 0.75])
+    monkeypatch.setattr(execution, "execute_students", lambda *_arguments: [0.25, 0.75])
     record = run(TINY, Workspace(tmp_path))
     assert [record.seeds[seed]["qasm_accuracy"] for seed in (0, 1)] == [0.25, 0.75]
     _, history = training.train_students(TINY, datasets.splits(TINY), None, [0, 1])
     for seed in (0, 1):
         assert record.seeds[seed]["train_loss"] == pytest.approx(history[0]["train_loss"][seed : seed + 1], abs=1e-6)
     assert record.seeds[0]["train_loss"] != record.seeds[1]["train_loss"]
+
+
+@pytest.mark.parametrize(("aer_seeds", "there"), [(None, [True, True]), (1, [True, False]), (0, [False, False])])
+def test_only_as_many_seeds_as_asked_are_executed(tmp_path, aer_seeds, there):
+    record = run(TINY, Workspace(tmp_path), aer_seeds=aer_seeds)
+    found = run(TINY, Workspace(tmp_path))  # read from the file
+    assert [results["qasm_accuracy"] is not None for results in record.seeds.values()] == there
+    assert found.seeds == record.seeds
+    assert all(results["test_accuracy"] for results in record.seeds.values())
+
+
+def test_executed_seeds_are_counted_among_those_computed_now(tmp_path):
+    run(TINY, Workspace(tmp_path), aer_seeds=0)
+    more = run(dataclasses.replace(TINY, seeds=4), Workspace(tmp_path), aer_seeds=1)
+    assert [seed for seed in range(4) if more.seeds[seed]["qasm_accuracy"] is not None] == [2]
+
+
+@pytest.mark.parametrize("aer_seeds", [-1, 1.5, True, "2"])
+def test_aer_seeds_that_are_no_count_are_refused_before_training(tmp_path, monkeypatch, aer_seeds):
+    refuse(monkeypatch, "train_students")
+    with pytest.raises(ValueError, match=f"^aer_seeds={aer_seeds!r} is not allowed; allowed: a whole number of 0"):
+        run(TINY, Workspace(tmp_path), aer_seeds=aer_seeds)
+
+
+def test_students_that_see_samples_leave_a_record_that_repeats(tmp_path):
+    sampled = dataclasses.replace(TINY, gradient="published_shift", sampler="multinomial", shots=50)
+    first, second = (run(sampled, Workspace(tmp_path / name)) for name in ("one", "two"))
+    assert first.seeds == second.seeds
+    exact = run(dataclasses.replace(TINY, gradient="published_shift"), Workspace(tmp_path / "one"))
+    assert first.seeds[0]["train_loss"] != exact.seeds[0]["train_loss"]
+    assert first.seeds[0]["qasm_accuracy"] is not None
+
+
+def test_described_students_leave_a_record_without_execution(tmp_path):
+    described = dataclasses.replace(
+        TINY, reducer="fully_connected", encoder="amplitude_tanh", head="renormalised", dropout=0.0
+    )
+    record = run(described, Workspace(tmp_path))
+    assert run(described, Workspace(tmp_path)).seeds == record.seeds
+    assert [results["qasm_accuracy"] for results in record.seeds.values()] == [None, None]
+    assert set(record.seeds[0]) == CURVES | {"qasm_accuracy"}
+
+
+def test_dropout_that_a_reducer_cannot_have_is_refused_before_training(tmp_path, monkeypatch):
+    refuse(monkeypatch, "fit")
+    with pytest.raises(ValueError, match="^dropout=0.5 is not allowed"):
+        run(dataclasses.replace(TINY, reducer="fully_connected"), Workspace(tmp_path))

@@ -2,13 +2,18 @@
 results."""
 
 import json
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from qkdlib import notebooks, paper, records
+import qkdlib
+from qkdlib import artefacts, notebooks, paper, records, tables
+from qkdlib.teacher_files import TeacherLogits, teacher_name
 from qkdlib.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
@@ -64,8 +69,12 @@ def test_executed_copy_is_of_the_present_template(path):
     assert not [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"]
 
 
-def test_every_template_has_an_executed_copy_on_digits():
-    assert {path.name for path in EXECUTED if path.parent.name == "digits"} == {path.name for path in TEMPLATES}
+@pytest.mark.parametrize("folder", ["digits", "mnist", "fashion_mnist"])
+def test_data_sets_have_executed_copies(folder):
+    there = {path.stem for path in EXECUTED if path.parent.name == folder}
+    assert {"teachers", "baselines", "distillation"} <= there
+    if folder == "digits":
+        assert there == {path.stem for path in TEMPLATES} >= {"quickstart", "audit"}
 
 
 def test_commands_of_the_readme_are_in_the_makefile():
@@ -75,25 +84,126 @@ def test_commands_of_the_readme_are_in_the_makefile():
     assert all(re.search(rf"^{name}:", makefile, flags=re.M) for name in named)
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("paper-artifacts", "qkdlib paper-artifacts"),
+        ("paper-artifacts FRESH=0", "qkdlib paper-artifacts"),
+        ("paper-artifacts FRESH=1", "qkdlib paper-artifacts --fresh all"),
+        ("paper-artifacts FRESH=all", "qkdlib paper-artifacts --fresh all"),
+        ("paper-artifacts FRESH=students", "qkdlib paper-artifacts --fresh students"),
+        ("teachers", "qkdlib teachers"),
+        ("teachers FRESH=1", "qkdlib teachers --fresh"),
+    ],
+)
+def test_make_hands_on_what_to_do_anew(asked, said):
+    names = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "FRESH")}
+    command = ["make", "--dry-run", "--assume-old=.venv/.stamp", *asked.split()]
+    ended = subprocess.run(command, cwd=ROOT, env=names, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split("-m ")[-1].strip() == said
+
+
+# What is committed: records, teachers, tables, figures
+
+
 def test_covered_rows_have_committed_records_with_20_seeds():
     committed = {record.experiment.name: record for record in records.read_all(Workspace(ROOT))}
-    for row in paper.rows():
-        if row.category != "Teacher":
-            assert len(committed[row.experiment.name].seeds) >= 20
+    declared = artefacts.experiments(artefacts.declared_rows())
+    assert len(declared) == 40
+    assert [each.name for each in declared if each.name not in committed] == []
+    for experiment in declared:
+        record = committed[experiment.name].asked(experiment)
+        assert record is not None and len(record.seeds) == 20, experiment.name
 
 
-def test_notebook_parameters_of_a_row_give_its_experiment():
-    from qkdlib.experiment import Experiment, Teacher
+@pytest.mark.parametrize("row", [row for row in paper.all_rows() if row.category == "Teacher"], ids=lambda row: row.id)
+def test_teachers_have_committed_logits_of_all_images(row):
+    """All training and test images of the classes, as many as the authors' notebooks have."""
+    images = {
+        ("mnist", 6): (36017, 6031), ("mnist", 8): (48200, 8017),
+        ("fashion_mnist", 6): (36000, 6000), ("fashion_mnist", 8): (48000, 8000),
+    }  # fmt: skip
+    path = Workspace(ROOT).teachers / f"{teacher_name(row.experiment, row.experiment.teacher)}.npz"
+    assert path.exists()
+    logits = TeacherLogits.load(path)
+    classes = len(row.classes)
+    train, test = images[row.dataset, classes]
+    assert (logits.train.shape, logits.test.shape) == ((train, classes), (test, classes))
+    assert logits.train.isfinite().all() and logits.test.isfinite().all()
+    epochs = {"lenet": 10, "alexnet": {"mnist": 3, "fashion_mnist": 5}[row.dataset], "ensemble": 1}
+    assert len(logits.history) == epochs[row.teacher]
+    assert 0.8 < logits.history[-1]["test_accuracy"] < 1
 
-    values = notebooks.parameters_of("M-D-lenet-3q-05")
-    assert values.pop("workspace") == "."
-    assert values.pop("architectures") == ["lenet"]
-    teacher = Teacher(architecture=values.pop("teacher"), epochs=values.pop("teacher_epochs"))
-    assert Experiment(**values).distilled(teacher) == paper.row("M-D-lenet-3q-05").experiment
+
+def test_every_figure_and_table_is_committed():
+    figures = [*(f"figure_{number}" for number in range(1, 8)), "seed_spread"]
+    tables_ = ["table_1", "table_2", "described", "claims"]
+    wanted = [f"figures/{name}.{ending}" for name in figures for ending in ("pdf", "png")]
+    wanted += [f"tables/{name}.{ending}" for name in tables_ for ending in ("csv", "md", "tex")]
+    assert [name for name in wanted if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize("name", ["table_1", "table_2", "described"])
+def test_committed_tables_are_what_the_committed_records_give(name):
+    rows = {"table_1": paper.rows(1), "table_2": paper.rows(2), "described": paper.described_rows()}[name]
+    now = tables.paper_table(rows, Workspace(ROOT))
+    there = pd.read_csv(ROOT / "tables" / f"{name}.csv")
+    assert there.columns.tolist() == now.columns.tolist()
+    for column in ("id", "run", "verdict"):
+        assert there[column].tolist() == now[column].tolist()
+    for column in ("mean_last", "ci_low", "ci_high", "delta_mean", "p_holm", "over_direct_mean"):
+        expected = now[column].astype(float).tolist()
+        assert there[column].tolist() == pytest.approx(expected, rel=1e-4, abs=1e-9, nan_ok=True)
+
+
+# Notebooks of a row
+
+
+def test_notebook_parameters_of_a_row():
+    assert notebooks.parameters_of("M-D-lenet-3q-05") == {
+        "row": "M-D-lenet-3q-05", "workspace": ".", "architectures": ["lenet", "alexnet", "ensemble"],
+    }  # fmt: skip
+    for name in ("teachers", "baselines", "distillation"):
+        (parameters,) = [cell for cell in cells(ROOT / "notebooks" / f"{name}.ipynb") if cell["metadata"].get("tags")]
+        assert re.search(r'^row = ""', "".join(parameters["source"]), flags=re.M)
+
+
+def set_up(name: str, row: str, monkeypatch) -> dict:
+    """The variables of a template's cell after the parameters, run for a row without any images."""
+    monkeypatch.setattr(qkdlib, "splits", lambda experiment: None)
+    found = [cell for cell in cells(ROOT / "notebooks" / f"{name}.ipynb") if cell["cell_type"] == "code"]
+    (place,) = [place for place, cell in enumerate(found) if cell["metadata"].get("tags") == ["parameters"]]
+    variables = {}
+    exec("".join(found[place]["source"]), variables)
+    variables |= notebooks.parameters_of(row)
+    exec("".join(found[place + 1]["source"]), variables)
+    return variables
+
+
+@pytest.mark.parametrize("row", ["M-D-lenet-3q-05", "F-D-alex-3q-05", "F-D-alex-3q-07", "M-D-ens-4q-07"])
+def test_notebooks_of_a_row_run_its_experiment_its_placebo_and_its_teachers(monkeypatch, row):
+    wanted = paper.row(row).experiment
+    distillation = set_up("distillation", row, monkeypatch)
+    assert distillation["taught"] == wanted
+    assert distillation["experiment"] == set_up("baselines", row, monkeypatch)["experiment"] == wanted.placebo()
+    assert distillation["place"] == Workspace(".")
+    teachers = set_up("teachers", row, monkeypatch)
+    assert teachers["wanted"][paper.row(row).teacher] == wanted.teacher
+    assert list(teachers["wanted"]) == ["lenet", "alexnet", "ensemble"]
+    assert (teachers["experiment"].dataset, teachers["experiment"].classes) == (wanted.dataset, wanted.classes)
+
+
+@pytest.mark.parametrize("row", ["M-D-lenet-4q-07", "F-D-lenet-3q-07", "M-B-3q-05", "F-T-ens-05"])
+def test_a_row_that_distils_nothing_is_refused(row):
+    with pytest.raises(ValueError, match=f"row='{row}' is not allowed; allowed: a row that distils: one of ") as error:
+        notebooks.parameters_of(row)
+    named = str(error.value).split("one of ")[1].split(", ")
+    assert len(named) == 15 and "F-D-alex-3q-07" in named and row not in named
 
 
 def test_unknown_notebook_is_named():
-    with pytest.raises(ValueError, match="notebook='nonsense' is not allowed; allowed: one of baselines, "):
+    with pytest.raises(ValueError, match="notebook='nonsense' is not allowed; allowed: one of audit, baselines, "):
         notebooks.execute("nonsense", "unused.ipynb", {})
 
 
@@ -109,8 +219,3 @@ def test_a_notebook_runs_headless_and_leaves_no_trace_of_the_run(workspace, monk
     printed = "".join("".join(o.get("text", "")) for cell in found for o in cell.get("outputs", []))
     assert "trainable parameters: {'classical': 21483, 'quantum': 0}" in printed
     assert records.read_all(workspace)[0].experiment.seeds == 1
-
-
-def test_a_row_that_the_notebooks_cannot_run_is_refused():
-    with pytest.raises(ValueError, match="row='F-B-3q-05' is not allowed"):
-        notebooks.parameters_of("F-B-3q-05")  # its head is softmax

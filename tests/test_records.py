@@ -1,6 +1,7 @@
 """Run records: saving, merging, finding, damage, and what is read off a seed's curves. All curves are made up."""
 
 import json
+import multiprocessing
 import warnings
 
 import pytest
@@ -99,6 +100,39 @@ def test_seeds_of_another_process_are_not_lost(tmp_path):
     assert found.seeds[1] == curves(0.77)
     assert found.seeds[6] == curves(0.56)
     assert sorted(sum((entry["seeds"] for entry in found.provenance), [])) == [0, 1, 5, 6]
+
+
+ROUNDS = 12
+
+
+def save_one_seed(root: str, seed: int, together) -> None:
+    """Save `seed` of one experiment after another, each at the same time as another process."""
+    for number in range(ROUNDS):
+        record = Record(Experiment(dataset="digits", epochs=3, data_seed=number), {seed: curves(seed / 10)})
+        record.provenance.append({"seeds": [seed]})
+        together.wait(timeout=60)
+        record.save(Workspace(root))
+
+
+def test_two_processes_that_save_at_the_same_time_lose_no_seed(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    together = context.Barrier(2)
+    saving = [context.Process(target=save_one_seed, args=(str(tmp_path), seed, together)) for seed in (3, 5)]
+    for process in saving:
+        process.start()
+    for process in saving:
+        process.join(timeout=120)
+    assert [process.exitcode for process in saving] == [0, 0]
+    found = read_all(Workspace(tmp_path))
+    assert len(found) == ROUNDS
+    for record in found:
+        assert record.seeds == {3: curves(0.3), 5: curves(0.5)}
+        assert sorted(entry["seeds"][0] for entry in record.provenance) == [3, 5]
+
+
+def test_the_folder_of_records_holds_records_alone(tmp_path):
+    saved(Workspace(tmp_path))
+    assert [path.name for path in Workspace(tmp_path).students.iterdir()] == [f"{TASK.name}.json"]
 
 
 def test_a_seed_that_was_computed_anew_takes_the_place_of_the_old_one(tmp_path):
@@ -227,6 +261,15 @@ def test_outcomes_by_hand():
     assert outcomes(curves(last=0.9, qasm=0.85)) == {
         "last": 90.0, "selected": 60.0, "selected_epoch": 2, "best_test": 90.0, "qasm": 85.0,
     }  # fmt: skip
+
+
+def test_a_seed_that_was_not_executed_says_so_after_writing_and_reading(tmp_path):
+    record = read(Record(TASK, {0: curves(qasm=None), 1: curves(qasm=0.0)}).save(Workspace(tmp_path)))
+    assert record.seeds[0]["qasm_accuracy"] is None
+    assert outcomes(record.seeds[0]) == {**outcomes(curves()), "qasm": None}
+    assert outcomes(record.seeds[1])["qasm"] == 0
+    frame = records.load(Workspace(tmp_path))
+    assert frame.qasm.isna().tolist() == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Exact probabilities and the three gradients of a circuit."""
+"""Exact and sampled probabilities, the three gradients of a circuit, and circuits on given real states."""
 
 import math
 
@@ -7,10 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from qiskit.quantum_info import Statevector
+from scipy import stats
 from torch.autograd.gradcheck import GradcheckError
 
-from qkdlib import circuits, simulation
+from qkdlib import circuits, execution, simulation
 from qkdlib.circuits import Circuit, Gate
+from qkdlib.simulation import Multinomial
 
 EXACT = ("autograd", "parameter_shift")
 
@@ -133,3 +136,232 @@ def test_circuit_without_angles_is_uniform():
 def test_a_wrong_number_of_angles_is_named():
     with pytest.raises(ValueError, match=r"angles=\(2, 4\) is not allowed; allowed: a last axis of 3"):
         simulation.bloch(circuits.h_ry(3), torch.zeros(2, 4))
+
+
+# Trainable angles on given real states
+
+
+def states(*shape: int, seed: int = 0) -> torch.Tensor:
+    """Real amplitudes of norm 1, in float64."""
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return values / values.norm(dim=-1, keepdim=True)
+
+
+@st.composite
+def real_circuits(draw):
+    """h and ry in any order on any wires, each angle in one gate, angle places shuffled."""
+    qubits = draw(st.integers(2, 5))
+    places = st.tuples(st.sampled_from(["h", "ry"]), st.integers(0, qubits - 1))
+    chosen = draw(st.lists(places, min_size=1, max_size=3 * qubits))
+    order = iter(draw(st.permutations(range(sum(name == "ry" for name, _ in chosen)))))
+    return Circuit("real", qubits, tuple(Gate(n, (wire,), next(order) if n == "ry" else None) for n, wire in chosen))
+
+
+def in_qiskit(circuit: Circuit, amplitudes: torch.Tensor, angles: torch.Tensor) -> np.ndarray:
+    """Outcome probabilities (S, B, 2^Q): Qiskit starts from the amplitudes, whose order is its own."""
+    rows = []
+    for of_seed, theta in zip(amplitudes.numpy(), angles.numpy(), strict=True):
+        quantum = circuits.to_qiskit(circuit, measure=False).assign_parameters(theta)
+        rows.append([Statevector(row).evolve(quantum).probabilities() for row in of_seed])
+    return np.array(rows)
+
+
+@settings(deadline=None, max_examples=40, database=None)
+@given(circuit=real_circuits(), seeds=st.integers(1, 3), batch=st.integers(1, 3), seed=st.integers(0, 2**31))
+def test_evolved_states_are_qiskits(circuit, seeds, batch, seed):
+    amplitudes, angles = states(seeds, batch, 2**circuit.qubits, seed=seed), draw(seeds, circuit.angles, seed=seed)
+    found = simulation.evolve(circuit, amplitudes, angles)
+    np.testing.assert_allclose(found, in_qiskit(circuit, amplitudes, angles), atol=1e-12)
+
+
+@pytest.mark.parametrize("qubits", [2, 3, 4, 5])
+def test_evolved_states_are_torchquantums(qubits):
+    from qkdlib.torchquantum_circuit import FUNCTIONS, tq
+
+    circuit, seeds, batch = circuits.build("h_ry", qubits), 3, 4
+    amplitudes, angles = states(seeds, batch, 2**qubits), draw(seeds, circuit.angles)
+    found = simulation.evolve(circuit, amplitudes, angles)
+    for seed in range(seeds):
+        device = tq.QuantumDevice(n_wires=qubits, bsz=batch)
+        # TorchQuantum has wire 0 most significant.
+        device.set_states(circuits.reverse_wires(amplitudes[seed], qubits).to(torch.complex64))
+        for gate in circuit.gates:
+            params = None if gate.angle is None else angles[seed, gate.angle].float().expand(batch, 1)
+            getattr(tq.functional, FUNCTIONS[gate.name])(device, wires=list(gate.wires), params=params)
+        expected = circuits.reverse_wires(device.get_states_1d().abs() ** 2, qubits).double()
+        torch.testing.assert_close(found[seed], expected, atol=1e-5, rtol=0)
+
+
+def test_evolved_ground_state_is_the_bloch_paths_and_basis_states_keep_their_digits():
+    circuit, angles = circuits.build("h_ry", 3), draw(2, 3)
+    ground = torch.eye(8, dtype=torch.float64)[:1].expand(2, 1, 8)
+    found = simulation.evolve(circuit, ground, angles)
+    torch.testing.assert_close(found[:, 0], simulation.bloch(circuit, angles), atol=1e-12, rtol=0)
+    # RY(-pi/2) after H is Z up to a sign: every basis state stays where it is.
+    same = simulation.evolve(
+        circuit, torch.eye(8, dtype=torch.float64)[None], torch.full((1, 3), -math.pi / 2).double()
+    )
+    torch.testing.assert_close(same[0], torch.eye(8, dtype=torch.float64), atol=1e-12, rtol=0)
+
+
+@settings(deadline=None, max_examples=15, database=None)
+@given(circuit=real_circuits().filter(lambda circuit: circuit.angles), seed=st.integers(0, 2**31))
+def test_gradient_of_trainable_angles_is_that_of_finite_differences_and_of_equation_12(circuit, seed):
+    amplitudes, angles = states(2, 3, 2**circuit.qubits, seed=seed), draw(2, circuit.angles, seed=seed)
+    weights = draw(2, 3, 2**circuit.qubits, seed=seed + 1)
+
+    def loss(theta: torch.Tensor) -> torch.Tensor:
+        return (simulation.evolve(circuit, amplitudes, theta) * weights).sum()
+
+    theta = angles.clone().requires_grad_()
+    loss(theta).backward()
+    for place in np.ndindex(*angles.shape):
+        step = torch.zeros_like(angles)
+        step[place] = 1
+        shifted = (loss(angles + math.pi / 2 * step) - loss(angles - math.pi / 2 * step)) / 2
+        finite = (loss(angles + 1e-5 * step) - loss(angles - 1e-5 * step)) / 2e-5
+        assert theta.grad[place].item() == pytest.approx(shifted.item(), abs=1e-10)
+        assert theta.grad[place].item() == pytest.approx(finite.item(), abs=1e-7)
+
+
+def test_gradients_of_angles_and_amplitudes_are_not_zero_and_pass_gradcheck():
+    circuit, amplitudes, angles = (
+        circuits.build("h_ry", 3),
+        states(2, 2, 8).requires_grad_(),
+        draw(2, 3).requires_grad_(),
+    )
+    assert torch.autograd.gradcheck(lambda a, theta: simulation.evolve(circuit, a, theta), (amplitudes, angles))
+    simulation.evolve(circuit, amplitudes, angles)[..., 0].sum().backward()
+    assert angles.grad.abs().max() > 0.01 and amplitudes.grad.abs().max() > 0.01
+
+
+@pytest.mark.parametrize("name", ["rx", "rz"])
+def test_gates_that_leave_the_real_states_are_refused(name):
+    with pytest.raises(ValueError, match=f"^gate='{name}' is not allowed; allowed: h or ry"):
+        simulation.evolve(Circuit("complex", 1, (Gate(name, (0,), 0),)), states(1, 1, 2), draw(1, 1))
+
+
+# Samples
+
+SHOTS = 5000
+
+
+def random_probabilities(*shape: int, seed: int = 0) -> torch.Tensor:
+    """Outcome probabilities of the published circuit with random angles away from certain outcomes."""
+    return simulation.bloch(circuits.build("h_ry", 3), draw(*shape, 3, seed=seed) / 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@settings(deadline=None, max_examples=25, database=None)
+@given(
+    shots=st.integers(1, 10_000),
+    rows=st.lists(
+        st.lists(st.floats(0, 1), min_size=4, max_size=4).filter(lambda row: sum(row) > 0.01), min_size=1, max_size=5
+    ),
+)
+def test_frequencies_times_shots_are_whole_numbers_that_sum_to_the_shots(dtype, shots, rows):
+    exact = torch.tensor(rows, dtype=dtype)[:, None]
+    exact = exact / exact.sum(-1, keepdim=True)
+    found = Multinomial(shots, list(range(len(rows))), "training shots")(exact)
+    assert (found.shape, found.dtype) == (exact.shape, dtype)
+    counts = found.double() * shots
+    torch.testing.assert_close(counts, counts.round(), atol=2e-3, rtol=0)
+    assert counts.round().sum(-1).eq(shots).all()
+    assert found[exact == 0].eq(0).all()  # what cannot happen is never seen
+
+
+def test_rounding_below_0_is_no_error_and_never_drawn():
+    exact = torch.tensor([[[1.0 + 1e-7, -1e-7, 0.0, 0.0]]])
+    assert Multinomial(100, [0], "training shots")(exact).tolist() == [[[1.0, 0.0, 0.0, 0.0]]]
+
+
+def test_draws_of_a_seed_do_not_depend_on_the_others():
+    exact = random_probabilities(8, 2)
+    together, alone = Multinomial(SHOTS, list(range(8)), "training shots"), Multinomial(SHOTS, [3], "training shots")
+    for _ in range(3):
+        assert torch.equal(together(exact)[3], alone(exact[3:4])[0])
+    found = Multinomial(SHOTS, list(range(8)), "training shots")(exact[:1].expand(8, -1, -1))
+    assert len({tuple(row.flatten().tolist()) for row in found}) == 8  # each seed draws its own
+
+
+def test_stages_draw_from_streams_of_their_own():
+    exact = random_probabilities(1, 4)
+    first, again, other = (Multinomial(SHOTS, [0], stage)(exact) for stage in ("training", "training", "test"))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_samples_carry_no_gradient_and_leave_the_probabilities_as_they_are():
+    exact = random_probabilities(2, 3).requires_grad_()
+    before = exact.detach().clone()
+    assert not Multinomial(SHOTS, [0, 1], "training shots")(exact).requires_grad
+    assert torch.equal(exact, before)
+
+
+def test_mean_of_many_draws_converges_to_the_probabilities():
+    exact, draws = random_probabilities(2, 1), 400
+    sample = Multinomial(50, [0, 1], "training shots")
+    found = sample(exact.expand(-1, draws, -1))  # (2, draws, 8)
+    error = (exact * (1 - exact) / 50).sqrt()[:, 0]
+    assert ((found.mean(1) - exact[:, 0]).abs() < 5 * error / math.sqrt(draws)).all()
+    torch.testing.assert_close(found.std(1), error, atol=0.0, rtol=0.2)  # neither more nor less than shot noise
+
+
+def test_counts_are_those_of_the_exact_probabilities():
+    exact = random_probabilities(3, 50)  # 150 circuits
+    assert SHOTS * exact.min() > 5
+    counts = SHOTS * Multinomial(SHOTS, [0, 1, 2], "test shots")(exact)
+    values = stats.chisquare(counts.numpy(), SHOTS * exact.numpy(), axis=-1).pvalue.ravel()
+    assert values.min() > 1e-5
+    assert stats.kstest(values, "uniform").pvalue > 1e-3  # neither too far from the probabilities nor too near
+
+
+def test_counts_are_distributed_as_aers():
+    circuit, angles = circuits.build("h_ry", 3), draw(5, 3) / 4
+    aer = SHOTS * execution.execute(circuit, angles.numpy(), SHOTS, seed=0)
+    ours = SHOTS * Multinomial(SHOTS, [0], "test shots")(simulation.bloch(circuit, angles)[None])[0].numpy()
+    for pair in zip(aer, ours, strict=True):
+        assert stats.chi2_contingency(np.round(pair)).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("which", ["parameter_shift", "published_shift"])
+def test_sampled_gradient_is_unbiased(which):
+    circuit, angles, weights, draws = CIRCUITS["mixed"], draw(1, 1, 6), draw(8, seed=1), 2000
+    exact = gradient(circuit, angles, weights, which)
+    many = angles.expand(1, draws, -1).clone().requires_grad_()
+    sampled = simulation.probabilities(circuit, many, which, Multinomial(20, [0], "training shots"))
+    (sampled * weights).sum().backward()
+    error = many.grad[0].std(0) / math.sqrt(draws)
+    assert error.min() > 0  # it is sampled
+    assert ((many.grad[0].mean(0) - exact[0, 0]) / error).abs().max() < 4.5
+    assert (exact[0, 0] / error).abs().max() > 20  # far from zero, so that a wrong gradient would be seen
+
+
+def test_outcome_and_shifted_circuits_are_samples_of_their_own():
+    circuit, angles = circuits.build("h_ry", 2), torch.zeros(1, 1, 2, requires_grad=True)
+    seen = []
+
+    def sample(exact):
+        seen.append(Multinomial(SHOTS, [0], "training shots")(exact))
+        return seen[-1]
+
+    found = simulation.probabilities(circuit, angles, "published_shift", sample)
+    (sampled,) = seen  # one call for all of them: (1, 1, 1 + 2 A, 2^Q)
+    assert sampled.shape == (1, 1, 5, 4)
+    assert torch.equal(found, sampled[:, :, 0])
+    jacobian = torch.autograd.grad(found[0, 0, 0], angles)[0][0, 0]
+    torch.testing.assert_close(jacobian, sampled[0, 0, 1:3, 0] - sampled[0, 0, 3:5, 0])
+
+
+def test_outcomes_without_a_gradient_are_sampled_once():
+    seen = []
+    with torch.inference_mode():
+        found = simulation.probabilities(
+            circuits.build("h_ry", 3), draw(2, 4, 3), "published_shift", lambda exact: seen.append(exact.shape) or exact
+        )
+    assert seen == [found.shape] == [(2, 4, 8)]
+
+
+def test_autograd_through_samples_is_refused():
+    sample = Multinomial(SHOTS, [0], "training shots")
+    with pytest.raises(ValueError, match="^gradient='autograd'.*where outcomes are sampled"):
+        simulation.probabilities(circuits.build("h_ry", 3), draw(1, 1, 3), "autograd", sample)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qkdlib import summary
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.records import Record
-from qkdlib.statistics import accuracies, collapsed_share, paired_gain, summarise
+from qkdlib.statistics import accuracies, collapsed_share, holm, paired_gain, qasm_differences, summarise
 from qkdlib.workspace import Workspace
 
 # Accuracies of 900 images are multiples of 1/9 percent.
@@ -149,19 +149,19 @@ def test_gains_change_sign_when_the_arms_change_places(one, two):
     assert (there.low, there.high) == pytest.approx((-back.high, -back.low), abs=1e-6)
 
 
-@given(st.lists(ACCURACY, min_size=1, max_size=8), st.data(), st.integers(-90, 90))
+@given(st.lists(ACCURACY, min_size=2, max_size=8), st.data(), st.integers(-90, 90))
 @settings(max_examples=15, deadline=None)
-def test_the_chance_of_a_single_pair_counts_all_pairs(one, data, images):
+def test_the_chance_of_a_single_pair_counts_all_pairs_of_different_seeds(one, data, images):
     two = data.draw(st.lists(ACCURACY, min_size=len(one), max_size=len(one)))
     claimed = (images + 0.5) / 9  # half an image off, so that rounding decides nothing
-    pairs = [a - b >= claimed for a in one for b in two]
+    pairs = [one[a] - two[b] >= claimed for a, b in itertools.permutations(range(len(one)), 2)]
     assert paired_gain(one, two, claimed).chance_single_pair == pytest.approx(sum(pairs) / len(pairs))
 
 
 def test_the_chance_by_hand():
-    # 9 pairs of [3, 2, 1] with [0, 2, 4]: 3-0, 3-2, 2-0, 1-0 are 1 or more.
+    # 6 pairs of [3, 2, 1] with [0, 2, 4] of different seeds: 3-2, 2-0, 1-0 are 1 or more, and 3-0 is one seed's.
     found = paired_gain([3, 2, 1], [0, 2, 4], claimed=1)
-    assert found.chance_single_pair == pytest.approx(4 / 9)
+    assert found.chance_single_pair == pytest.approx(3 / 6)
     assert found.claimed == 1
 
 
@@ -169,12 +169,76 @@ def test_a_claim_of_0_is_a_claim():
     assert paired_gain([1, 2], [1, 3], claimed=0).chance_single_pair == pytest.approx(0.5)
 
 
+def test_a_single_seed_has_no_unpaired_pair():
+    found = paired_gain([2.0], [1.0], claimed=0.5)
+    assert found.chance_single_pair is None
+    assert (found.mean, found.claimed) == (1, 0.5)
+
+
 def test_arms_of_unequal_length_are_refused():
     with pytest.raises(ValueError, match="3 and 2 seeds; allowed: the same"):
         paired_gain([1, 2, 3], [1, 2])
 
 
+# Correction for many tests
+
+
+def test_holm_by_hand():
+    # In order 0.005 * 4, 0.01 * 3, 0.03 * 2, 0.04 * 1 = 0.02, 0.03, 0.06, 0.04; none below the one before it.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@pytest.mark.parametrize(
+    ("ps", "expected"),
+    [([], []), ([0.2], [0.2]), ([0.5, 0.5], [1, 1]), ([0.02, 0.02], [0.04, 0.04]), ([1, 0, 1], [1, 0, 1])],
+)
+def test_holm_at_its_borders(ps, expected):
+    assert holm(ps) == pytest.approx(expected)
+
+
+def test_holm_does_not_count_what_was_not_tested():
+    found = holm([0.01, math.nan, 0.04, math.nan])
+    assert found[0] == pytest.approx(0.02) and found[2] == pytest.approx(0.04)
+    assert math.isnan(found[1]) and math.isnan(found[3])
+    assert all(math.isnan(p) for p in holm([math.nan, math.nan]))
+
+
+@pytest.mark.parametrize("size", [2, 5, 20])  # few, because statsmodels collects all garbage at each call
+def test_holm_is_the_formula(size):
+    ps = np.random.default_rng(size).integers(0, 30, size) / 300  # with ties, and with products above 1
+    order = sorted(range(len(ps)), key=ps.__getitem__)
+    expected, highest = [0.0] * len(ps), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(ps) - rank) * ps[place]))
+        expected[place] = highest
+    assert holm(ps) == pytest.approx(expected)
+
+
 # Records
+
+
+def executed(lasts: list[float], qasm: list[float | None]) -> Record:
+    made = record(lasts)
+    for results, value in zip(made.seeds.values(), qasm, strict=True):
+        results["qasm_accuracy"] = value
+    return made
+
+
+def test_seeds_that_were_not_executed_have_no_accuracy_on_the_simulator():
+    some = executed([0.5, 0.6, 0.7], [0.4, None, 0.75])
+    assert accuracies(some, "qasm") == pytest.approx([40, 75])
+    assert accuracies(some) == pytest.approx([50, 60, 70])
+    assert accuracies(executed([0.5], [None]), "qasm") == []
+
+
+def test_an_executed_accuracy_of_0_is_an_accuracy():
+    assert accuracies(executed([0.5, 0.5], [0.0, None]), "qasm") == [0]
+    assert qasm_differences(executed([0.5, 0.5], [0.0, None])) == pytest.approx([-50])
+
+
+def test_the_simulator_is_compared_with_the_same_seeds():
+    assert qasm_differences(executed([0.5, 0.6, 0.7], [0.4, None, 0.75])) == pytest.approx([-10, 5])
+    assert qasm_differences(executed([0.5, 0.6], [None, None])) == []
 
 
 def test_accuracies_are_in_the_order_of_seeds():
@@ -209,7 +273,13 @@ def test_summary_sets_each_arm_beside_its_placebo():
     assert frame["gain over placebo [95 %]"].tolist() == ["", "+10.00 [+10.00, +10.00]"]
     assert frame["sd"].tolist() == ["10.00", "10.00"]
     assert frame["accuracy [95 %]"].tolist()[0].startswith("60.00 [")
-    assert frame["QASM, 5000 shots"].tolist() == ["30.00", "35.00"]
+    assert frame["QASM, 5000 shots"].tolist() == ["30.00 (3 seeds)", "35.00 (3 seeds)"]
+
+
+def test_summary_says_how_many_seeds_were_executed():
+    some, none = executed([0.5, 0.6, 0.7], [0.4, None, 0.75]), executed([0.5], [None])
+    assert summary.arms([some])["QASM, 5000 shots"].tolist() == ["57.50 (2 seeds)"]
+    assert summary.arms([none])["QASM, 5000 shots"].tolist() == [""]
 
 
 def test_summary_pairs_the_common_seeds():

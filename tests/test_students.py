@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from qkdlib import encoders, simulation
 from qkdlib.experiment import Experiment
 from qkdlib.students import Student, correct
 
@@ -100,3 +101,118 @@ def test_outcome_that_is_no_class_counts_as_wrong():
     logits = torch.zeros(1, 3, 16)
     logits[0, 0, 2] = logits[0, 1, 7] = logits[0, 2, 10] = 1
     assert correct(logits, torch.tensor([[2, 1, 2]])).tolist() == [[True, False, False]]
+
+
+# Sampled outcomes
+
+SAMPLED = {"gradient": "published_shift", "sampler": "multinomial", "shots": 100}
+
+
+def test_sampled_student_sees_frequencies_of_its_exact_probabilities():
+    model, exact, x = student(**SAMPLED), student(), images(400)
+    with torch.no_grad():
+        frequencies, probabilities = model.outcomes(x), exact.outcomes(x)
+        assert torch.equal(model.probabilities(x), probabilities)  # exact whatever the sampler
+    counts = 100 * frequencies
+    torch.testing.assert_close(counts, counts.round(), atol=1e-4, rtol=0)
+    spread = (frequencies - probabilities) / (probabilities * (1 - probabilities) / 100).sqrt()
+    assert spread.std().item() == pytest.approx(1, abs=0.05)  # shot noise of 100 shots
+    assert abs(spread.mean().item()) < 0.05
+
+
+def test_evaluation_does_not_move_the_samples_of_the_training():
+    found = []
+    for evaluations in (0, 2):
+        model, x = student(**SAMPLED), images(5)
+        model.eval()
+        for _ in range(evaluations):
+            model(x)
+        model.train()
+        found.append(model(x))
+        model.eval()
+        assert not torch.equal(model.outcomes(x), model.outcomes(x))  # each call draws anew
+    assert torch.equal(*found)
+
+
+def test_test_shots_of_a_student_are_not_its_training_shots():
+    training, testing = student(**SAMPLED).train(), student(**SAMPLED).eval()
+    assert not torch.equal(training.outcomes(images(5)), testing.outcomes(images(5)))
+
+
+def test_samples_of_seed_1_are_the_same_alone_and_beside_others():
+    x = images(5)
+    alone, together = student(seeds=[1], **SAMPLED), student(seeds=range(4), **SAMPLED)
+    for _ in range(2):
+        torch.testing.assert_close(alone.outcomes(x)[0], together.outcomes(x)[1], atol=1e-6, rtol=0)
+
+
+# The student that v1's text describes
+
+DESCRIBED = {
+    "reducer": "fully_connected", "encoder": "amplitude_tanh", "head": "renormalised", "dropout": 0.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("qubits", "classical"), [(3, 785 * 8), (4, 785 * 16)])
+def test_described_student_has_a_linear_layer_and_an_angle_per_wire(qubits, classical):
+    for seeds in ((0,), (0, 1, 2)):
+        model = student(seeds=seeds, qubits=qubits, **DESCRIBED)
+        assert model.parameter_count() == {"classical": classical, "quantum": qubits}
+
+
+def test_described_student_is_the_formula_in_plain_torch():
+    model, x = student(seeds=(0, 4), **DESCRIBED), images(6)
+    with torch.no_grad():
+        logits = model(x)
+    for seed in range(2):
+        features = torch.tanh(
+            functional.linear(x.flatten(1), model.reducer.out.weight[seed], model.reducer.out.bias[seed])
+        )
+        state = (features / features.norm(dim=1, keepdim=True)).detach()
+        for wire in range(3):  # H, then RY(theta), on the axis of the wire's digit
+            half = model.theta[seed, wire].detach() / 2
+            turn = torch.stack([torch.cos(half), -torch.sin(half), torch.sin(half), torch.cos(half)]).view(2, 2)
+            gate = turn @ (torch.tensor([[1.0, 1.0], [1.0, -1.0]]) / math.sqrt(2))
+            state = torch.einsum("ij,bxjy->bxiy", gate, state.view(6, 2 ** (2 - wire), 2, 2**wire)).reshape(6, 8)
+        expected = state[:, :6] ** 2
+        expected = expected / expected.sum(1, keepdim=True)
+        torch.testing.assert_close(logits[seed].exp(), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_described_student_trains_its_angles_and_its_layer():
+    model = student(seeds=(0, 1), **DESCRIBED)
+    model(images(4))[..., 0].sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad.abs().amax(dim=tuple(range(1, parameter.ndim))).min() > 1e-4, name
+    assert {"theta"} < {name for name, _ in model.named_parameters()}
+
+
+def test_angles_start_anywhere_on_the_circle_and_alike_alone_and_in_a_stack():
+    starts = student(seeds=range(200), **DESCRIBED).theta.detach()
+    assert starts.abs().max() <= math.pi
+    assert starts.std().item() == pytest.approx(math.pi / math.sqrt(3), rel=0.05)
+    assert torch.equal(student(seeds=[7], **DESCRIBED).theta[0], starts[7])
+
+
+def test_probabilities_of_the_described_student_are_what_it_sees():
+    model, x = student(**DESCRIBED), images(5)
+    with torch.no_grad():
+        state = encoders.amplitude_tanh(model.reducer(x))
+        expected = simulation.evolve(model.circuit, state, model.theta)
+        assert torch.equal(model.probabilities(x), expected)
+    torch.testing.assert_close(expected.sum(-1), torch.ones(2, 5))
+
+
+def test_described_student_has_no_angles_of_an_image():
+    with pytest.raises(ValueError, match="^encoder='amplitude_tanh'.*ansatz_angles"):
+        student(**DESCRIBED).angles(images(1))
+
+
+def test_weights_of_the_described_student_survive_a_file(tmp_path):
+    model, other = student(seeds=(0, 1, 2), **DESCRIBED), student(seeds=(2, 0), **DESCRIBED)
+    with torch.no_grad():
+        model.theta.add_(1.0)
+    model.save_weights(tmp_path / "weights.npz")
+    assert other.load_weights(tmp_path / "weights.npz")
+    assert torch.equal(other.theta, model.theta[[2, 0]])
+    assert torch.equal(other.reducer.out.weight, model.reducer.out.weight[[2, 0]])

@@ -31,6 +31,10 @@ def train(teacher: Teacher, workspace: Workspace, **options) -> TeacherLogits:
     return teacher_training.train_teacher(TASK, teacher, datasets.splits(TASK), workspace, **options)
 
 
+def stored(teacher: Teacher, workspace: Workspace) -> TeacherLogits:
+    return TeacherLogits.load(workspace.teachers / f"{teacher_name(TASK, teacher)}.npz")
+
+
 def teacher_files(workspace: Workspace) -> list[str]:
     return sorted(path.name for path in workspace.teachers.glob("*.npz"))
 
@@ -109,10 +113,8 @@ def test_ensemble_of_probabilities_trains_both_members_and_averages_them(tmp_pat
     workspace = Workspace(tmp_path)
     ensemble = Teacher(architecture="ensemble", epochs=1, images_per_class=10)
     found = train(ensemble, workspace)
-    members = [
-        TeacherLogits.load(workspace.teachers / f"{teacher_name(TASK, member)}.npz") for member in ensemble.members()
-    ]
-    assert [member.architecture for member in ensemble.members()] == ["lenet", "alexnet"]
+    members = [stored(member, workspace) for member in ensemble.trained()]
+    assert [member.architecture for member in ensemble.trained()] == ["lenet", "alexnet"]
     assert len(teacher_files(workspace)) == 3
     for part in ("train", "test"):
         expected = sum(torch.softmax(getattr(member, part), -1) for member in members) / 2
@@ -120,6 +122,45 @@ def test_ensemble_of_probabilities_trains_both_members_and_averages_them(tmp_pat
     assert found.meta["parameters"] == 44_086 + 28 * 28 * 6 + 6
     refuse_training(monkeypatch)
     assert torch.equal(train(ensemble, workspace).train, found.train)
+
+
+def test_ensemble_combines_exactly_its_members(tmp_path, monkeypatch):
+    monkeypatch.setattr(teachers, "AlexNet", SmallAlexNet)
+    workspace, parts = Workspace(tmp_path), datasets.splits(TASK)
+    members = (
+        Teacher(epochs=1, images_per_class=10, batch_size=16),
+        Teacher(epochs=3, images_per_class=10, batch_size=16),
+        Teacher(epochs=2, images_per_class=5, batch_size=16, architecture="alexnet", seed=1),
+    )
+    ensemble = Teacher(architecture="ensemble", members=members)
+    found = train(ensemble, workspace)
+    assert teacher_files(workspace) == sorted(f"{teacher_name(TASK, one)}.npz" for one in (ensemble, *members))
+    trained = [stored(member, workspace) for member in members]
+    assert [len(logits.history) for logits in trained] == [1, 3, 2]
+    for part, images in (("train", parts.all_train), ("test", parts.all_test)):
+        expected = sum(torch.softmax(getattr(member, part), -1) for member in trained) / 3
+        torch.testing.assert_close(torch.softmax(getattr(found, part), -1), expected, atol=1e-3, rtol=0)
+        assert len(expected) == len(images)
+    right = (found.test.argmax(1) == parts.all_test.y).double().mean().item()
+    assert found.history[0]["test_accuracy"] == pytest.approx(right, abs=0.01)
+    # A member is the same network as a teacher of its own.
+    refuse_training(monkeypatch)
+    assert torch.equal(train(members[1], workspace).train, trained[1].train)
+
+
+def test_ensemble_of_one_member_is_that_network(tmp_path):
+    workspace = Workspace(tmp_path)
+    found = train(Teacher(architecture="ensemble", members=(LENET,)), workspace)
+    expected = torch.softmax(stored(LENET, workspace).train, -1)
+    torch.testing.assert_close(torch.softmax(found.train, -1), expected, atol=1e-3, rtol=0)
+    assert len(teacher_files(workspace)) == 2
+
+
+def test_file_name_of_the_default_teacher_is_the_committed_one():
+    assert teacher_name(Experiment(), Teacher()) == "mnist_0-5_lenet_9ac6ea4a7f"
+    ensemble = Teacher(architecture="ensemble")
+    same = Teacher(architecture="ensemble", members=ensemble.trained())
+    assert teacher_name(Experiment(), ensemble) != teacher_name(Experiment(), same)
 
 
 def test_joint_ensemble_is_trained_as_one_network(tmp_path, monkeypatch):

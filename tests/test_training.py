@@ -11,6 +11,7 @@ from qkdlib.students import Student
 
 GRADIENTS = ("autograd", "parameter_shift", "published_shift")
 LEARNS_NOTHING = 1e-12  # a learning rate that leaves the weights as they are, to 1e-9
+DESCRIBED = {"reducer": "fully_connected", "encoder": "amplitude_tanh", "head": "renormalised", "dropout": 0.0}
 
 
 def experiment(**fields) -> Experiment:
@@ -40,23 +41,39 @@ def weights(student: Student, place: int = 0) -> torch.Tensor:
     return torch.cat([parameter[place].detach().flatten() for parameter in student.parameters()])
 
 
+PROTOCOLS = {
+    "published": {},
+    "published shift": {"gradient": "published_shift"},
+    "published, sampled": {"gradient": "published_shift", "sampler": "multinomial", "shots": 100},
+    "described": DESCRIBED,
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("distilled", [False, True])
-def test_seed_3_is_the_same_alone_and_in_a_stack_of_8(distilled):
-    task, logits = experiment(), None
+def test_seed_3_is_the_same_alone_and_in_a_stack(protocol, distilled, one_thread):
+    # 60 steps. Equal to the last digit on the processors seen so far; MKL may round products by where a seed's block
+    # lies in memory, hence the tolerance. (With torch's own Adam and sigmoid the weights differ by 1e-7.)
+    task, logits = experiment(batch_size=1, **PROTOCOLS[protocol]), None
     if distilled:
         task = task.distilled(Teacher())
         logits = teacher_logits(task)
     alone, alone_history = train(task, [3], logits)
-    stack, stack_history = train(task, range(8), logits)
-    one, many = curves(alone_history, 0), curves(stack_history, 3)
-    for name in ("train_loss", "train_ce", "train_kl", "validation_loss", "validation_ce", "test_ce"):
-        assert one[name] == pytest.approx(many[name], abs=1e-4), name
-    torch.testing.assert_close(weights(alone), weights(stack, 3), atol=1e-3, rtol=0)
-    assert curves(stack_history, 2)["train_loss"] != many["train_loss"]
+    one = curves(alone_history, 0)
+    for seeds in ([3, 9], range(20)):
+        stack, stack_history = train(task, seeds, logits)
+        place = list(seeds).index(3)
+        many = curves(stack_history, place)
+        torch.testing.assert_close(weights(alone), weights(stack, place), atol=2e-8, rtol=0)
+        for name in one:
+            assert one[name] == pytest.approx(many[name], abs=1e-6), name
+        other = (place + 1) % len(stack.seeds)
+        assert curves(stack_history, other)["train_loss"] != pytest.approx(many["train_loss"], abs=1e-4)
 
 
-def test_two_runs_with_one_seed_are_bit_equal_and_two_seeds_differ():
-    task = experiment(epochs=2)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_two_runs_with_one_seed_are_bit_equal_and_two_seeds_differ(protocol):
+    task = experiment(epochs=2, **PROTOCOLS[protocol])
     (first, first_history), (second, second_history) = train(task, [0, 1]), train(task, [0, 1])
     for place in (0, 1):
         assert torch.equal(weights(first, place), weights(second, place))
@@ -146,11 +163,23 @@ def test_dropout_keeps_its_share_and_the_expectation():
 
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_student_learns_with_every_gradient(gradient):
-    student, history = train(experiment(gradient=gradient, epochs=4, batch_size=2), [0, 1])
-    for place in (0, 1):
-        losses = curves(history, place)["train_loss"]
-        assert losses[-1] < losses[0] - 0.01
-        assert curves(history, place)["test_accuracy"][-1] > 1 / 6
+    check_that_it_learns(experiment(gradient=gradient, epochs=4, batch_size=2))
+
+
+@pytest.mark.parametrize("gradient", ["parameter_shift", "published_shift"])
+def test_student_learns_from_samples(gradient):
+    check_that_it_learns(experiment(gradient=gradient, sampler="multinomial", shots=1000, epochs=4, batch_size=2))
+
+
+def test_described_student_learns():
+    check_that_it_learns(experiment(**DESCRIBED, epochs=4, batch_size=2))
+
+
+def check_that_it_learns(task: Experiment):
+    _, history = train(task, range(6))  # together, because at batch 1 a single seed may stay where it is
+    losses = torch.tensor([epoch["train_loss"] for epoch in history]).mean(1)
+    assert losses[-1] < losses[0] - 0.008
+    assert sum(history[-1]["test_accuracy"]) / 6 > 1.2 / 6
 
 
 def test_parameter_shift_trains_as_autograd_does_and_the_published_shift_otherwise():

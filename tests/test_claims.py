@@ -1,0 +1,364 @@
+"""The paper's claims: what its own tables give, recomputed from the csv, and what made-up records give, by pandas."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from made_up import fill, per_seed, published
+
+from qkdlib import artefacts, claim_list, claims, paper
+from qkdlib.claim_list import CLAIMS
+from qkdlib.verdicts import IN_PART, MISSING, NOISE, NOT_REPRODUCED, NOT_SHOWN, REPRODUCED
+from qkdlib.workspace import Workspace
+
+TASK = ["dataset", "classes", "qubits"]
+SHOTS_MEANT = {(6, 3): 5000, (8, 3): 3000, (8, 4): 2000}
+TEACHERS = ("alexnet", "lenet", "ensemble")
+MEASURED = {"A1", "A1m", "A2", "A2m", "C1", "F1", "F2", "F3", "F4", "F5"}
+COUNTED = {"A3", "F6"}
+FROM_THE_CODE = {"C2": "15 of 18", "C3": "10 of 18"}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    workspace = Workspace(tmp_path_factory.mktemp("whole"))
+    fill(workspace)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def found(whole):
+    """The table of claims of that workspace, by id."""
+    return claims.table(whole).set_index("id")
+
+
+@pytest.fixture(scope="module")
+def printed():
+    """The 18 distilled rows of the csv beside their direct row's printed accuracy and head."""
+    frame = published()
+    direct = frame[frame.role == "baseline"].set_index(TASK)[["paper_accuracy", "head"]].add_suffix("_direct")
+    rows = frame[frame.role == "distillation"].join(direct, on=TASK)
+    return rows.assign(gain=rows.paper_accuracy - rows.paper_accuracy_direct)
+
+
+# Pandas on the files of the records, without qkdlib
+
+
+def last(raw, dataset, classes, qubits, head, shots, teacher=None, weight=0.0) -> np.ndarray:
+    """Accuracies of a published student's seeds, in their order."""
+    wanted = {
+        "dataset": dataset, "classes": classes, "qubits": qubits, "head": head, "shots": shots,
+        "kd_weight": weight, "sampler": "multinomial",
+    }  # fmt: skip
+    chosen = raw[(raw[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+    chosen = chosen[chosen.teacher == teacher if teacher else chosen.teacher.isna()].sort_values("seed")
+    assert len(chosen) == 20
+    return chosen["last"].values
+
+
+def average_gain(raw, dataset: str, meant: bool) -> np.ndarray:
+    """Mean gain of a data set's nine rows over their placebos, per seed."""
+    frame = published()
+    gains = []
+    for row in frame[(frame.role == "distillation") & (frame.dataset == dataset)].itertuples():
+        size, head, shots = (int(row.classes), int(row.qubits)), row.head, int(row.shots)
+        weight = round(row.kd_weight_effective / 9, 6)
+        if meant:
+            head, shots, weight = "sigmoid_complement", SHOTS_MEANT[size], 0.9
+        if weight == 0:
+            gains.append(np.zeros(20))
+            continue
+        placebo = last(raw, dataset, *size, head, shots)
+        gains.append(last(raw, dataset, *size, head, shots, row.teacher, weight) - placebo)
+    assert len(gains) == 9
+    return np.mean(gains, axis=0)
+
+
+def arms(raw, teacher, sizes=tuple(SHOTS_MEANT)) -> np.ndarray:
+    """Mean accuracy as meant of the students of one teacher, per seed."""
+    weight = 0.9 if teacher else 0
+    return np.mean(
+        [
+            last(raw, dataset, *size, "sigmoid_complement", SHOTS_MEANT[size], teacher, weight)
+            for dataset in ("mnist", "fashion_mnist")
+            for size in sizes
+        ],
+        axis=0,
+    )
+
+
+def over_singles(raw, sizes=tuple(SHOTS_MEANT)) -> np.ndarray:
+    return arms(raw, "ensemble", sizes) - (arms(raw, "lenet", sizes) + arms(raw, "alexnet", sizes)) / 2
+
+
+def four_over_three(raw) -> np.ndarray:
+    both = [np.mean([arms(raw, who, [(8, q)]) for who in (None, *TEACHERS)], axis=0) for q in (4, 3)]
+    return both[0] - both[1]
+
+
+OURS = {
+    "A1": lambda raw: average_gain(raw, "mnist", False),
+    "A1m": lambda raw: average_gain(raw, "mnist", True),
+    "A2": lambda raw: average_gain(raw, "fashion_mnist", False),
+    "A2m": lambda raw: average_gain(raw, "fashion_mnist", True),
+    "C1": over_singles,
+    "F1": lambda raw: (arms(raw, "lenet") + arms(raw, "ensemble")) / 2 - arms(raw, "alexnet"),
+    "F2": lambda raw: average_gain(raw, "fashion_mnist", False) - average_gain(raw, "mnist", False),
+    "F3": lambda raw: average_gain(raw, "fashion_mnist", True),
+    "F4": four_over_three,
+    "F5": lambda raw: over_singles(raw, [(8, 3), (8, 4)]),
+}
+
+
+# The list
+
+
+def test_every_claim_says_what_and_where():
+    assert len({claim.id for claim in CLAIMS}) == len(CLAIMS) >= 18
+    for claim in CLAIMS:
+        assert claim.claim and claim.kind in ("gain", "no_difference", "count", "fact"), claim.id
+        assert re.fullmatch(r"(abstract|contribution \d|\d(\(\d\))?)(; (contribution \d|\d(\(\d\))?))*", claim.source)
+        assert claim.kind == "fact" or claim.ours is not None
+    sources = " ".join(claim.source for claim in CLAIMS)
+    assert all(f"contribution {n}" in sources for n in range(1, 6))
+    assert [claim.source for claim in CLAIMS if claim.id.startswith("F")] == [f"5({n})" for n in range(1, 7)]
+
+
+def test_the_claims_with_a_number_are_those_tested_here():
+    assert {claim.id for claim in CLAIMS if claim.kind in ("gain", "no_difference")} == MEASURED == set(OURS)
+    assert {claim.id for claim in CLAIMS if claim.kind == "count"} == COUNTED | set(FROM_THE_CODE)
+
+
+def test_the_table_has_every_claim(found):
+    assert found.index.tolist() == [claim.id for claim in CLAIMS]
+    assert found.reset_index().columns.tolist() == [
+        "id", "source", "claim", "printed", "recomputed", "ours", "ci_low", "ci_high", "verdict", "note",
+    ]  # fmt: skip
+    assert (found.verdict != MISSING).all()
+    said = set(found.verdict)
+    assert said <= {REPRODUCED, NOISE, NOT_REPRODUCED, IN_PART, NOT_SHOWN}
+    assert all(f"`{verdict}`" in claims.RULE for verdict in (REPRODUCED, NOISE, NOT_REPRODUCED, IN_PART, NOT_SHOWN))
+
+
+# Recomputed from the printed accuracies
+
+
+def test_recomputed_averages(printed, found):
+    means = printed.groupby("dataset").gain.mean()
+    assert means.round(3).to_dict() == {"mnist": 0.759, "fashion_mnist": 5.204}
+    for name, dataset in {"A1": "mnist", "A1m": "mnist", "A2": "fashion_mnist", "F3": "fashion_mnist"}.items():
+        assert found.recomputed[name] == f"{means[dataset]:.3f}"
+    assert found.recomputed["F2"] == "5.204 > 0.759"
+    assert (found.printed["A1"], found.printed["A2"], found.printed["F2"]) == ("0.80", "5.40", "5.40 > 0.80")
+
+
+def test_recomputed_gains_of_each_teacher(printed, found):
+    means = printed.groupby("teacher").gain.mean().round(2)
+    assert means.to_dict() == {"alexnet": 4.57, "lenet": 2.68, "ensemble": 1.70}
+    assert found.recomputed["C1"] == found.recomputed["F1"] == "AlexNet 4.57, LeNet 2.68, ensemble 1.70"
+    of_fashion = printed[printed.dataset == "fashion_mnist"].groupby("teacher").gain.mean().round(2)
+    for name, mean in of_fashion.items():
+        assert np.mean(claim_list.printed_gains(2, name)) == pytest.approx(mean, abs=0.005)
+
+
+def test_recomputed_counts(printed, found):
+    assert (printed.gain.round(6) > 0).sum() == 16
+    assert found.recomputed["A3"] == found.recomputed["F6"] == "16 of 18 above 0"
+    distils = printed.kd_weight_effective > 0
+    same_head = printed["head"] == printed.head_direct
+    assert (distils.sum(), (distils & same_head).sum()) == (15, 10)
+    for name, count in FROM_THE_CODE.items():
+        assert found.recomputed[name] == found.ours[name] == count
+        assert found.verdict[name] == IN_PART
+
+
+def test_recomputed_rank_of_the_ensemble(printed, found):
+    large = printed[printed.classes == 8]
+    best = large.loc[large.groupby(TASK).paper_accuracy.idxmax()]
+    assert best.qubits[best.teacher == "ensemble"].tolist() == [3, 3]
+    assert len(best) == 4
+    assert found.recomputed["F5"] == "first in 2 of 4 tasks"
+
+
+def test_recomputed_difference_of_four_and_three_qubits(found):
+    frame = published()
+    large = frame[(frame.role == "baseline") & (frame.classes == 8)].pivot(
+        index="dataset", columns="qubits", values="paper_accuracy"
+    )
+    difference = (large[4] - large[3]).round(2)
+    assert difference.to_dict() == {"mnist": 0.08, "fashion_mnist": 6.25}
+    assert found.recomputed["F4"] == "MNIST +0.08, FashionMNIST +6.25"
+
+
+def test_the_students_parameters_by_hand(found):
+    convolutions = 10 * (25 + 1) + 20 * (10 * 25 + 1)
+    linear = 50 * (320 + 1) + 3 * (50 + 1)
+    assert convolutions + linear == 21_483
+    assert found.ours["A4"] == "0 of 21,483 trained parameters are quantum"
+    assert "21,483 parameters" in found.note["A5"]
+    assert found.verdict["A4"] == found.verdict["A5"] == NOT_SHOWN
+
+
+# Ours, from records
+
+
+@pytest.mark.parametrize("name", sorted(MEASURED))
+def test_ours_is_what_pandas_gets_from_the_files(whole, found, name):
+    values = OURS[name](per_seed(whole))
+    assert values.shape == (20,)
+    line = found.loc[name]
+    assert float(line.ours) == pytest.approx(values.mean(), abs=0.00501)
+    drawn = scipy.stats.bootstrap((values,), np.mean, rng=np.random.default_rng(7)).confidence_interval
+    assert (line.ci_low, line.ci_high) == pytest.approx(tuple(drawn), abs=0.1 * values.std())
+    if name == "F4":
+        assert line.verdict == (REPRODUCED if line.ci_low <= 0 <= line.ci_high else NOT_REPRODUCED)
+    else:
+        assert line.verdict == (REPRODUCED if line.ci_low > 0 else NOT_REPRODUCED if line.ci_high < 0 else NOISE)
+
+
+@pytest.mark.parametrize("run", [paper.RAN, paper.MEANT])
+@pytest.mark.parametrize(("table", "dataset"), [(1, "mnist"), (2, "fashion_mnist")])
+def test_average_gain_seed_by_seed(whole, run, table, dataset):
+    evidence = claims.Evidence(whole)
+    expected = average_gain(per_seed(whole), dataset, run == paper.MEANT)
+    assert evidence.average_gain(run, table) == pytest.approx(expected)
+    assert expected.std() > 1
+
+
+def test_as_run_and_as_meant_are_averages_over_18_rows_each(whole):
+    evidence = claims.Evidence(whole)
+    for run, distilling in ((paper.RAN, 15), (paper.MEANT, 18)):
+        rows = evidence.distilled(run)
+        assert len({row.id for row in rows}) == len(rows) == 18
+        assert sum(row.distils for row in rows) == distilling
+
+
+def test_counted_rows_are_those_whose_gain_survives_holms_correction(whole, found):
+    raw, count = per_seed(whole), 0
+    for number, dataset in ((1, "mnist"), (2, "fashion_mnist")):
+        tested = [row for row in paper.rows(number) if row.distils]
+        by_name = {name: seeds.sort_values("seed")["last"].values for name, seeds in raw.groupby("name")}
+        gains = [by_name[row.experiment.name] - by_name[row.experiment.placebo().name] for row in tested]
+        ps = np.array([scipy.stats.wilcoxon(gain.round(2)).pvalue for gain in gains])
+        order = np.argsort(ps)
+        significant = np.zeros(len(ps), dtype=bool)
+        for rank, place in enumerate(order):  # Holm: stop at the first that is not significant
+            if ps[place] * (len(ps) - rank) >= 0.05:
+                break
+            significant[place] = True
+        ran = [row.run == paper.RAN and row.dataset == dataset for row in tested]
+        count += int((significant & ran & (np.mean(gains, axis=1) > 0)).sum())
+    assert 0 < count < 15
+    assert found.ours["A3"] == found.ours["F6"] == f"{count} of 18"
+    assert found.verdict["A3"] == IN_PART
+
+
+# Verdicts of made-up worlds
+
+
+def world(gain=0.0, fashion=0.0, ensemble=0.0, four_qubits=0.0):
+    """Students of 0.5, with what a teacher, FashionMNIST's teachers, the ensemble and a fourth qubit add to that.
+
+    Every arm swings by a point from seed to seed, those of 3 qubits against those of 4, and the ensemble's more slowly.
+    """
+
+    def accuracies(experiment, _rng):
+        seeds = np.arange(20)
+        name = experiment.teacher.architecture if experiment.teacher else ""
+        four = experiment.qubits == 4
+        level = 0.5 + four_qubits * four
+        if name:
+            level += gain + fashion * (experiment.dataset == "fashion_mnist") + ensemble * (name == "ensemble")
+        swing = (-1.0) ** (seeds // (2 if name == "ensemble" else 1)) * (1 if four else -1)
+        return level + 0.01 * swing * (0.5 if name else 1)
+
+    return accuracies
+
+
+@pytest.mark.parametrize(
+    ("parts", "verdicts"),
+    [
+        (
+            {"gain": 0.1, "fashion": 0.05, "ensemble": 0.02, "four_qubits": 0.1},
+            dict.fromkeys(MEASURED, REPRODUCED) | {"F4": NOT_REPRODUCED, "A3": "15 of 18"},
+        ),
+        (
+            {"gain": 0.1, "fashion": -0.2},
+            {
+                "A1": REPRODUCED, "A1m": REPRODUCED, "A2": NOT_REPRODUCED, "A2m": NOT_REPRODUCED,
+                "F2": NOT_REPRODUCED, "F3": NOT_REPRODUCED, "C1": NOISE, "F1": NOISE, "F4": REPRODUCED, "F5": NOISE,
+                "A3": "8 of 18",
+            },
+        ),
+        (
+            {"gain": -0.1, "fashion": -0.1, "ensemble": -0.02, "four_qubits": -0.1},
+            dict.fromkeys(MEASURED, NOT_REPRODUCED) | {"A3": "0 of 18"},
+        ),
+        (
+            {},
+            dict.fromkeys(MEASURED, NOISE) | {"F4": REPRODUCED, "A3": "0 of 18"},
+        ),
+    ],
+    ids=["all is well", "MNIST gains and FashionMNIST loses", "all is lost", "nothing matters"],
+)  # fmt: skip
+def test_verdicts_of(workspace, parts, verdicts):
+    fill(workspace, world(**parts))
+    frame = claims.table(workspace).set_index("id")
+    verdicts = dict(verdicts)
+    count = verdicts.pop("A3")
+    assert frame.ours["A3"] == frame.ours["F6"] == count
+    assert frame.verdict["A3"] == frame.verdict["F6"] == (NOT_REPRODUCED if count[0] == "0" else IN_PART)
+    assert frame.verdict[list(verdicts)].to_dict() == verdicts
+    signs = {REPRODUCED: 1, NOT_REPRODUCED: -1, NOISE: 0}
+    for name in MEASURED - {"F4"}:
+        low, high = frame.ci_low[name], frame.ci_high[name]
+        assert int(low > 0) - int(high < 0) == signs[verdicts[name]], name
+
+
+# Missing records
+
+
+def test_without_records_the_claims_about_them_are_missing(workspace):
+    frame = claims.table(workspace).set_index("id")
+    assert set(frame.index[frame.verdict == MISSING]) == MEASURED | COUNTED
+    assert frame.note["A1"].startswith("no record mnist_0-5_3q_")
+    assert frame.recomputed["A1"] == "0.759"  # the paper's own numbers need no record
+    assert frame.ours["C2"] == "15 of 18"
+    shown = claims.readable(frame.reset_index())
+    assert not shown.map(lambda cell: "nan" in str(cell).lower().split()).any(axis=None)
+    assert set(shown.ours[shown.verdict == MISSING]) == {""}
+
+
+def test_one_missing_record_takes_only_the_claims_that_need_it(tmp_path, found):
+    workspace = Workspace(tmp_path)
+    fill(workspace)
+    gone = paper.row("F-D-ens-3q-05").experiment
+    (workspace.students / f"{gone.name}.json").unlink()
+    frame = claims.table(workspace).set_index("id")
+    missing = set(frame.index[frame.verdict == MISSING])
+    assert missing == {"A2", "A2m", "A3", "C1", "F1", "F2", "F3", "F6"}
+    assert frame.note["A2"] == f"no record {gone.name}"
+    kept = [name for name in frame.index if name not in missing]
+    pd.testing.assert_frame_equal(frame.loc[kept], found.loc[kept], check_dtype=False)
+
+
+# Text
+
+
+def test_readable_text_has_the_interval_beside_our_number(found):
+    shown = claims.readable(found.reset_index()).set_index("id")
+    assert "ci_low" not in shown.columns and "ci_high" not in shown.columns
+    for name in MEASURED:
+        line = found.loc[name]
+        assert shown.ours[name] == f"{line.ours} [{line.ci_low:+.2f}, {line.ci_high:+.2f}]"
+        assert re.match(r"[+-]\d+\.\d\d \[[+-]", shown.ours[name])
+    assert shown.ours["C2"] == "15 of 18"
+    assert shown.ours["C4a"] == shown.recomputed["C4a"] == ""
+
+
+def test_every_declared_published_record_is_found_by_the_csv(whole):
+    """The pandas side above knows every record that the claims could use."""
+    raw = per_seed(whole)
+    assert raw[raw.sampler == "multinomial"].name.nunique() == len(artefacts.experiments(paper.rows())) == 28
