@@ -55,7 +55,8 @@ def _run(options) -> int:
         parameters |= {name: _literal(value) for name, value in options.parameters}
         for name in options.names:
             print(f"executing notebooks/{name}.ipynb into {options.out}", flush=True)
-            notebooks.execute(name, f"{options.out}/{name}.ipynb", parameters)
+            asked = [each for each, _ in options.parameters]
+            notebooks.execute(name, f"{options.out}/{name}.ipynb", parameters, asked)
     else:
         from qkdlib import summary
 

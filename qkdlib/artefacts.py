@@ -43,7 +43,8 @@ def run_missing(rows: list[Row], workspace: Workspace, fresh: str, say) -> None:
     wanted = [e for e in experiments(rows) if fresh != "no" or tables.complete(e, workspace) is None]
     if not wanted:
         return
-    train_teachers([row for row in rows if row.experiment.teacher], workspace, fresh == "all", say)
+    taught = [row for row in rows if row.experiment.teacher and (fresh == "all" or row.experiment in wanted)]
+    train_teachers(taught, workspace, fresh == "all", say)
     say(f"{len(wanted)} experiments to run, {wanted[0].seeds} seeds each")
     parallel.run_all(wanted, workspace, fresh=fresh != "no", aer_seeds=AER_SEEDS, say=say)
 
@@ -101,10 +102,12 @@ def draw_figures(workspace: Workspace, say) -> None:
         "figure_4": drawings.architecture(teachers.AlexNet(shape, classes), shape, "AlexNet"),
         "figure_5": figures.circuit_diagram(*named),
     }
-    if paper_figures.found(workspace):
-        drawn |= {name: getattr(paper_figures, name)(workspace) for name in ("figure_6", "figure_7", "seed_spread")}
-    else:
-        say("figure_6, figure_7 and seed_spread need records: there are none")
+    there = {name for name, _ in paper_figures.found(workspace)}
+    for name in ("figure_6", "figure_7", "seed_spread"):
+        if there & set(paper_figures.FIGURE_6 if name == "figure_6" else there):
+            drawn[name] = getattr(paper_figures, name)(workspace)
+        else:
+            say(f"{name} needs records, and its rows have none: a committed figure stays as it is")
     for name, figure in drawn.items():
         figures.save(figure, workspace.figures, name)
     _draw_images(workspace, say)
@@ -115,7 +118,7 @@ def _draw_images(workspace: Workspace, say) -> None:
 
     away = [name for name in paper.TABLES if not datasets.at_hand(name)]
     if away:
-        say(f"figure_2 shows images and {' and '.join(away)} is not at hand: the committed figure stays as it is")
+        say(f"figure_2 shows images of {' and '.join(away)}, not at hand: the committed figure stays as it is")
         return
     parts = {name: datasets.splits(Experiment(dataset=name, classes=tuple(range(8)))) for name in paper.TABLES}
     named = {paper.TITLES[name]: splits for name, splits in parts.items()}

@@ -1,5 +1,6 @@
 """Headless execution of the notebooks by papermill, and what is kept of it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from qkdlib import checks, paper
@@ -19,14 +20,14 @@ def parameters_of(row: str) -> dict:
     return {"row": row, "workspace": ".", "architectures": ["lenet", "alexnet", "ensemble"]}
 
 
-def execute(name: str, out: str | Path, parameters: dict) -> Path:
+def execute(name: str, out: str | Path, parameters: dict, asked: Iterable[str] = ()) -> Path:
     """Run `notebooks/<name>.ipynb` from top to bottom and write the executed copy to `out`, without papermill's
     timings and paths, so that equal results are equal files.
 
-    Parameters that the notebook does not have are left out.
+    Parameters that the notebook does not have are left out, but for those `asked` for by name.
 
     Raises:
-        ValueError: no such notebook.
+        ValueError: no such notebook, or it has no parameter of a name that is asked for.
     """
     import nbformat
     import papermill
@@ -35,6 +36,8 @@ def execute(name: str, out: str | Path, parameters: dict) -> Path:
     source = project_root() / "notebooks" / f"{name}.ipynb"
     checks.one_of("notebook", name, sorted(path.stem for path in source.parent.glob("*.ipynb")))
     known = papermill.inspect_notebook(str(source))
+    for each in asked:
+        checks.one_of("parameter", each, known)
     chosen = {key: value for key, value in parameters.items() if key in known}
     path = project_root() / out
     with atomic(path) as temporary:

@@ -78,7 +78,7 @@ def _measured(row: Row, workspace: Workspace) -> dict:
         return columns | {"delta_mean": 0.0, "chance_single_pair": chance}
     placebo = complete(row.experiment.placebo(), workspace)
     if placebo is None:
-        return columns | {"note": "its placebo is missing"}
+        return columns | {"note": "; ".join(filter(None, (_note(row), "its placebo is missing")))}
     return columns | gain_columns(record, placebo, row.paper_delta) | _over_direct(row, record, workspace)
 
 

@@ -164,7 +164,8 @@ def test_without_records_the_drawings_are_there_and_the_rest_is_said(workspace, 
     monkeypatch.setattr(datasets, "at_hand", lambda name: False)
     said = []
     artefacts.draw_figures(workspace, said.append)
-    assert said[0] == "figure_6, figure_7 and seed_spread need records: there are none"
+    assert [line.split()[0] for line in said] == ["figure_6", "figure_7", "seed_spread", "figure_2"]
+    assert all("committed figure stays as it is" in line for line in said)
     assert {path.stem for path in workspace.figures.iterdir()} == {"figure_1", "figure_3", "figure_4", "figure_5"}
 
 
@@ -420,6 +421,7 @@ def test_notebooks_command(monkeypatch, workspace, capsys):
     given = ["-p", "epochs", "3", "-p", "dataset", "mnist", "-p", "classes", "[0, 1]"]
     assert __main__.main(["notebooks", "audit", "teachers", "--out", "there", *given]) == 0
     chosen = {"epochs": 3, "dataset": "mnist", "classes": [0, 1]}
-    assert calls == [(name, f"there/{name}.ipynb", chosen) for name in ("audit", "teachers")]
+    asked = ["epochs", "dataset", "classes"]
+    assert calls == [(name, f"there/{name}.ipynb", chosen, asked) for name in ("audit", "teachers")]
     assert __main__.main(["notebooks", "teachers", "--out", "there", "--row", "M-D-ens-4q-07"]) == 0
-    assert calls[-1] == ("teachers", "there/teachers.ipynb", notebooks.parameters_of("M-D-ens-4q-07"))
+    assert calls[-1] == ("teachers", "there/teachers.ipynb", notebooks.parameters_of("M-D-ens-4q-07"), [])

@@ -202,6 +202,11 @@ def test_a_row_that_distils_nothing_is_refused(row):
     assert len(named) == 15 and "F-D-alex-3q-07" in named and row not in named
 
 
+def test_a_mistyped_parameter_is_named():
+    with pytest.raises(ValueError, match="parameter='datset' is not allowed; allowed: one of "):
+        notebooks.execute("audit", "unused.ipynb", {"datset": "mnist"}, ["datset"])
+
+
 def test_unknown_notebook_is_named():
     with pytest.raises(ValueError, match="notebook='nonsense' is not allowed; allowed: one of audit, baselines, "):
         notebooks.execute("nonsense", "unused.ipynb", {})
