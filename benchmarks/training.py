@@ -1,6 +1,6 @@
 """One training step of the published student (3 qubits, batch 1) on one thread: one seed or 20 side by side, and the
-circuit by Bloch vectors, by Bloch vectors with 5000 shots sampled (shifted circuits too), or gate by gate in TorchQuantum.
-Milliseconds per step, median of 5 rounds, measured in turn."""
+circuit by Bloch vectors, by Bloch vectors with 5000 shots drawn for it and its shifts, or gate by gate in
+TorchQuantum. Milliseconds per step, median of 5 rounds, measured in turn."""
 
 import statistics
 import time
