@@ -1,5 +1,6 @@
 """Headless execution of the notebooks by papermill, and what is kept of it."""
 
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -40,11 +41,12 @@ def execute(name: str, out: str | Path, parameters: dict, asked: Iterable[str] =
         checks.one_of("parameter", each, known)
     chosen = {key: value for key, value in parameters.items() if key in known}
     path = project_root() / out
-    with atomic(path) as temporary:
+    # Sockets in a folder of their own: two kernels that start at once cannot take each other's ports or files.
+    with atomic(path) as temporary, tempfile.TemporaryDirectory(prefix="qkd-") as sockets:
         papermill.execute_notebook(
             str(source), str(temporary), parameters=chosen, kernel_name="python3", cwd=str(project_root()),
             progress_bar=False, start_timeout=120, autosave_cell_every=0, request_save_on_cell_execute=False,
-            config=Config(KernelManager={"transport": "ipc"}),  # parallel runs cannot take each other's ports
+            config=Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"}),
             extra_arguments=["--IPKernelApp.log_level=50"],  # the kernel's own remarks at its end are not ours
         )  # fmt: skip
         notebook = nbformat.read(temporary, as_version=4)
