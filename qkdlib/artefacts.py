@@ -73,16 +73,16 @@ def train_teachers(rows: list[Row], workspace: Workspace, fresh: bool, say) -> N
 
 def write_tables(workspace: Workspace, say) -> None:
     """tables/table_1, table_2, described and claims; the first two and the claims also into the README."""
-    page = workspace.folder() / "README.md"
+    page, frames = workspace.folder() / "README.md", {}
     for name, rows in {
         "table_1": paper.rows(1), "table_2": paper.rows(2), "described": paper.described_rows()
     }.items():  # fmt: skip
-        frame = tables.paper_table(rows, workspace)
+        frames[name] = frame = tables.paper_table(rows, workspace)
         shown = tables.readable(frame)
         tables.write(frame, workspace.tables, name, [tables.UNITS, tables.RUNS, verdicts.RULE], shown)
         tables.embed(page, name, shown[README_COLUMNS].to_markdown(index=False, disable_numparse=True))
         say(f"\n{name}\n\n{shown.drop(columns='note').to_markdown(index=False, disable_numparse=True)}\n")
-    frame = claims.table(workspace)
+    frame = claims.table(workspace, [frames["table_1"], frames["table_2"]])
     shown = claims.readable(frame)
     tables.write(frame, workspace.tables, "claims", [claims.RULE], shown)
     short = shown[shown["ours"] != ""].drop(columns=["id", "note"])

@@ -68,7 +68,7 @@ def distilling() -> tuple[int, int]:
 
 def improved(evidence: Evidence) -> tuple[int, int]:
     """Distilled rows, as run, whose gain is above 0 after correction."""
-    found = [frame[(frame.category == "Distillation") & (frame.run == RAN)] for frame in evidence.tables.values()]
+    found = [frame[(frame.category == "Distillation") & (frame.run == RAN)] for frame in evidence.tables]
     rows = [row for frame in found for row in frame.to_dict("records")]
     if any(row["verdict"] == verdicts.MISSING for row in rows):
         raise LookupError("of a distilled row")

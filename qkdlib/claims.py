@@ -26,11 +26,12 @@ TASKS = tuple((name, classes, qubits) for name in paper.TABLES for classes, qubi
 
 
 class Evidence:
-    """Per-seed accuracies of the rows, in percent, as a dictionary of arrays; a missing record raises `LookupError`."""
+    """What the claims are tested on: Tables 1 and 2, and per-seed accuracies of their rows, in percent. A missing
+    record raises `LookupError`."""
 
-    def __init__(self, workspace: Workspace):
+    def __init__(self, workspace: Workspace, frames: list[pd.DataFrame] | None = None):
         self.workspace = workspace
-        self.tables = {number: tables.paper_table(paper.rows(number), workspace) for number in (1, 2)}
+        self.tables = frames or [tables.paper_table(paper.rows(number), workspace) for number in (1, 2)]
 
     def accuracies(self, experiment: Experiment) -> np.ndarray:
         record = tables.complete(experiment, self.workspace)
@@ -82,11 +83,15 @@ class Claim:
     note: str = ""
 
 
-def table(workspace: Workspace) -> pd.DataFrame:
-    """Every claim with the columns `COLUMNS`; one whose records are missing is `missing`."""
+def table(workspace: Workspace, frames: list[pd.DataFrame] | None = None) -> pd.DataFrame:
+    """Every claim with the columns `COLUMNS`; one whose records are missing is `missing`.
+
+    Args:
+        frames: Tables 1 and 2, where they are there already.
+    """
     from qkdlib.claim_list import CLAIMS
 
-    evidence = Evidence(workspace)
+    evidence = Evidence(workspace, frames)
     return pd.DataFrame([_row(claim, evidence) for claim in CLAIMS], columns=list(COLUMNS))
 
 

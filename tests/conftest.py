@@ -25,3 +25,13 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A workspace with made-up records of every declared experiment."""
+    from made_up import fill
+
+    workspace = Workspace(tmp_path_factory.mktemp("whole"))
+    fill(workspace)
+    return workspace

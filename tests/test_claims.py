@@ -22,13 +22,6 @@ FROM_THE_CODE = {"C2": "15 of 18", "C3": "10 of 18"}
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    workspace = Workspace(tmp_path_factory.mktemp("whole"))
-    fill(workspace)
-    return workspace
-
-
-@pytest.fixture(scope="module")
 def found(whole):
     """The table of claims of that workspace, by id."""
     return claims.table(whole).set_index("id")

@@ -4,25 +4,17 @@ import json
 
 import numpy as np
 import pytest
-from made_up import fill, per_seed, published, record
+from made_up import per_seed, published, record
 from matplotlib.colors import to_rgb
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.patches import Rectangle
 
 from qkdlib import figures, paper, paper_figures, tables
-from qkdlib.workspace import Workspace
 
 COLOURS = {None: "#7f7f7f", "alexnet": "#d55e00", "lenet": "#0072b2", "ensemble": "#009e73"}
 TASKS = ["{} 0-5, 3 qubits", "{} 0-7, 3 qubits", "{} 0-7, 4 qubits"]
 NOTHING = ["M-D-lenet-4q-07", "F-D-lenet-3q-07", "F-D-lenet-4q-07"]
 PANELS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    workspace = Workspace(tmp_path_factory.mktemp("whole"))
-    fill(workspace)
-    return workspace
 
 
 @pytest.fixture(scope="module")
