@@ -4,6 +4,7 @@ import argparse
 import ast
 import sys
 
+from qkdlib import runs
 from qkdlib.workspace import Workspace
 
 
@@ -16,6 +17,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--fresh", nargs="?", const="all", default="no", choices=("no", "students", "all"),
         help="retrain all students first, or the teachers, too",
     )  # fmt: skip
+    artefacts.add_argument(
+        "--only", nargs="+", choices=runs.PARTS, default=runs.PARTS, help="run only these parts of the experiments"
+    )
     teachers = commands.add_parser("teachers", help="train the teachers of the paper's tables that have no logits yet")
     teachers.add_argument("--fresh", action="store_true", help="train all of them anew")
     summary = commands.add_parser("summary", help="print a table of a workspace's records and name its figures")
@@ -41,12 +45,9 @@ def _run(options) -> int:
     if options.command == "paper-artifacts":
         from qkdlib import artefacts
 
-        artefacts.make(Workspace(options.workspace), options.fresh)
+        artefacts.make(Workspace(options.workspace), options.fresh, options.only)
     elif options.command == "teachers":
-        from qkdlib import artefacts, paper
-
-        rows = [row for row in paper.rows() if row.category == "Teacher"]
-        artefacts.train_teachers(rows, Workspace(options.workspace), options.fresh, print)
+        runs.train_teachers(runs.all_teachers(), Workspace(options.workspace), options.fresh, print)
         print("every teacher of the tables has its logits")
     elif options.command == "notebooks":
         from qkdlib import notebooks

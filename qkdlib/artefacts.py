@@ -1,78 +1,33 @@
 """`make paper-artifacts`: every table and figure of the paper, from records; runs what has none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from qkdlib import claims, paper, parallel, records, runtime, tables, verdicts
-from qkdlib.experiment import Experiment, Teacher
-from qkdlib.paper import Row
-from qkdlib.teacher_files import teacher_name
+from qkdlib import ablation, claims, cost, paper, records, revised, runs, tables, verdicts
+from qkdlib.experiment import Experiment
 from qkdlib.workspace import Workspace
 
-FRESH = ("no", "students", "all")
-AER_SEEDS = 2  # seeds of each experiment that also run on Aer, where sampling takes as long as training
 README_COLUMNS = ["row", "paper", "ours", "collapsed", "paper's gain", "our gain", "p (Holm)", "verdict"]
 
 
-def make(workspace: Workspace, fresh: str = "no", say: Callable[[str], None] = print) -> None:
+def make(
+    workspace: Workspace, fresh: str = "no", parts: Iterable[str] = runs.PARTS, say: Callable[[str], None] = print
+) -> None:
     """Run what has no record, then draw all tables and figures.
 
     Args:
         fresh: `students` retrains every student, `all` the teachers, too.
+        parts: of `runs.PARTS`, what to run; tables and figures are drawn whole.
         say: prints a line for the reader.
     """
-    run_missing(declared_rows(), workspace, fresh, say)
+    runs.run_missing(runs.missing(parts, workspace, fresh), workspace, fresh, say)
     write_tables(workspace, say)
     draw_figures(workspace, say)
     _list_undeclared(workspace, say)
     say(f"tables: {workspace.tables}\nfigures: {workspace.figures}")
 
 
-def declared_rows() -> list[Row]:
-    """All rows that the project has an experiment for."""
-    return paper.rows() + paper.described_rows()
-
-
-def experiments(rows: list[Row]) -> list[Experiment]:
-    """The experiments behind `rows`, each once: a distilled row needs its placebo too."""
-    students = [row.experiment for row in rows if row.category != "Teacher"]
-    return list(dict.fromkeys(e for experiment in students for e in (experiment.placebo(), experiment)))
-
-
-def run_missing(rows: list[Row], workspace: Workspace, fresh: str, say) -> None:
-    """Train and execute what the workspace has no record of."""
-    wanted = [e for e in experiments(rows) if fresh != "no" or tables.complete(e, workspace) is None]
-    if not wanted:
-        return
-    taught = [row for row in rows if row.experiment.teacher and (fresh == "all" or row.experiment in wanted)]
-    train_teachers(taught, workspace, fresh == "all", say)
-    say(f"{len(wanted)} experiments to run, {wanted[0].seeds} seeds each")
-    parallel.run_all(wanted, workspace, fresh=fresh != "no", aer_seeds=AER_SEEDS, say=say)
-
-
-def train_teachers(rows: list[Row], workspace: Workspace, fresh: bool, say) -> None:
-    """Train the teachers of `rows` that have no logits yet, with all cores, going on from their last epoch."""
-    wanted: dict[str, tuple[Experiment, Teacher]] = {}
-    for row in rows:
-        for teacher in (*row.experiment.teacher.trained(), row.experiment.teacher):  # members before their ensemble
-            wanted.setdefault(teacher_name(row.experiment, teacher), (row.experiment, teacher))
-    there = {path.stem for path in workspace.teachers.glob("*.npz")}
-    missing = {name: pair for name, pair in wanted.items() if fresh or name not in there}
-    if not missing:
-        return
-
-    from qkdlib import datasets, teacher_training
-
-    device = runtime.start()
-    for name, (task, teacher) in missing.items():
-        say(f"teacher {name}")
-        alone = fresh and teacher.trained() == (teacher,)  # an ensemble's members are fresh already
-        if fresh and not alone:
-            (workspace.teachers / f"{name}.npz").unlink(missing_ok=True)
-        teacher_training.train_teacher(task, teacher, datasets.splits(task), workspace, device, fresh=alone)
-
-
 def write_tables(workspace: Workspace, say) -> None:
-    """tables/table_1, table_2, described and claims; the first two and the claims also into the README."""
+    """tables/table_1, table_2, described, ablation, entangler, cost and claims; some also into the README."""
     page, frames = workspace.folder() / "README.md", {}
     for name, rows in {
         "table_1": paper.rows(1), "table_2": paper.rows(2), "described": paper.described_rows()
@@ -82,6 +37,7 @@ def write_tables(workspace: Workspace, say) -> None:
         tables.write(frame, workspace.tables, name, [tables.UNITS, tables.RUNS, verdicts.RULE], shown)
         tables.embed(page, name, shown[README_COLUMNS].to_markdown(index=False, disable_numparse=True))
         say(f"\n{name}\n\n{shown.drop(columns='note').to_markdown(index=False, disable_numparse=True)}\n")
+    _write_revised(workspace, page, say)
     frame = claims.table(workspace, [frames["table_1"], frames["table_2"]])
     shown = claims.readable(frame)
     tables.write(frame, workspace.tables, "claims", [claims.RULE], shown)
@@ -90,9 +46,26 @@ def write_tables(workspace: Workspace, say) -> None:
     say(f"\nclaims\n\n{shown.drop(columns='note').to_markdown(index=False, disable_numparse=True)}\n")
 
 
+def _write_revised(workspace: Workspace, page, say) -> None:
+    """v2's tables."""
+    for name, bars in {"ablation": revised.bars(), "entangler": revised.variants()}.items():
+        frame = ablation.table(bars, workspace)
+        shown = ablation.readable(frame)
+        tables.write(frame, workspace.tables, name, [ablation.UNITS, ablation.RULE], shown)
+        tables.embed(page, name, shown.to_markdown(index=False, disable_numparse=True))
+        say(f"\n{name}\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n")
+        if name == "ablation":
+            ranking = ablation.ranking(frame)
+            tables.write(ranking, workspace.tables, "ranking", [ablation.RANKING])
+            tables.embed(page, "ranking", ranking.to_markdown(index=False, disable_numparse=True))
+    frame = cost.table(workspace)
+    tables.write(frame, workspace.tables, "cost", [cost.UNITS], cost.readable(frame))
+
+
 def draw_figures(workspace: Workspace, say) -> None:
-    """figures/: 1 to 7 and seed_spread. A figure whose records or images are not there keeps its file, and says so."""
-    from qkdlib import circuits, drawings, figures, paper_figures, teachers
+    """figures/: 1 to 7, 11, 12, strategies and seed_spread. A figure whose records or images are not there keeps its
+    file, and says so."""
+    from qkdlib import circuits, drawings, figures, paper_figures, revised_figures, strategies, teachers
 
     named = [circuits.build("h_ry", qubits) for qubits in (3, 4)]
     shape, classes = (1, 28, 28), 6
@@ -101,6 +74,7 @@ def draw_figures(workspace: Workspace, say) -> None:
         "figure_3": drawings.architecture(teachers.LeNet(shape, classes), shape, "LeNet"),
         "figure_4": drawings.architecture(teachers.AlexNet(shape, classes), shape, "AlexNet"),
         "figure_5": figures.circuit_diagram(*named),
+        "strategies": strategies.strategies(),
     }
     there = {name for name, _ in paper_figures.found(workspace)}
     for name in ("figure_6", "figure_7", "seed_spread"):
@@ -108,26 +82,39 @@ def draw_figures(workspace: Workspace, say) -> None:
             drawn[name] = getattr(paper_figures, name)(workspace)
         else:
             say(f"{name} needs records, and its rows have none: a committed figure stays as it is")
+    if revised_figures.found(workspace, revised.DEFAULT):
+        drawn["figure_12"] = revised_figures.figure_12(workspace)
+    else:
+        say("figure_12 needs records, and its bars have none: a committed figure stays as it is")
     for name, figure in drawn.items():
         figures.save(figure, workspace.figures, name)
     _draw_images(workspace, say)
 
 
 def _draw_images(workspace: Workspace, say) -> None:
-    from qkdlib import datasets, figures
+    from qkdlib import datasets, figures, revised_figures
 
-    away = [name for name in paper.TABLES if not datasets.at_hand(name)]
-    if away:
-        say(f"figure_2 shows images of {' and '.join(away)}, not at hand: the committed figure stays as it is")
-        return
-    parts = {name: datasets.splits(Experiment(dataset=name, classes=tuple(range(8)))) for name in paper.TABLES}
-    named = {paper.TITLES[name]: splits for name, splits in parts.items()}
-    figures.save(figures.sample_images(named), workspace.figures, "figure_2")
+    v2 = {name: revised.at_hand(revised.bar("original", name, 4)).experiment for name in revised.DATASETS}
+    wanted = {
+        "figure_2": {name: Experiment(dataset=name, classes=tuple(range(8))) for name in paper.TABLES},
+        "figure_11": v2,
+    }
+    for name, shown in wanted.items():
+        away = [each.dataset for each in shown.values() if not datasets.at_hand(each.dataset)]
+        if away:
+            say(f"{name} shows images of {' and '.join(away)}, not at hand: the committed figure stays as it is")
+            continue
+        parts = {dataset: datasets.splits(each) for dataset, each in shown.items()}
+        if name == "figure_2":
+            figure = figures.sample_images({paper.TITLES[dataset]: splits for dataset, splits in parts.items()})
+        else:
+            figure = revised_figures.figure_11(parts)
+        figures.save(figure, workspace.figures, name)
 
 
 def _list_undeclared(workspace: Workspace, say) -> None:
-    """Name the records that no row asks for; they stay."""
-    declared = {experiment.name for experiment in experiments(declared_rows())}
+    """Name the records that nothing declared asks for; they stay."""
+    declared = {experiment.name for experiment in runs.declared()}
     for record in records.read_all(workspace):
         if record.experiment.name not in declared:
-            say(f"left alone: {record.experiment.name}.json belongs to no declared row")
+            say(f"left alone: {record.experiment.name}.json belongs to no declared experiment")

@@ -1,5 +1,7 @@
 """Quantum circuits as one declared gate list, and their translations to Qiskit and TorchQuantum.
 
+Two ansätze (`h_ry` of v1, `rx_ry_rz` of v2), and the circuits by which features become a state.
+
 Bit order. Outcome i of a circuit is the integer whose k-th binary digit is the bit measured on wire k: wire 0 is
 the least significant, as in Qiskit. TorchQuantum has wire 0 leftmost (most significant); `reverse_wires` converts.
 """
@@ -12,13 +14,13 @@ import torch
 from qkdlib import checks
 
 ROTATIONS = ("rx", "ry", "rz")
-FIXED = ("h",)
+ENTANGLERS = ("none", "ring_cnot", "ring_cz")
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One gate: its name (`h`, `rx`, `ry`, `rz`), the wires it acts on, and for a rotation the place of its
-    angle in the circuit's angle vector."""
+    """One gate: its name (`h`, `rx`, `ry`, `rz`, `cx`, `cz`), the wires it acts on (the control first), and for a
+    rotation the place of its angle in the circuit's angle vector."""
 
     name: str
     wires: tuple[int, ...]
@@ -45,31 +47,78 @@ class Circuit:
         Raises:
             ValueError: the wires do not all see the same gates.
         """
-        per_wire = [[gate for gate in self.gates if gate.wires == (wire,)] for wire in range(self.qubits)]
-        names = {tuple(gate.name for gate in gates) for gates in per_wire}
-        if len(names) != 1 or sum(map(len, per_wire)) != len(self.gates):
-            checks.fail("circuit", self.name, "a circuit whose wires all see the same single-wire gates")
-        return [
-            (column[0].name, None if column[0].angle is None else tuple(gate.angle for gate in column))
-            for column in zip(*per_wire, strict=True)
-        ]
+        return columns(self)
+
+    @property
+    def entangles(self) -> bool:
+        """Whether any gate acts between wires."""
+        return any(len(gate.wires) > 1 for gate in self.gates)
 
 
-def h_ry(qubits: int) -> Circuit:
-    """Hadamard on every wire, then RY(theta_k) on wire k (v1, section 4.4 and Fig. 5)."""
+def columns(circuit: Circuit) -> list[tuple[str, tuple[int, ...] | None]]:
+    """As `Circuit.columns`."""
+    per_wire = [[gate for gate in circuit.gates if gate.wires == (wire,)] for wire in range(circuit.qubits)]
+    names = {tuple(gate.name for gate in gates) for gates in per_wire}
+    if len(names) != 1 or sum(map(len, per_wire)) != len(circuit.gates):
+        checks.fail("circuit", circuit.name, "a circuit whose wires all see the same single-wire gates")
+    return [
+        (column[0].name, None if column[0].angle is None else tuple(gate.angle for gate in column))
+        for column in zip(*per_wire, strict=True)
+    ]
+
+
+def ring(entangler: str, qubits: int) -> list[Gate]:
+    """Wire k with wire k + 1, the last one with wire 0; on two wires the one gate that there is."""
+    if entangler == "none" or qubits < 2:
+        return []
+    name = {"ring_cnot": "cx", "ring_cz": "cz"}[entangler]
+    return [Gate(name, (wire, (wire + 1) % qubits)) for wire in range(qubits if qubits > 2 else 1)]
+
+
+def h_ry(qubits: int, layers: int = 1, entangler: str = "none") -> Circuit:
+    """Hadamard on every wire, then `layers` times RY(theta_k) on wire k and the entangler (v1, section 4.4 and
+    Fig. 5, where there is one layer and no entangler)."""
     gates = [Gate("h", (wire,)) for wire in range(qubits)]
-    gates += [Gate("ry", (wire,), angle=wire) for wire in range(qubits)]
+    for layer in range(layers):
+        gates += [Gate("ry", (wire,), angle=layer * qubits + wire) for wire in range(qubits)]
+        gates += ring(entangler, qubits)
     return Circuit("h_ry", qubits, tuple(gates))
 
 
-CIRCUITS = {"h_ry": h_ry}
+def rx_ry_rz(qubits: int, layers: int = 1, entangler: str = "none") -> Circuit:
+    """`layers` times RX, RY and RZ with an angle each on every wire, then the entangler (v2, Fig. 1, where there is
+    one layer and no entangler). Angles count by layer, then by column, then by wire."""
+    gates = []
+    for layer in range(layers):
+        for column, name in enumerate(ROTATIONS):
+            first = (3 * layer + column) * qubits
+            gates += [Gate(name, (wire,), angle=first + wire) for wire in range(qubits)]
+        gates += ring(entangler, qubits)
+    return Circuit("rx_ry_rz", qubits, tuple(gates))
 
 
-def build(ansatz: str, qubits: int) -> Circuit:
+def angle_encoding(qubits: int, features: int) -> Circuit:
+    """Feature j turns wire j mod Q; layer j div Q uses RX, RY, RZ, RX in turn (v2, Fig. 1)."""
+    names = (*ROTATIONS, "rx")
+    gates = [Gate(names[j // qubits % 4], (j % qubits,), angle=j) for j in range(features)]
+    return Circuit("angle_encoding", qubits, tuple(gates))
+
+
+def qubit_encoding(qubits: int) -> Circuit:
+    """RY(angle k) on wire k."""
+    return Circuit("qubit_encoding", qubits, tuple(Gate("ry", (wire,), angle=wire) for wire in range(qubits)))
+
+
+CIRCUITS = {"h_ry": h_ry, "rx_ry_rz": rx_ry_rz}
+
+
+def build(ansatz: str, qubits: int, layers: int = 1, entangler: str = "none") -> Circuit:
     """The circuit named `ansatz` on `qubits` wires."""
     checks.one_of("ansatz", ansatz, CIRCUITS)
+    checks.one_of("entangler", entangler, ENTANGLERS)
     checks.whole("qubits", qubits)
-    return CIRCUITS[ansatz](qubits)
+    checks.whole("layers", layers)
+    return CIRCUITS[ansatz](qubits, layers, entangler)
 
 
 def reverse_wires(outcomes: torch.Tensor, qubits: int) -> torch.Tensor:

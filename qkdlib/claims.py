@@ -89,10 +89,11 @@ def table(workspace: Workspace, frames: list[pd.DataFrame] | None = None) -> pd.
     Args:
         frames: Tables 1 and 2, where they are there already.
     """
-    from qkdlib.claim_list import CLAIMS
+    from qkdlib import claim_list, claim_list_revised
 
     evidence = Evidence(workspace, frames)
-    return pd.DataFrame([_row(claim, evidence) for claim in CLAIMS], columns=list(COLUMNS))
+    claims = (*claim_list.CLAIMS, *claim_list_revised.CLAIMS)
+    return pd.DataFrame([_row(claim, evidence) for claim in claims], columns=list(COLUMNS))
 
 
 def _row(claim: Claim, evidence: Evidence) -> dict:

@@ -17,6 +17,7 @@ from qkdlib.randomness import stream
 from qkdlib.workspace import data_root
 
 DIGITS_TEST_PER_CLASS = 50
+CIFAR10_JPEG = "cifar10-images"  # folder below QKD_DATA: {train,test}/<class name>/*.jpg
 
 # MD5 of the uncompressed IDX files, as published with the data sets.
 IDX_MD5 = {
@@ -121,7 +122,7 @@ def _choose(images: Images, experiment: Experiment, part: str, sizes: tuple[int 
     return [images.take(torch.cat(group).sort().values) for group in chosen]
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)  # the data sets of v2
 def load(dataset: str, image_size: int | None = None):
     """Both parts of a data set: x_train, y_train, x_test, y_test, class names.
 
@@ -134,9 +135,23 @@ def load(dataset: str, image_size: int | None = None):
 
         return load_folder(Path(dataset.removeprefix(IMAGEFOLDER)), image_size)
     root = data_root()
+    if dataset == "cifar10_jpeg":
+        return load_jpeg(root / CIFAR10_JPEG)
     if dataset in IDX_MD5:
         _check_idx(root, dataset)
     return _torchvision(dataset, root)
+
+
+def load_jpeg(folder: Path):
+    """CIFAR10 as anybody's folder of JPEG files, which differ a little from the original pixels; as `load`."""
+    from qkdlib.imagefolder import load_folder
+
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"dataset='cifar10_jpeg' is not in QKD_DATA={str(folder.parent)!r}; allowed: a folder {folder.name} there "
+            "with train/<class>/*.jpg and test/<class>/*.jpg, or dataset='cifar10', which torchvision downloads."
+        )
+    return load_folder(folder, None)
 
 
 def _digits():
@@ -190,7 +205,10 @@ def _check_idx(root: Path, dataset: str) -> None:
 
 def at_hand(dataset: str) -> bool:
     """Whether a data set can be loaded without a download."""
-    folder = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "cifar-10-batches-py"}.get(dataset)
+    folder = {
+        "mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "cifar-10-batches-py",
+        "cifar10_jpeg": CIFAR10_JPEG,
+    }.get(dataset)  # fmt: skip
     return folder is None or (data_root() / folder).is_dir()
 
 

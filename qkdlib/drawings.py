@@ -93,23 +93,23 @@ def architecture(network: nn.Sequential, shape: tuple[int, int, int], title: str
     stages = [Stage("image", "image", tuple(shape), 0), *trace(network, shape)]
     pitch = max(0.92, 8.3 / len(stages))
     top = 1.8 + 0.13 * max(stage.label.count(", ") for stage in stages)
-    figure, axes = _canvas(0.7 + pitch * len(stages), top + 0.38)
+    figure, axes = canvas(0.7 + pitch * len(stages), top + 0.38)
     units = max((stage.shape[0] for stage in stages if len(stage.shape) == 1), default=1)
     colour = COLOURS.get(type(network).__name__.lower(), OTHER)
     for y, words in ((1.68, "layer"), (0.42, "output"), (0.2, "parameters")):
-        _words(axes, 0.05, y, words, 7, ha="left", color="#777777")
+        draw_words(axes, 0.05, y, words, 7, ha="left", color="#777777")
     edge = None
     for place, stage in enumerate(stages):
         x = 0.7 + pitch * (place + 0.5)
         half = _output(axes, x, 1.06, stage, max(shape[1:]), units, colour) / 2 + 0.03
         if edge:
-            _arrow(axes, (edge, 1.06), (x - half, 1.06))
+            draw_arrow(axes, (edge, 1.06), (x - half, 1.06))
         edge = x + half
-        _words(axes, x, 1.62, stage.label.replace(", ", ",\n"), 7, va="bottom")
-        _words(axes, x, 0.42, " x ".join(map(str, stage.shape)))
-        _words(axes, x, 0.2, f"{stage.parameters:,}" if place else "", 7)
+        draw_words(axes, x, 1.62, stage.label.replace(", ", ",\n"), 7, va="bottom")
+        draw_words(axes, x, 0.42, " x ".join(map(str, stage.shape)))
+        draw_words(axes, x, 0.2, f"{stage.parameters:,}" if place else "", 7)
     total = sum(stage.parameters for stage in stages)
-    _words(axes, figure.get_figwidth() / 2, top + 0.22, f"{title}: {total:,} parameters", 9, weight="bold")
+    draw_words(axes, figure.get_figwidth() / 2, top + 0.22, f"{title}: {total:,} parameters", 9, weight="bold")
     return figure
 
 
@@ -132,69 +132,69 @@ def _output(axes, x: float, y: float, stage: Stage, side: int, units: int, colou
 @styled
 def method() -> Figure:
     """How a student learns: from the labels, and from a frozen teacher's logits (v1, Fig. 1)."""
-    figure, axes = _canvas(9.1, 3.6)
+    figure, axes = canvas(9.1, 3.6)
     _output(axes, 0.5, 2.2, Stage("image", "images", (8, 28, 28), 0), 28, 1, INK)
-    _words(axes, 0.5, 1.78, "images")
-    _box(axes, 1.1, 2.55, 5.3, 0.95, face=PALE)
-    _words(axes, 1.22, 3.32, "classical teacher", 8, ha="left", weight="bold")
-    _words(axes, 6.28, 3.32, "pre-trained, frozen", ha="right", style="italic")
+    draw_words(axes, 0.5, 1.78, "images")
+    draw_box(axes, 1.1, 2.55, 5.3, 0.95, face=PALE)
+    draw_words(axes, 1.22, 3.32, "classical teacher", 8, ha="left", weight="bold")
+    draw_words(axes, 6.28, 3.32, "pre-trained, frozen", ha="right", style="italic")
     for x, words, name in ((1.22, "LeNet", "lenet"), (3.0, "AlexNet", "alexnet"), (4.78, "both, averaged", "ensemble")):
-        _box(axes, x, 2.67, 1.5, 0.45, words, (COLOURS[name], 0.35), edge=COLOURS[name])
-    _words(axes, 2.86, 2.895, "or", 7)
-    _words(axes, 4.64, 2.895, "or", 7)
-    _box(axes, 6.68, 2.75, 0.62, 0.54, "teacher's\nlogits")
-    _arrow(axes, (6.4, 3.02), (6.68, 3.02))
+        draw_box(axes, x, 2.67, 1.5, 0.45, words, (COLOURS[name], 0.35), edge=COLOURS[name])
+    draw_words(axes, 2.86, 2.895, "or", 7)
+    draw_words(axes, 4.64, 2.895, "or", 7)
+    draw_box(axes, 6.68, 2.75, 0.62, 0.54, "teacher's\nlogits")
+    draw_arrow(axes, (6.4, 3.02), (6.68, 3.02))
     _student(axes)
     _losses(axes)
-    _arrow(axes, (0.5, 2.56), (0.5, 3.02), (1.1, 3.02))
-    _arrow(axes, (0.5, 1.66), (0.5, 1.23), (1.22, 1.23))
+    draw_arrow(axes, (0.5, 2.56), (0.5, 3.02), (1.1, 3.02))
+    draw_arrow(axes, (0.5, 1.66), (0.5, 1.23), (1.22, 1.23))
     return figure
 
 
 def _student(axes) -> None:
     """The lower way: a trained reducer's features are the angles of a circuit."""
-    _box(axes, 1.1, 0.55, 5.3, 1.62, face=PALE)
-    _words(axes, 1.22, 1.99, "quantum student", 8, ha="left", weight="bold")
-    _box(axes, 1.22, 0.88, 0.78, 0.7, "reducer\n(CNN)", (OTHER, 0.45), "trained", OTHER)
-    _box(axes, 2.2, 0.93, 0.75, 0.6, "angles\n$\\theta_k = \\pi\\,\\tanh f_k$")
+    draw_box(axes, 1.1, 0.55, 5.3, 1.62, face=PALE)
+    draw_words(axes, 1.22, 1.99, "quantum student", 8, ha="left", weight="bold")
+    draw_box(axes, 1.22, 0.88, 0.78, 0.7, "reducer\n(CNN)", (OTHER, 0.45), "trained", OTHER)
+    draw_box(axes, 2.2, 0.93, 0.75, 0.6, "angles\n$\\theta_k = \\pi\\,\\tanh f_k$")
     _circuit(axes, 3.15, 0.65)
-    _box(axes, 4.85, 0.93, 0.73, 0.6, "outcome\nfrequencies")
-    _box(axes, 5.76, 0.93, 0.52, 0.6, "read-out")
-    _box(axes, 6.68, 0.95, 0.62, 0.56, "student's\nlogits")
+    draw_box(axes, 4.85, 0.93, 0.73, 0.6, "outcome\nfrequencies")
+    draw_box(axes, 5.76, 0.93, 0.52, 0.6, "read-out")
+    draw_box(axes, 6.68, 0.95, 0.62, 0.56, "student's\nlogits")
     for start, end in ((2.0, 2.2), (2.95, 3.15), (4.65, 4.85), (5.58, 5.76), (6.28, 6.68), (7.3, 7.6)):
-        _arrow(axes, (start, 1.23), (end, 1.23))
+        draw_arrow(axes, (start, 1.23), (end, 1.23))
 
 
 def _circuit(axes, x: float, y: float) -> None:
     """Three wires with Hadamard, rotation and measurement, in a box with the corner (x, y)."""
-    _box(axes, x, y, 1.5, 1.2)
-    _words(axes, x + 0.75, y + 1.07, "quantum circuit")
-    _words(axes, x + 0.75, y + 0.12, "no parameter of its own", 7, style="italic")
+    draw_box(axes, x, y, 1.5, 1.2)
+    draw_words(axes, x + 0.75, y + 1.07, "quantum circuit")
+    draw_words(axes, x + 0.75, y + 0.12, "no parameter of its own", 7, style="italic")
     for wire, level in enumerate((y + 0.84, y + 0.58, y + 0.32)):
         axes.plot([x + 0.08, x + 1.18], [level, level], color=INK, lw=0.7, zorder=1)
-        _box(axes, x + 0.17, level - 0.1, 0.2, 0.2, "H", size=6)
-        _box(axes, x + 0.5, level - 0.1, 0.54, 0.2, f"RY($\\theta_{wire}$)", size=6)
-        _box(axes, x + 1.17, level - 0.1, 0.25, 0.2)
+        draw_box(axes, x + 0.17, level - 0.1, 0.2, 0.2, "H", size=6)
+        draw_box(axes, x + 0.5, level - 0.1, 0.54, 0.2, f"RY($\\theta_{wire}$)", size=6)
+        draw_box(axes, x + 1.17, level - 0.1, 0.25, 0.2)
         axes.add_patch(Arc((x + 1.295, level - 0.05), 0.16, 0.16, theta1=0, theta2=180, color=INK, lw=0.7))
         axes.plot([x + 1.295, x + 1.37], [level - 0.05, level + 0.07], color=INK, lw=0.7)
 
 
 def _losses(axes) -> None:
     """Both parts of the loss, and what its gradient changes."""
-    _box(axes, 7.6, 2.7, 1.4, 0.64, "KL divergence", note="softened by T")
-    _box(axes, 7.6, 0.97, 0.95, 0.52, "cross entropy")
-    _box(axes, 6.68, 0.5, 0.62, 0.27, "labels", GREY)
-    _box(axes, 7.6, 0.1, 1.4, 0.56, "loss = ce_weight CE\n+ kd_weight $T^2$ KL", PALE)
-    _arrow(axes, (7.3, 3.02), (7.6, 3.02))
-    _arrow(axes, (6.99, 1.51), (6.99, 2.1), (8.0, 2.1), (8.0, 2.7))
-    _arrow(axes, (7.3, 0.635), (7.42, 0.635), (7.42, 1.07), (7.6, 1.07))
-    _arrow(axes, (8.07, 0.97), (8.07, 0.66))
-    _arrow(axes, (8.78, 2.7), (8.78, 0.66))
-    _arrow(axes, (7.6, 0.26), (1.61, 0.26), (1.61, 0.88), linestyle="--", colour=OTHER)
-    _words(axes, 4.1, 0.36, "gradient", 7, style="italic")
+    draw_box(axes, 7.6, 2.7, 1.4, 0.64, "KL divergence", note="softened by T")
+    draw_box(axes, 7.6, 0.97, 0.95, 0.52, "cross entropy")
+    draw_box(axes, 6.68, 0.5, 0.62, 0.27, "labels", GREY)
+    draw_box(axes, 7.6, 0.1, 1.4, 0.56, "loss = ce_weight CE\n+ kd_weight $T^2$ KL", PALE)
+    draw_arrow(axes, (7.3, 3.02), (7.6, 3.02))
+    draw_arrow(axes, (6.99, 1.51), (6.99, 2.1), (8.0, 2.1), (8.0, 2.7))
+    draw_arrow(axes, (7.3, 0.635), (7.42, 0.635), (7.42, 1.07), (7.6, 1.07))
+    draw_arrow(axes, (8.07, 0.97), (8.07, 0.66))
+    draw_arrow(axes, (8.78, 2.7), (8.78, 0.66))
+    draw_arrow(axes, (7.6, 0.26), (1.61, 0.26), (1.61, 0.88), linestyle="--", colour=OTHER)
+    draw_words(axes, 4.1, 0.36, "gradient", 7, style="italic")
 
 
-def _canvas(width: float, height: float):
+def canvas(width: float, height: float):
     """A figure and its one invisible axes, which counts in inches from the lower left corner."""
     figure = Figure(figsize=(width, height), layout="none")
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
@@ -202,19 +202,19 @@ def _canvas(width: float, height: float):
     return figure, axes
 
 
-def _box(axes, x, y, width, height, words="", face="white", note="", edge=INK, size=7.5) -> None:
+def draw_box(axes, x, y, width, height, words="", face="white", note="", edge=INK, size=7.5) -> None:
     """A box with the lower left corner (x, y), and words in its middle with an italic note under them."""
     style = f"round,pad=0,rounding_size={min(0.05, height / 8)}"
     axes.add_patch(FancyBboxPatch((x, y), width, height, style, facecolor=face, edgecolor=edge, lw=0.8))
-    _words(axes, x + width / 2, y + height / 2 + (0.11 if note else 0), words, size)
-    _words(axes, x + width / 2, y + 0.17, note, size - 0.5, style="italic")
+    draw_words(axes, x + width / 2, y + height / 2 + (0.11 if note else 0), words, size)
+    draw_words(axes, x + width / 2, y + 0.17, note, size - 0.5, style="italic")
 
 
-def _words(axes, x: float, y: float, words: str, size: float = 7.5, **font) -> None:
+def draw_words(axes, x: float, y: float, words: str, size: float = 7.5, **font) -> None:
     """Words around (x, y)."""
     axes.text(x, y, words, fontsize=size, **{"ha": "center", "va": "center", **font})
 
 
-def _arrow(axes, *points: tuple[float, float], colour: str = INK, **line) -> None:
+def draw_arrow(axes, *points: tuple[float, float], colour: str = INK, **line) -> None:
     """A line through points with a head at the last."""
     axes.add_patch(FancyArrowPatch(path=Path(points), arrowstyle="-|>", mutation_scale=7, color=colour, **line))

@@ -1,22 +1,103 @@
-"""Encoders: features (..., F) -> quantum state, here as real amplitudes (..., 2^Q), wire 0 least significant."""
+"""Encoders: features (S, B, F) -> quantum states of Q wires, each a small class with its formula.
+
+`features(qubits)` says how many features an encoder takes. An amplitude encoder's `state` is real amplitudes
+(S, B, 2^Q), wire 0 least significant; the others turn each wire by itself, and theirs is spinors (`product_states`).
+"""
 
 import math
 
 import torch
 
+from qkdlib import circuits, product_states
+
+SMALLEST = 1e-15  # a norm below it is that of a zero vector: its square does not fit into 32 bits
+
+
+class Amplitude:
+    """sum_i f_i |i> / ||f|| (v1, Eq. 14; v2); a zero vector becomes |0...0>."""
+
+    product = False
+
+    def __init__(self, qubits: int):
+        self.qubits = qubits
+
+    @staticmethod
+    def features(qubits: int) -> int:
+        """2^Q."""
+        return 2**qubits
+
+    def state(self, features: torch.Tensor) -> torch.Tensor:
+        """Real amplitudes (S, B, 2^Q)."""
+        return amplitude(features)
+
+
+class AmplitudeTanh(Amplitude):
+    """Amplitude encoding of x' = pi tanh f (v1, section 3.4 and Eq. 15). The factor pi cancels in the norm."""
+
+    def state(self, features: torch.Tensor) -> torch.Tensor:
+        """Real amplitudes (S, B, 2^Q)."""
+        return amplitude(math.pi * torch.tanh(features))
+
+
+class Angle:
+    """Feature j turns wire j mod Q by an angle; layer j div Q uses RX, RY, RZ, RX in turn (v2, Fig. 1).
+
+    The angle is pi f of a pixel f in [0, 1], and pi tanh f of any other feature.
+    """
+
+    product = True
+
+    def __init__(self, qubits: int, pixels: bool = False):
+        self.pixels = pixels
+        self.circuit = circuits.angle_encoding(qubits, self.features(qubits))
+
+    @staticmethod
+    def features(qubits: int) -> int:
+        """2^Q, or where Q does not divide it the next multiple of Q."""
+        return -(-(2**qubits) // qubits) * qubits
+
+    def angles(self, features: torch.Tensor) -> torch.Tensor:
+        """The circuit's angles in radians, in the shape of `features`."""
+        return math.pi * (features if self.pixels else torch.tanh(features))
+
+    def state(self, features: torch.Tensor) -> torch.Tensor:
+        """Spinors (2, 2, S, B, Q)."""
+        return product_states.rotate(self.circuit, self.angles(features))
+
+
+class Qubit(Angle):
+    """RY(pi x_k) on wire k: cos(pi x_k / 2)|0> + sin(pi x_k / 2)|1> (v2).
+
+    x is a pixel in [0, 1], and the sigmoid of any other feature.
+    """
+
+    def __init__(self, qubits: int, pixels: bool = False):
+        self.pixels = pixels
+        self.circuit = circuits.qubit_encoding(qubits)
+
+    @staticmethod
+    def features(qubits: int) -> int:
+        """Q."""
+        return qubits
+
+    def angles(self, features: torch.Tensor) -> torch.Tensor:
+        """The circuit's angles in radians, in the shape of `features`."""
+        # torch.sigmoid rounds the end of a tensor differently, and so the last of the seeds.
+        return math.pi * (features if self.pixels else 1 / (1 + torch.exp(-features)))
+
 
 def amplitude(features: torch.Tensor) -> torch.Tensor:
-    """sum_i f_i |i> / ||f|| (v1, Eq. 14); a zero vector becomes |0...0>."""
+    """f / ||f|| along the last axis; a zero vector becomes (1, 0, ..., 0)."""
     norm = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
-    blank = norm == 0
+    blank = norm < SMALLEST
     ground = torch.zeros_like(features)
     ground[..., 0] = 1.0
     return torch.where(blank, ground, features / torch.where(blank, 1.0, norm))
 
 
-def amplitude_tanh(features: torch.Tensor) -> torch.Tensor:
-    """Amplitude encoding of x' = pi tanh f (v1, section 3.4 and Eq. 15). The factor pi cancels in the norm."""
-    return amplitude(math.pi * torch.tanh(features))
+def blanks(features: torch.Tensor) -> torch.Tensor:
+    """Which feature vectors (..., F) count as zero."""
+    return torch.linalg.vector_norm(features, dim=-1) < SMALLEST
 
 
-AMPLITUDES = {"amplitude_tanh": amplitude_tanh}
+ENCODERS = {"amplitude": Amplitude, "amplitude_tanh": AmplitudeTanh, "angle": Angle, "qubit": Qubit}

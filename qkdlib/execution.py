@@ -65,10 +65,10 @@ def execute_students(student: Student, images: Images, shots: int, first: int | 
         first: execute this many seeds; None for all.
 
     Returns:
-        Accuracies in [0, 1], one per seed; None for a seed that was not executed. A student whose images are amplitudes
-        is not: its circuits would need a state preparation per image.
+        Accuracies in [0, 1], one per seed; None for a seed that was not executed. Only a student whose angles
+        depend on the image is; another's circuits would need a state preparation per image.
     """
-    if student.encode or first == 0:
+    if student.encoder or first == 0:
         return [None] * len(student.seeds)
     with torch.inference_mode():
         chunks = images.x.split(256)

@@ -15,12 +15,14 @@ from qkdlib import checks
 
 NUMERICS = 1  # raise when a change of the code changes numbers: every digest changes with it
 
-DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10")
-REDUCERS = ("cnn", "fully_connected")
-ENCODERS = ("ansatz_angles", "amplitude_tanh")
-ANSATZE = ("h_ry",)
-READOUTS = ("outcomes",)
-HEADS = ("sigmoid_complement", "softmax", "renormalised")
+DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar10_jpeg")
+REDUCERS = ("cnn", "fully_connected", "avg_pool", "max_pool", "center_crop", "pca")
+ENCODERS = ("ansatz_angles", "amplitude_tanh", "amplitude", "angle", "qubit")
+ANSATZE = ("h_ry", "rx_ry_rz")
+ENTANGLERS = ("none", "ring_cnot", "ring_cz")
+READOUTS = ("outcomes", "pauli_z")
+HEADS = ("sigmoid_complement", "softmax", "renormalised", "linear")
+TESTED = ("every_epoch", "at_end")
 GRADIENTS = ("autograd", "parameter_shift", "published_shift")
 SAMPLERS = ("exact", "multinomial")
 ARCHITECTURES = ("lenet", "alexnet", "ensemble")
@@ -85,13 +87,18 @@ class Experiment:
     (drawn with `data_seed`), `image_size` to resize the images of a folder to (pixels). A relative
     path of images counts from the current folder; a folder is known by its path alone, so use `run(..., fresh=True)`
     when its images have changed.
-    Student: `qubits`, and by name `reducer`, `encoder`, `ansatz`, `readout`, `head`; `dropout` of the reducer.
+    Student: `qubits`, and by name `reducer`, `encoder`, `ansatz`, `entangler`, `readout`, `head`; `layers` of the
+    ansatz, `dropout` of the reducer. Read-out `pauli_z` needs the head `linear`.
     Loss: ce_weight * CE + kd_weight * T^2 * KL(teacher || student), T = `temperature`; `kd_temperature_squared`
     False leaves out T^2, as in Eq. 6. Without a teacher the experiment is a placebo and `kd_weight` is 0.
     Training: `epochs`, `batch_size`, `learning_rate` (Adam), `gradient` of the circuit: `autograd`,
     `parameter_shift` (Eq. 12) or `published_shift` (the notebooks' pi/4 shift, sqrt(2) too large). `sampler` says what
     the student sees of its circuits, in training and in testing: `exact` outcome probabilities, or `multinomial`
-    frequencies of `shots` samples, which need a gradient by shifts.
+    frequencies of `shots` samples, which need a gradient by shifts. `patience`: a seed stops after this many epochs
+    without a better validation accuracy, and keeps the weights of its best epoch; 0: it trains all epochs and keeps the
+    last. `learning_rates` to choose from for each seed, on validation; (): `learning_rate`. `tested` says when test
+    accuracy is measured: after `every_epoch`, or `at_end`, with the weights of the last and of the best validation
+    epoch.
     Execution: `shots` per circuit. `seeds`: how many seeds, counted from 0; not part of the digest, because a
     seed draws the same numbers whatever other seeds run beside it.
 
@@ -112,6 +119,8 @@ class Experiment:
     reducer: str = "cnn"
     encoder: str = "ansatz_angles"
     ansatz: str = "h_ry"
+    layers: int = 1
+    entangler: str = "none"
     readout: str = "outcomes"
     head: str = "sigmoid_complement"
     dropout: float = 0.5
@@ -127,6 +136,9 @@ class Experiment:
     learning_rate: float = 1e-3
     gradient: str = "autograd"
     sampler: str = "exact"
+    patience: int = 0
+    learning_rates: tuple[float, ...] = ()
+    tested: str = "every_epoch"
 
     shots: int = 5000
     seeds: int = field(default=20, metadata={"digest": False})
@@ -137,34 +149,58 @@ class Experiment:
         object.__setattr__(self, "classes", tuple(self.classes))
         self._check_images()
         for name, allowed in (
-            ("reducer", REDUCERS), ("encoder", ENCODERS), ("ansatz", ANSATZE), ("readout", READOUTS),
-            ("head", HEADS), ("gradient", GRADIENTS), ("sampler", SAMPLERS),
+            ("reducer", REDUCERS), ("encoder", ENCODERS), ("ansatz", ANSATZE), ("entangler", ENTANGLERS),
+            ("readout", READOUTS), ("head", HEADS), ("gradient", GRADIENTS), ("sampler", SAMPLERS), ("tested", TESTED),
         ):  # fmt: skip
             checks.one_of(name, getattr(self, name), allowed)
-        for name in ("qubits", "epochs", "batch_size", "shots", "seeds"):
+        for name in ("qubits", "layers", "epochs", "batch_size", "shots", "seeds"):
             checks.whole(name, getattr(self, name), maximum=10 if name == "qubits" else None)
+        checks.whole("patience", self.patience, minimum=0)
+        self._check_rates()
         for name in ("learning_rate", "temperature"):
             checks.real(name, getattr(self, name), positive=True)
         for name in ("ce_weight", "kd_weight", "dropout"):
             checks.real(name, getattr(self, name))
         if self.dropout >= 1:
             checks.fail("dropout", self.dropout, "a number from 0 to below 1")
-        if self.encoder != "ansatz_angles" and self.gradient != "autograd":
-            checks.fail(
-                "gradient", self.gradient, f"autograd for encoder {self.encoder}: amplitudes have no shift rule"
-            )
-        if self.encoder != "ansatz_angles" and self.sampler != "exact":
-            checks.fail("sampler", self.sampler, f"exact for encoder {self.encoder}, which has no gradient by shifts")
-        if self.sampler != "exact" and self.gradient == "autograd":
-            checks.fail("gradient", self.gradient, "parameter_shift or published_shift where outcomes are sampled")
-        if 2**self.qubits < len(self.classes):
-            checks.fail("qubits", self.qubits, f"enough outcomes, 2^qubits >= {len(self.classes)} classes")
+        self._check_student()
         if self.teacher is not None and not isinstance(self.teacher, Teacher):
             checks.fail("teacher", self.teacher, "a qkdlib.Teacher or None")
         if self.teacher is None and self.kd_weight != 0:
             checks.fail("kd_weight", self.kd_weight, "0 for an experiment without a teacher (a placebo)")
         object.__setattr__(self, "classes", tuple(map(int, self.classes)))
         _plain_numbers(self)
+
+    def _check_rates(self):
+        if not isinstance(self.learning_rates, Iterable):
+            checks.fail("learning_rates", self.learning_rates, "learning rates to choose from, or ()")
+        object.__setattr__(self, "learning_rates", tuple(self.learning_rates))
+        for rate in self.learning_rates:
+            checks.real("learning_rates", rate, positive=True)
+        object.__setattr__(self, "learning_rates", tuple(map(float, self.learning_rates)))
+        chosen = self.patience > 0 or self.learning_rates
+        if chosen and self.tested != "at_end":
+            checks.fail("tested", self.tested, "at_end where patience or learning_rates choose on validation")
+
+    def _check_student(self):
+        """Parts of the student that exclude each other."""
+        if self.encoder != "ansatz_angles":
+            if self.gradient != "autograd":
+                allowed = f"autograd for encoder {self.encoder}, whose circuits are simulated as states"
+                checks.fail("gradient", self.gradient, allowed)
+            if self.sampler != "exact":
+                allowed = f"exact for encoder {self.encoder}, which has no gradient by shifts"
+                checks.fail("sampler", self.sampler, allowed)
+        elif self.entangler != "none":
+            checks.fail("entangler", self.entangler, "none for encoder ansatz_angles, whose circuit differs per image")
+        elif self.reducer not in ("cnn", "fully_connected", "pca"):
+            checks.fail("reducer", self.reducer, "cnn, fully_connected or pca for encoder ansatz_angles")
+        if self.sampler != "exact" and self.gradient == "autograd":
+            checks.fail("gradient", self.gradient, "parameter_shift or published_shift where outcomes are sampled")
+        if self.readout == "pauli_z" and self.head != "linear":
+            checks.fail("head", self.head, "linear for readout pauli_z, which is not a distribution")
+        if self.head != "linear" and 2**self.qubits < len(self.classes):
+            checks.fail("qubits", self.qubits, f"enough outcomes, 2^qubits >= {len(self.classes)} classes")
 
     def _check_images(self):
         if not isinstance(self.dataset, str):

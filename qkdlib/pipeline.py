@@ -76,9 +76,9 @@ def trained_student(experiment: Experiment, *, workspace: Workspace | str = ".",
     workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     device = runtime.start(device)
     parts, seeds = datasets.splits(experiment), list(range(experiment.seeds))
-    student = Student(experiment, parts.shape, seeds)
+    student = Student(experiment, parts.shape, seeds).fit_reducer(parts.train.x)
     if not student.load_weights(_weights(experiment, workspace)):
-        student, _ = _train(experiment, seeds, parts, workspace, device)
+        student, _, _ = _train(experiment, seeds, parts, workspace, device)
     return student.to(device).eval()
 
 
@@ -92,9 +92,11 @@ def _train(experiment: Experiment, seeds: list[int], parts, workspace: Workspace
     logits = None
     if experiment.teacher is not None:
         logits = teacher_training.train_teacher(experiment, experiment.teacher, parts, workspace, device).train
-    student, history = training.train_students(experiment, parts, logits, seeds, device)
+    started = time.perf_counter()
+    student, results = training.train_students(experiment, parts, logits, seeds, device)
+    seconds = time.perf_counter() - started
     student.save_weights(_weights(experiment, workspace))
-    return student, history
+    return student, results, seconds
 
 
 def _compute(
@@ -104,15 +106,16 @@ def _compute(
     from qkdlib import execution
 
     started = time.perf_counter()
-    student, history = _train(record.experiment, seeds, parts, workspace, device)
+    student, results, training_seconds = _train(record.experiment, seeds, parts, workspace, device)
     trained = time.perf_counter()
     accuracies = execution.execute_students(student, parts.test, record.experiment.shots, aer_seeds)
     seconds = {
-        "training": round(sum(epoch["seconds"] for epoch in history), 1),
+        "training": round(training_seconds, 1),
         "execution": round(time.perf_counter() - trained, 1),
         "all": round(time.perf_counter() - started, 1),
     }
-    record.seeds |= {seed: _results(history, place, accuracies[place]) for place, seed in enumerate(seeds)}
+    for seed, found, accuracy in zip(seeds, results, accuracies, strict=True):
+        record.seeds[seed] = _rounded({**found, "qasm_accuracy": accuracy})
     record.provenance.append(
         {
             "seeds": seeds,
@@ -125,7 +128,12 @@ def _compute(
     )
 
 
-def _results(history: list[dict], place: int, qasm_accuracy: float | None) -> dict:
-    curves = [name for name in history[0] if name != "seconds"]
-    results = {name: [round(epoch[name][place], DIGITS) for epoch in history] for name in curves}
-    return results | {"qasm_accuracy": None if qasm_accuracy is None else round(qasm_accuracy, DIGITS)}
+def _rounded(results: dict) -> dict:
+    """Numbers with `DIGITS` decimals, in curves too; None stays None."""
+    return {name: _short(value) for name, value in results.items()}
+
+
+def _short(value):
+    if isinstance(value, list):
+        return [_short(each) for each in value]
+    return round(value, DIGITS) if isinstance(value, float) else value

@@ -1,8 +1,15 @@
-"""Read-outs: outcome probabilities or shot frequencies (..., 2^Q) -> logits, of which the first C are classes."""
+"""Read-outs: what is measured, and heads that turn it into logits, of which the first C are classes.
+
+Read-out `outcomes` is probabilities or shot frequencies (..., 2^Q), `pauli_z` the expectations <Z> (..., Q) on each
+wire.
+"""
 
 import functools
+from collections.abc import Sequence
 
 import torch
+
+from qkdlib.stacked import StackedLinear
 
 FLOOR = 1e-9
 
@@ -29,8 +36,17 @@ def renormalised(outcomes: torch.Tensor, classes: int) -> torch.Tensor:
     return torch.log(kept / kept.sum(-1, keepdim=True))
 
 
-def build(name: str, classes: int):
-    """The head called `name`, a function of outcomes (..., 2^Q)."""
+def pauli_z(qubits: int) -> torch.Tensor:
+    """Signs (2^Q, Q): outcome probabilities times them are the expectations <Z> on each wire."""
+    wires = torch.arange(qubits)
+    return (1 - 2 * (torch.arange(2**qubits)[:, None] >> wires & 1)).float()
+
+
+def build(name: str, classes: int, measured: int = 0, generators: Sequence[torch.Generator] = ()):
+    """The head called `name`: a fixed function of outcomes (..., 2^Q); or `linear`, a layer from `measured` numbers to
+    C logits, trained for each of the seeds that `generators` belong to."""
+    if name == "linear":
+        return StackedLinear(measured, classes, generators)
     if name == "renormalised":
         return functools.partial(renormalised, classes=classes)
     return {"sigmoid_complement": sigmoid_complement, "softmax": softmax}[name]

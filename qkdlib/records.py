@@ -90,13 +90,15 @@ def read(path: Path) -> Record:
         )
         numerics, named = body["numerics"], body["digest"]
         curves = ("validation_accuracy", "validation_ce", "test_accuracy")
-        epochs = {len(results[name]) for results in record.seeds.values() for name in curves}
+        epochs = [{len(results[name]) for name in curves} for results in record.seeds.values()]
         for results in record.seeds.values():
             outcomes(results)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
-    if epochs - {record.experiment.epochs}:
-        raise ValueError(f"{path} is damaged: curves of {sorted(epochs)} epochs")
+    asked = record.experiment.epochs
+    allowed = set(range(1, asked + 1)) if record.experiment.patience else {asked}
+    if any(len(found) != 1 or not found <= allowed for found in epochs):
+        raise ValueError(f"{path} is damaged: curves of {sorted(set().union(*epochs))} epochs")
     if numerics == experiments.NUMERICS and named != record.experiment.digest:
         raise ValueError(f"{path} is damaged: its digest {named} is not its experiment's")
     return record
@@ -136,15 +138,17 @@ def outcomes(results: dict) -> dict:
 
     `last` after the last epoch; `selected` after the epoch with the best validation accuracy (of equals the one with
     the lowest validation cross entropy); `best_test` after the best test epoch, which is how the paper chose;
-    `qasm` after the last epoch on the QASM simulator, None for a seed that was not executed there.
+    None if test accuracy was not measured after every epoch; `qasm` after the last epoch on the QASM simulator, None
+    for a seed that was not executed there.
     """
     accuracy, test = results["validation_accuracy"], results["test_accuracy"]
-    chosen = max(range(len(test)), key=lambda epoch: (accuracy[epoch], -results["validation_ce"][epoch]))
+    tested = [epoch for epoch, value in enumerate(test) if value is not None]  # all, or the best and the last
+    chosen = max(tested, key=lambda epoch: (accuracy[epoch], -results["validation_ce"][epoch]))
     return {
         "last": 100 * test[-1],
         "selected": 100 * test[chosen],
         "selected_epoch": chosen + 1,
-        "best_test": 100 * max(test),
+        "best_test": None if None in test else 100 * max(test),
         "qasm": None if results["qasm_accuracy"] is None else 100 * results["qasm_accuracy"],
     }
 

@@ -1,4 +1,9 @@
-"""Reducers: images (B, C, H, W) -> features (B, F), for S seeds at once."""
+"""Reducers: images (B, C, H, W) -> features (B, F), for S seeds at once.
+
+Each has a part that is the same for every seed and image (`prepare`, computed once per image) and a part that is
+trained (`forward`, on what `prepare` gave). `pixels` says that features are pixels in [0, 1], `masks` how many numbers
+decide the dropout of an image, `evaluation_batch` how many images at once are fastest.
+"""
 
 import math
 
@@ -7,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from qkdlib import checks
+from qkdlib.fixed_reducers import PCA, AvgPool, CenterCrop, MaxPool
 from qkdlib.stacked import StackedConv2d, StackedLinear, max_pool_relu
 
 CONV1, CONV2, HIDDEN, KERNEL = 10, 20, 50, 5
@@ -18,6 +24,8 @@ class CNN(nn.Module):
     conv 1->10 5x5, max-pool 2, ReLU; conv 10->20 5x5, Dropout2d, max-pool 2, ReLU; linear ->50, ReLU, dropout;
     linear 50->F. For 28x28 grey images and F = 3 it has 21,483 parameters, which is all of the student's.
     """
+
+    pixels, evaluation_batch = False, 8  # patches of more images leave the cache: twice as slow
 
     def __init__(self, shape: tuple[int, int, int], features: int, generators: list[torch.Generator], dropout: float):
         super().__init__()
@@ -35,6 +43,10 @@ class CNN(nn.Module):
     def masks(self) -> int:
         """How many numbers decide the dropout of one image: one per channel of conv2, one per hidden unit."""
         return CONV2 + HIDDEN if self.dropout > 0 else 0
+
+    def prepare(self, images: torch.Tensor) -> torch.Tensor:
+        """The images themselves."""
+        return images
 
     def forward(self, x: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
         """Features (S, B, F).
@@ -57,7 +69,7 @@ class CNN(nn.Module):
 class FullyConnected(nn.Module):
     """All pixels of all channels into one trainable linear layer (v1, section 3.4, and v2)."""
 
-    masks = 0
+    masks, pixels, evaluation_batch = 0, False, 512
 
     def __init__(self, shape: tuple[int, int, int], features: int, generators: list[torch.Generator], dropout: float):
         super().__init__()
@@ -65,10 +77,16 @@ class FullyConnected(nn.Module):
             checks.fail("dropout", dropout, "0 for the fully_connected reducer, which has nothing to drop")
         self.out = StackedLinear(math.prod(shape), features, generators)
 
+    def prepare(self, images: torch.Tensor) -> torch.Tensor:
+        """All values (..., C H W) of images (..., C, H, W)."""
+        return images.flatten(-3)
+
     def forward(self, x: torch.Tensor, keep: None = None) -> torch.Tensor:
-        """Features (S, B, F) of images (S, B, C, H, W), or (B, C, H, W) if every seed sees the same."""
-        x = x.flatten(-3)
+        """Features (S, B, F) of values (S, B, C H W), or (B, C H W) if every seed sees the same."""
         return self.out(x if x.ndim == 3 else x.expand(len(self.out.weight), -1, -1))
 
 
-REDUCERS = {"cnn": CNN, "fully_connected": FullyConnected}
+REDUCERS = {
+    "cnn": CNN, "fully_connected": FullyConnected, "avg_pool": AvgPool, "max_pool": MaxPool,
+    "center_crop": CenterCrop, "pca": PCA,
+}  # fmt: skip

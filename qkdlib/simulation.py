@@ -36,40 +36,6 @@ def probabilities(
     return _Shifted.apply(circuit, angles, shift, factor, draw or (lambda exact: exact))
 
 
-def evolve(circuit: Circuit, amplitudes: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-    """Outcome probabilities (S, B, 2^Q) after a circuit of h and ry gates on real states, one circuit per seed.
-
-    Args:
-        amplitudes: (S, B, 2^Q), real, wire 0 least significant.
-        angles: (S, A) in radians.
-    """
-    if any(len(gate.wires) != 1 for gate in circuit.gates):
-        checks.fail("circuit", circuit.name, "a circuit without gates between wires")
-    matrix = None
-    for wire in range(circuit.qubits):
-        one = _wire_matrix(circuit, wire, angles)  # (S, 2, 2)
-        # The later wire is the more significant digit, so it is the left factor.
-        matrix = one if matrix is None else torch.einsum("sij,skl->sikjl", one, matrix).flatten(3).flatten(1, 2)
-    return (amplitudes @ matrix.transpose(1, 2)) ** 2  # (S, B, 2^Q)
-
-
-def _wire_matrix(circuit: Circuit, wire: int, angles: torch.Tensor) -> torch.Tensor:
-    """The product (S, 2, 2) of all gates on one wire."""
-    total = torch.eye(2, dtype=angles.dtype, device=angles.device).expand(len(angles), 2, 2)
-    for gate in circuit.gates:
-        if gate.wires != (wire,):
-            continue
-        if gate.name == "h":
-            matrix = angles.new_tensor([[1.0, 1.0], [1.0, -1.0]]) / math.sqrt(2)
-        elif gate.name == "ry":
-            cos, sin = torch.cos(angles[:, gate.angle] / 2), torch.sin(angles[:, gate.angle] / 2)  # (S,)
-            matrix = torch.stack([cos, -sin, sin, cos], dim=-1).view(-1, 2, 2)
-        else:
-            checks.fail("gate", gate.name, "h or ry: others have complex amplitudes")
-        total = matrix @ total
-    return total
-
-
 def bloch(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
     """Outcome probabilities (..., 2^Q) of a circuit of single-wire gates, by one Bloch vector per wire."""
     columns = circuit.columns

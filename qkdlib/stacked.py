@@ -30,7 +30,22 @@ class StackedLinear(nn.Module):
         self.bias = uniform((outputs,), inputs, generators)  # (S, out)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight.transpose(1, 2))
+        return _Linear.apply(x, self.weight, self.bias)
+
+
+class _Linear(torch.autograd.Function):
+    """PyTorch's own gradient of the weights comes transposed, which costs more than the product where they are many."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        ctx.save_for_backward(x, weight)
+        return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx, upstream):
+        x, weight = ctx.saved_tensors
+        images = upstream @ weight if ctx.needs_input_grad[0] else None
+        return images, upstream.transpose(1, 2) @ x, upstream.sum(1)
 
 
 class StackedConv2d(nn.Module):

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from qkdlib import checks, circuits, encoders, readouts, simulation
+from qkdlib import checks, circuits, product_states, readouts, simulation, statevector
+from qkdlib.encoders import ENCODERS, blanks
 from qkdlib.experiment import Experiment
 from qkdlib.randomness import generator
 from qkdlib.reducers import REDUCERS
@@ -20,31 +21,61 @@ from qkdlib.workspace import atomic
 class Student(nn.Module):
     """S students that differ in their seed.
 
-    Encoder `ansatz_angles`: theta_k = pi tanh(f_k) of the reducer's Q features takes the place of the ansatz's
+    Encoder `ansatz_angles`: theta_k = pi tanh(f_k) of the reducer's features takes the place of the ansatz's
     angles. With the ansatz `h_ry` this is the published student: theta is data, no quantum parameter is trained,
-    and p(i) = prod_k (1 +- sin theta_k) / 2. With an amplitude encoder the reducer's 2^Q features become the state, and
+    and p(i) = prod_k (1 +- sin theta_k) / 2. With any other encoder (`encoders`) the features become a state, and
     the ansatz's angles `theta` (S, A) are trained, from a uniform start in +-pi.
 
     Args:
         experiment: names the parts.
         shape: (C, H, W) of an image.
         seeds: the seeds, S of them.
+
+    Raises:
+        ValueError: the parts do not fit each other or the image.
     """
 
     def __init__(self, experiment: Experiment, shape: tuple[int, int, int], seeds: list[int]):
         super().__init__()
         self.experiment, self.seeds = experiment, list(seeds)
-        self.circuit = circuits.build(experiment.ansatz, experiment.qubits)
-        self.encode = encoders.AMPLITUDES.get(experiment.encoder)
-        features = 2**experiment.qubits if self.encode else self.circuit.angles
+        qubits, classes = experiment.qubits, len(experiment.classes)
+        self.circuit = circuits.build(experiment.ansatz, qubits, experiment.layers, experiment.entangler)
+        encoder = ENCODERS.get(experiment.encoder)
+        features = encoder.features(qubits) if encoder else self.circuit.angles
         generators = [generator(seed, "weights") for seed in seeds]
         self.reducer = REDUCERS[experiment.reducer](shape, features, generators, experiment.dropout)
-        if self.encode:
+        self.reducer.standardised = encoder is None or encoder.product
+        self.encoder = None
+        if encoder:
+            self.encoder = encoder(qubits, self.reducer.pixels) if encoder.product else encoder(qubits)
             starts = [torch.empty(self.circuit.angles).uniform_(-math.pi, math.pi, generator=g) for g in generators]
             self.theta = nn.Parameter(torch.stack(starts))  # (S, A)
-        self.head = readouts.build(experiment.head, len(experiment.classes))
+        self.register_buffer("signs", readouts.pauli_z(qubits), persistent=False)
+        measured = qubits if experiment.readout == "pauli_z" else 2**qubits
+        self.head = readouts.build(experiment.head, classes, measured, generators)
         stages = ("training shots", "test shots") if experiment.sampler == "multinomial" else ()
         self.draws = [simulation.Multinomial(experiment.shots, self.seeds, stage) for stage in stages]
+
+    def fit_reducer(self, images: torch.Tensor) -> "Student":
+        """Fit what the reducer takes from training images (N, C, H, W) before training: only `pca` does."""
+        if hasattr(self.reducer, "fit"):
+            self.reducer.fit(images)
+        return self
+
+    def forward(self, images: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits (S, B, L) of images (S, B, C, H, W) or (B, C, H, W); `keep` is the reducer's dropout."""
+        return self.logits(self.reducer.prepare(images), keep)
+
+    def logits(self, prepared: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits (S, B, L) of what `reducer.prepare` gave, which a training computes once."""
+        features = self.reducer(prepared, keep)
+        measured = self._outcomes if self.experiment.readout == "outcomes" else self._expectations
+        return self.head(measured(features))
+
+    def outcomes(self, images: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
+        """What the student sees of its circuits, (S, B, 2^Q), wire 0 least significant: exact probabilities, or
+        frequencies of samples, drawn in training and in evaluation from streams of their own."""
+        return self._outcomes(self.reducer(self.reducer.prepare(images), keep))
 
     def angles(self, images: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
         """The circuit's angles (S, B, A), in radians, of images (S, B, C, H, W) or (B, C, H, W).
@@ -52,30 +83,47 @@ class Student(nn.Module):
         Raises:
             ValueError: the angles do not depend on the images.
         """
-        if self.encode:
+        if self.encoder:
             checks.fail("encoder", self.experiment.encoder, "ansatz_angles, the encoder that turns images into angles")
-        return math.pi * torch.tanh(self.reducer(images, keep))
-
-    def outcomes(self, images: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
-        """What the student sees of its circuits, (S, B, 2^Q), wire 0 least significant: exact probabilities, or
-        frequencies of samples, drawn in training and in evaluation from streams of their own."""
-        if self.encode:
-            return simulation.evolve(self.circuit, self.encode(self.reducer(images, keep)), self.theta)
-        draw = self.draws[0 if self.training else 1] if self.draws else None
-        return simulation.probabilities(self.circuit, self.angles(images, keep), self.experiment.gradient, draw)
+        return _turns(self.reducer(self.reducer.prepare(images), keep))
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
-        """Exact outcome probabilities (S, B, 2^Q), whatever the sampler."""
-        return self.outcomes(images) if self.encode else simulation.bloch(self.circuit, self.angles(images))
+        """Exact outcome probabilities (S, B, 2^Q), wire 0 least significant, whatever the sampler."""
+        features = self.reducer(self.reducer.prepare(images))
+        return self._outcomes(features) if self.encoder else simulation.bloch(self.circuit, _turns(features))
 
-    def forward(self, images: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
-        """Logits (S, B, L); `keep` is the reducer's dropout."""
-        return self.head(self.outcomes(images, keep))
+    def zero_vectors(self, prepared: torch.Tensor) -> list[int]:
+        """For each seed, how many images have a zero vector of features, which amplitude encoding turns to |0...0>."""
+        if self.encoder is None or self.encoder.product:
+            return [0] * len(self.seeds)
+        return blanks(self.reducer(prepared)).sum(1).tolist()
 
     def parameter_count(self) -> dict[str, int]:
         """Trainable parameters of one seed, classical and quantum."""
-        quantum = self.theta[0].numel() if self.encode else 0
+        quantum = self.theta[0].numel() if self.encoder else 0
         return {"classical": sum(p[0].numel() for p in self.parameters()) - quantum, "quantum": quantum}
+
+    def _outcomes(self, features: torch.Tensor) -> torch.Tensor:
+        if self.encoder is None:
+            draw = self.draws[0 if self.training else 1] if self.draws else None
+            return simulation.probabilities(self.circuit, _turns(features), self.experiment.gradient, draw)
+        state = self.encoder.state(features)
+        if self.encoder.product:
+            if not self.circuit.entangles:
+                return simulation.product(self._local(state))
+            state = product_states.amplitudes(state)
+        state = statevector.final_state(self.circuit, state, self.theta)  # (S, B, H, 2, L)
+        return (state * state).sum(3).flatten(2)
+
+    def _expectations(self, features: torch.Tensor) -> torch.Tensor:
+        """<Z> on each wire, (S, B, Q)."""
+        if self.encoder is not None and self.encoder.product and not self.circuit.entangles:
+            return self._local(self.encoder.state(features))
+        return self._outcomes(features) @ self.signs
+
+    def _local(self, spinors: torch.Tensor) -> torch.Tensor:
+        """<Z> on each wire, (S, B, Q), where no wire is entangled."""
+        return product_states.expectations(spinors, statevector.wire_matrices(self.circuit, self.theta))
 
     def save_weights(self, path: Path) -> None:
         """Write the seeds and the parameters, each (S, ...), atomically as npz without pickle."""
@@ -101,6 +149,10 @@ class Student(nn.Module):
         except Exception as error:
             raise ValueError(f"{path} is damaged ({error}); delete it to train the students again") from error
         return True
+
+
+def _turns(features: torch.Tensor) -> torch.Tensor:
+    return math.pi * torch.tanh(features)
 
 
 def correct(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -156,30 +156,32 @@ def _readable_row(row: dict) -> dict[str, str]:
     words = [row[name] for name in ("category", "teacher", "dataset", "classes") if isinstance(row[name], str)]
     run = "" if row["run"] == RAN else f", {row['run']}"
     return {
-        "row": " ".join(TITLES.get(word, word) for word in words) + _text(row["qubits"], ".0f", ", ", " qubits") + run,
-        "paper": _text(row["paper_accuracy"]),
+        "row": " ".join(TITLES.get(word, word) for word in words) + text(row["qubits"], ".0f", ", ", " qubits") + run,
+        "paper": text(row["paper_accuracy"]),
         "recorded": f"{row['recorded_best']:.2f} / {row['recorded_last']:.2f}",
-        "seeds": _text(row["seeds"], ".0f"),
-        "ours": _text(row["mean_last"]) + _interval(row["ci_low"], row["ci_high"]),
-        "sd": _text(row["sd_last"]),
-        "selected": _text(row["mean_selected"]),
-        "best test": _text(row["mean_best_test"]),
-        "collapsed": _text(row["collapsed_share"], ".0%"),
-        "paper's gain": _text(row["paper_delta"], "+.2f"),
-        "our gain": _text(row["delta_mean"], "+.2f") + _interval(row["delta_ci_low"], row["delta_ci_high"], "+"),
-        "p (Holm)": _text(row["p_holm"], ".3f"),
-        "chance": _text(row["chance_single_pair"], ".0%"),
+        "seeds": text(row["seeds"], ".0f"),
+        "ours": text(row["mean_last"]) + interval(row["ci_low"], row["ci_high"]),
+        "sd": text(row["sd_last"]),
+        "selected": text(row["mean_selected"]),
+        "best test": text(row["mean_best_test"]),
+        "collapsed": text(row["collapsed_share"], ".0%"),
+        "paper's gain": text(row["paper_delta"], "+.2f"),
+        "our gain": text(row["delta_mean"], "+.2f") + interval(row["delta_ci_low"], row["delta_ci_high"], "+"),
+        "p (Holm)": text(row["p_holm"], ".3f"),
+        "chance": text(row["chance_single_pair"], ".0%"),
         "verdict": row["verdict"],
         "note": row["note"] if isinstance(row["note"], str) else "",
     }
 
 
-def _text(value, form: str = ".2f", before: str = "", after: str = "") -> str:
+def text(value, form: str = ".2f", before: str = "", after: str = "") -> str:
+    """A number as text; nothing where there is none."""
     return "" if pd.isna(value) else f"{before}{value:{form}}{after}"
 
 
-def _interval(low, high, sign: str = "") -> str:
-    return "" if pd.isna(low) else f" [{low:{sign}.2f}, {high:{sign}.2f}]"
+def interval(low, high, sign: str = "", form: str = ".2f") -> str:
+    """[low, high] as text; nothing where there is none."""
+    return "" if pd.isna(low) else f" [{low:{sign}{form}}, {high:{sign}{form}}]"
 
 
 def write(frame: pd.DataFrame, folder: Path, name: str, notes: list[str], shown: pd.DataFrame | None = None) -> None:

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import torch
 
-from qkdlib import runtime
+from qkdlib import checks, runtime
 from qkdlib.datasets import Images, Splits
 from qkdlib.experiment import Experiment
 from qkdlib.losses import Loss, distillation_loss
 from qkdlib.optimizers import FlatAdam
 from qkdlib.randomness import generator
+from qkdlib.selection import Selection, join
 from qkdlib.students import Student, correct
 from qkdlib.workspace import atomic
-
-EVALUATION_BATCH = 8  # patches of more images leave the cache: twice as slow
 
 
 def fit(
@@ -29,6 +28,7 @@ def fit(
     title: str,
     steps: int,
     checkpoint: Path | None = None,
+    finished: Callable[[], bool] = lambda: False,
 ) -> list[dict]:
     """Train `model` and return what `measure` said after each epoch, with the epoch's `seconds`.
 
@@ -38,6 +38,7 @@ def fit(
         loss_of: batch -> scalar loss.
         steps: batches per epoch, for the progress bar's time left.
         checkpoint: file that holds the training after each epoch; an existing one is gone on from.
+        finished: asked after each epoch whether to stop there.
     """
     history = []
     if checkpoint is not None and checkpoint.exists():
@@ -61,6 +62,8 @@ def fit(
                 with atomic(checkpoint) as path:
                     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
                     torch.save(state, path)
+            if finished():
+                break
     return history
 
 
@@ -95,45 +98,110 @@ def train_students(
             the same code with `kd_weight` 0.
 
     Returns:
-        The trained students, and for each epoch a dictionary of curves: `train_loss`, `train_ce`, `train_kl`
-        (means over the epoch's batches, as the student trained, with dropout), the same for `validation`,
-        `test_ce`, and the accuracies `validation_accuracy` and `test_accuracy` in [0, 1]; each a list with one
-        number per seed.
+        The trained students, and for each seed a dictionary of its curves, one number per epoch: `train_loss`,
+        `train_ce`, `train_kl` (means over the epoch's batches, as the student trained, with dropout), the same for
+        `validation`, `test_ce`, and the accuracies `validation_accuracy` and `test_accuracy` in [0, 1]. With
+        `tested="at_end"` the test curves hold None but for the last and the best validation epoch, and the dictionary
+        also has the `learning_rate` and the number of `zero_vectors` among validation and test images.
+
+    Raises:
+        ValueError: a pixel is NaN or infinite.
     """
-    student = Student(experiment, parts.shape, seeds).to(device)
-    optimizer = FlatAdam(student.parameters(), experiment.learning_rate)
+    _check_pixels(parts)
     if teacher_logits is None:
         teacher_logits = torch.zeros(len(parts.all_train), len(experiment.classes))
-    place = {int(index): row for row, index in enumerate(parts.all_train.index)}
-    knows = [teacher_logits[[place[int(i)] for i in part.index]] for part in (parts.train, parts.validation)]
-    train, validation, test = (_to(part, device) for part in (parts.train, parts.validation, parts.test))
-    taught, taught_validation = (logits.float().to(device) for logits in knows)
-    running, orders = Running(), [generator(seed, "order") for seed in seeds]
-    drops = [generator(seed, "dropout") for seed in seeds]
+    with runtime.one_thread():  # threads would divide the work, and round, by the number of seeds
+        tries = [
+            _Training(experiment, rate, parts, teacher_logits, seeds, device)
+            for rate in experiment.learning_rates or (experiment.learning_rate,)
+        ]
+        results = [each.run() for each in tries]
+        if experiment.tested == "every_epoch":
+            return tries[0].student, results[0]
+        chosen, results = join([each.selection for each in tries], results)
+        return tries[0].finish(chosen, results)
 
-    def batches(_epoch: int):
-        order, keep = (draw.to(device) for draw in _draw_epoch(student, len(train), orders, drops))
-        for start in range(0, len(train), experiment.batch_size):
-            chunk = slice(start, start + experiment.batch_size)
+
+class _Training:
+    """One training of all seeds, with one learning rate."""
+
+    def __init__(self, experiment: Experiment, rate: float, parts: Splits, teacher_logits, seeds: list[int], device):
+        self.experiment, self.device = experiment, device
+        self.student = Student(experiment, parts.shape, seeds).to(device).fit_reducer(parts.train.x.to(device))
+        self.optimizer = FlatAdam(self.student.parameters(), rate)
+        self.selection = Selection(self.student, experiment.patience, rate)
+        place = {int(index): row for row, index in enumerate(parts.all_train.index)}
+        knows = [teacher_logits[[place[int(i)] for i in part.index]] for part in (parts.train, parts.validation)]
+        self.taught, self.taught_validation = (logits.float().to(device) for logits in knows)
+        self.train, self.validation, self.test = map(self._prepared, (parts.train, parts.validation, parts.test))
+        self.running, self.orders = Running(), [generator(seed, "order") for seed in seeds]
+        self.drops = [generator(seed, "dropout") for seed in seeds]
+
+    def _prepared(self, images: Images) -> Images:
+        with torch.inference_mode():
+            return Images(
+                self.student.reducer.prepare(images.x.to(self.device)), images.y.to(self.device), images.index
+            )
+
+    def run(self) -> list[dict]:
+        """Train, and return each seed's curves."""
+        epochs, steps = self.experiment.epochs, -(-len(self.train) // self.experiment.batch_size)
+        chooses = self.experiment.tested == "at_end"
+        history = fit(
+            self.student, self.optimizer, self._batches, self._loss, self._measure, epochs, self.experiment.name, steps,
+            finished=lambda: chooses and self.selection.finished,
+        )  # fmt: skip
+        names = [name for name in history[0] if name != "seconds"]
+        ends = self.selection.epochs if chooses else [len(history)] * len(self.student.seeds)
+        return [
+            {name: [epoch[name][seed] for epoch in history[:end]] for name in names} for seed, end in enumerate(ends)
+        ]
+
+    def _batches(self, _epoch: int):
+        order, keep = (
+            draw.to(self.device) for draw in _draw_epoch(self.student, len(self.train), self.orders, self.drops)
+        )
+        for start in range(0, len(self.train), self.experiment.batch_size):
+            chunk = slice(start, start + self.experiment.batch_size)
             rows = order[:, chunk]  # (S, B)
-            yield train.x[rows], train.y[rows], taught[rows], keep[:, chunk] if student.reducer.masks else None
+            masks = keep[:, chunk] if self.student.reducer.masks else None
+            yield self.train.x[rows], self.train.y[rows], self.taught[rows], masks
 
-    def loss_of(images, labels, teacher, keep):
-        loss = loss_function(experiment, student(images, keep), labels, teacher)
-        running.add(loss, labels.shape[1])
+    def _loss(self, prepared, labels, teacher, keep) -> torch.Tensor:
+        loss = loss_function(self.experiment, self.student.logits(prepared, keep), labels, teacher)
+        self.running.add(loss, labels.shape[1])
         return loss.total.sum()
 
-    def measure() -> dict:
-        curves = running.means("train")
-        losses, accuracy = evaluate(student, validation, taught_validation)
+    def _measure(self) -> dict:
+        curves = self.running.means("train")
+        losses, accuracy = evaluate(self.student, self.validation, self.taught_validation)
         curves |= losses.means("validation") | {"validation_accuracy": accuracy}
-        losses, accuracy = evaluate(student, test)
+        if self.experiment.tested == "at_end":
+            self.selection.see(accuracy, curves["validation_ce"])
+            return curves
+        losses, accuracy = evaluate(self.student, self.test)
         return curves | {"test_ce": losses.means("test")["test_ce"], "test_accuracy": accuracy}
 
-    steps = -(-len(train) // experiment.batch_size)
-    with runtime.one_thread():  # threads would divide the work, and round, by the number of seeds
-        history = fit(student, optimizer, batches, loss_of, measure, experiment.epochs, experiment.name, steps)
-    return student, history
+    def finish(self, chosen: Selection, results: list[dict]) -> tuple[Student, list[dict]]:
+        """Test the weights of each seed's last and best epoch, and leave the ones that its training keeps."""
+        self.student.eval()
+        with torch.inference_mode():
+            measured = [self._tested(chosen.last), self._tested(chosen.best)]
+            if not self.experiment.patience:
+                chosen.last.put(self.student)
+            blank = [self.student.zero_vectors(images.x) for images in (self.validation, self.test)]
+        for seed, curves in enumerate(results):
+            for name in ("test_ce", "test_accuracy"):
+                curves[name] = [None] * chosen.epochs[seed]
+                for epoch, found in zip((chosen.epochs[seed], chosen.best_epochs[seed]), measured, strict=True):
+                    curves[name][epoch - 1] = found[name][seed]
+            curves["zero_vectors"] = sum(part[seed] for part in blank)
+        return self.student, results
+
+    def _tested(self, weights) -> dict:
+        weights.put(self.student)
+        losses, accuracy = evaluate(self.student, self.test)
+        return {"test_ce": losses.means("test")["test_ce"], "test_accuracy": accuracy}
 
 
 def loss_function(experiment: Experiment, logits, labels, teacher_logits) -> Loss:
@@ -162,21 +230,25 @@ def _draw_epoch(student: Student, images: int, orders: list, drops: list) -> tup
 def evaluate(student: Student, images: Images, teacher_logits: torch.Tensor | None = None):
     """Mean loss parts and accuracy (list of S numbers in [0, 1]) of every seed on the same images.
 
-    Without `teacher_logits` (N, C) the divergence is taken from a uniform teacher.
+    Args:
+        images: `x` is what the student's reducer prepares of them.
+        teacher_logits: (N, C); without them the divergence is taken from a uniform teacher.
     """
     running, hits = Running(), 0
     seeds, classes = len(student.seeds), len(student.experiment.classes)
     if teacher_logits is None:
         teacher_logits = torch.zeros(len(images), classes, device=images.y.device)
-    for start in range(0, len(images), EVALUATION_BATCH):
-        chunk = slice(start, start + EVALUATION_BATCH)
+    for start in range(0, len(images), student.reducer.evaluation_batch):
+        chunk = slice(start, start + student.reducer.evaluation_batch)
         labels = images.y[chunk].expand(seeds, -1)  # (S, B)
-        logits = student(images.x[chunk])  # (S, B, L)
+        logits = student.logits(images.x[chunk])  # (S, B, L)
         loss = loss_function(student.experiment, logits, labels, teacher_logits[chunk].expand(seeds, -1, -1))
         running.add(loss, labels.shape[1])
         hits = hits + correct(logits, labels).sum(1)  # (S,)
     return running, (hits / len(images)).tolist()
 
 
-def _to(images: Images, device) -> Images:
-    return Images(images.x.to(device), images.y.to(device), images.index)
+def _check_pixels(parts: Splits) -> None:
+    for name in ("train", "validation", "test"):
+        if not torch.isfinite(getattr(parts, name).x).all():
+            checks.fail(f"{name} images", "NaN or infinity", "finite pixels")

@@ -27,6 +27,13 @@ def student_verdict(paper: float, low: float, high: float, worst: float, best: f
     return NOISE if worst <= paper <= best else NOT_REPRODUCED
 
 
+def error_verdict(paper: float, reading: float, low: float, high: float, best: float, worst: float) -> str:
+    """Verdict on an error that was read off a figure, with an accuracy of `reading` points; all in percent."""
+    if low - reading <= paper <= high + reading:
+        return REPRODUCED
+    return NOISE if best <= paper <= worst else NOT_REPRODUCED
+
+
 def gain_verdict(claimed: float, low: float, high: float, p: float) -> str:
     """Verdict on a distilled student, from the 95 % interval of its paired gain in points and its corrected p."""
     if math.isnan(low) or math.isnan(high) or low > high:

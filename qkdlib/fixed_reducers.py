@@ -1,0 +1,123 @@
+"""Reducers without a trained parameter: images (..., C, H, W) -> features (..., F), the same for every seed (v2,
+Fig. 11).
+
+Pooling and cropping work on grey images (the mean over channels) and a grid of 2^ceil(Q/2) x 2^floor(Q/2) cells,
+row by row: 4x4 for 4 qubits, 16x16 for 8. Their features are `pixels` in [0, 1].
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from qkdlib import checks
+
+
+class FixedReducer(nn.Module):
+    """A function of the images alone, so that `prepare` computes it once for each image."""
+
+    masks, pixels, evaluation_batch = 0, True, 512
+
+    def __init__(self, shape: tuple[int, int, int], features: int, generators: list[torch.Generator], dropout: float):
+        super().__init__()
+        if dropout:
+            checks.fail("dropout", dropout, f"0 for the {self.name} reducer, which has nothing to drop")
+        self.seeds = len(generators)
+        self._check(shape, features)
+
+    def prepare(self, images: torch.Tensor) -> torch.Tensor:
+        """Features (..., F) of images (..., C, H, W)."""
+        lead = images.shape[:-3]
+        return self._features(images.reshape(-1, *images.shape[-3:])).unflatten(0, lead)
+
+    def forward(self, prepared: torch.Tensor, keep: None = None) -> torch.Tensor:
+        """Features (S, B, F) of what `prepare` gave, (S, B, F), or (B, F) if every seed sees the same."""
+        return prepared if prepared.ndim == 3 else prepared.expand(self.seeds, -1, -1)
+
+
+class _Grid(FixedReducer):
+    """What the reducers on a grid of cells share."""
+
+    def _check(self, shape, features: int) -> None:
+        self.grid = grid(features)
+        if self.grid is None:
+            checks.fail("reducer", self.name, f"fully_connected or pca for {features} features: {self.name} gives 2^Q, "
+                        "4 or more")  # fmt: skip
+        if any(side < cells for side, cells in zip(shape[1:], self.grid, strict=True)):
+            cells = "x".join(map(str, self.grid))
+            checks.fail(
+                "image size", f"{shape[1]}x{shape[2]}", f"{cells} or larger for {self.name} to {features} features"
+            )
+
+    def _features(self, images: torch.Tensor) -> torch.Tensor:
+        return self._cells(images.mean(1, keepdim=True)).flatten(1)
+
+
+class AvgPool(_Grid):
+    """The mean over each cell of the grid; cells of an image that they do not divide evenly overlap by a pixel."""
+
+    name = "avg_pool"
+
+    def _cells(self, grey: torch.Tensor) -> torch.Tensor:
+        return functional.adaptive_avg_pool2d(grey, self.grid)
+
+
+class MaxPool(_Grid):
+    """The maximum over each cell of the grid; cells of an image that they do not divide evenly overlap by a pixel."""
+
+    name = "max_pool"
+
+    def _cells(self, grey: torch.Tensor) -> torch.Tensor:
+        return functional.adaptive_max_pool2d(grey, self.grid)
+
+
+class CenterCrop(_Grid):
+    """The pixels in the middle of the image; of an odd margin the larger half lies below and to the right."""
+
+    name = "center_crop"
+
+    def _cells(self, grey: torch.Tensor) -> torch.Tensor:
+        top, left = ((side - cells) // 2 for side, cells in zip(grey.shape[-2:], self.grid, strict=True))
+        return grey[..., top : top + self.grid[0], left : left + self.grid[1]]
+
+
+class PCA(FixedReducer):
+    """The first F principal components of all pixels of all channels, fitted on the training images only
+    (scikit-learn, full SVD): (x - mean) V^T, and for an encoder of angles divided by their standard deviation."""
+
+    name, pixels = "pca", False
+
+    def _check(self, shape, features: int) -> None:
+        size = math.prod(shape)
+        if features > size:
+            allowed = f"one that gives {features} features: an image of {size} values has no more components"
+            checks.fail("reducer", self.name, allowed)
+        self.components, self.standardised = features, False
+        for name in ("mean", "axes"):
+            self.register_buffer(name, None, persistent=False)
+
+    def fit(self, images: torch.Tensor) -> None:
+        """Find the components of training images (N, C, H, W)."""
+        from sklearn.decomposition import PCA as Decomposition
+
+        if len(images) < self.components:
+            allowed = f"at least {self.components} images for as many components of pca"
+            checks.fail("train_per_class", f"{len(images)} images in all", allowed)
+        found = Decomposition(self.components, svd_solver="full").fit(images.flatten(1).double().cpu().numpy())
+        axes = torch.from_numpy(found.components_)
+        if self.standardised:
+            # A component without variance stays 0 in place of 0 / 0.
+            axes = axes / torch.from_numpy(found.explained_variance_).sqrt().clamp_min(1e-12)[:, None]
+        self.mean, self.axes = (each.float().to(images.device) for each in (torch.from_numpy(found.mean_), axes))
+
+    def _features(self, images: torch.Tensor) -> torch.Tensor:
+        if self.axes is None:
+            raise RuntimeError("reducer 'pca' has no components yet; call student.fit_reducer(training images) first")
+        return (images.flatten(1) - self.mean) @ self.axes.T
+
+
+def grid(features: int) -> tuple[int, int] | None:
+    """Rows and columns of the grid of 2^Q cells, 2^ceil(Q/2) and 2^floor(Q/2); None if `features` is no such number."""
+    qubits = features.bit_length() - 1
+    return (2 ** -(-qubits // 2), 2 ** (qubits // 2)) if features == 2**qubits and qubits > 1 else None

@@ -1,0 +1,57 @@
+"""Product states: wires that no gate has entangled, each with one spinor (a, b) = a|0> + b|1>.
+
+A batch of spinors is a real tensor (2, 2, S, B, Q): a and b on the first axis, real and imaginary part on the second.
+"""
+
+import torch
+
+from qkdlib import checks
+from qkdlib.circuits import ROTATIONS, Circuit
+
+# R(theta) v = cos(theta / 2) v + sin(theta / 2) G v, and G only swaps and negates the four numbers of a spinor.
+FLIPS = {"rx": (0, 1), "ry": (0,), "rz": (1,)}
+SIGNS = {"rx": ((1, -1), (1, -1)), "ry": ((-1, -1), (1, 1)), "rz": ((1, -1), (-1, 1))}
+
+
+def rotate(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
+    """Spinors (2, 2, S, B, Q) after a circuit of rotations on |0...0>.
+
+    Args:
+        circuit: its angle j turns wire j mod Q, in the order of j.
+        angles: (S, B, A) in radians.
+    """
+    kinds = [gate.name for gate in circuit.gates[:: circuit.qubits]]
+    if set(kinds) - set(ROTATIONS) or circuit.angles != len(kinds) * circuit.qubits:
+        checks.fail("circuit", circuit.name, "columns of one rotation on every wire")
+    half = angles.unflatten(-1, (len(kinds), circuit.qubits)) / 2  # (S, B, layers, Q)
+    cos, sin = torch.cos(half).unbind(2), torch.sin(half).unbind(2)
+    spinors = torch.stack([torch.ones_like(cos[0]), *[torch.zeros_like(cos[0])] * 3]).unflatten(0, (2, 2))
+    for name, c, s in zip(kinds, cos, sin, strict=True):
+        signs = spinors.new_tensor(SIGNS[name])[:, :, None, None, None]
+        spinors = torch.addcmul(c * spinors, s * signs, spinors.flip(FLIPS[name]))
+    return spinors
+
+
+def expectations(spinors: torch.Tensor, wires: torch.Tensor) -> torch.Tensor:
+    """<Z> (S, B, Q) on every wire after one more matrix on each.
+
+    Args:
+        wires: (S, Q, 2, 2), complex.
+    """
+    parts = torch.view_as_real(wires)[:, None].movedim((3, 4, 5), (0, 1, 2))  # (2, 2, 2, S, 1, Q)
+    (a_re, a_im), (b_re, b_im) = spinors
+    z = 0.0
+    for sign, ((u_re, u_im), (v_re, v_im)) in zip((1, -1), parts, strict=True):
+        real = u_re * a_re - u_im * a_im + v_re * b_re - v_im * b_im
+        imaginary = u_re * a_im + u_im * a_re + v_re * b_im + v_im * b_re
+        z = z + sign * (real * real + imaginary * imaginary)
+    return z
+
+
+def amplitudes(spinors: torch.Tensor) -> torch.Tensor:
+    """All amplitudes (S, B, 2^Q, 2), real and imaginary part last, wire 0 least significant."""
+    wires = torch.view_as_complex(spinors.movedim((0, 1), (-2, -1)).contiguous())  # (S, B, Q, 2)
+    state = wires[..., 0, :]
+    for wire in range(1, wires.shape[2]):
+        state = (wires[..., wire, :, None] * state[..., None, :]).flatten(-2)
+    return torch.view_as_real(state)

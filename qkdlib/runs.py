@@ -1,0 +1,102 @@
+"""Which experiments the project declares, which of them have no record yet, and running those."""
+
+from collections.abc import Callable, Iterable
+
+from qkdlib import checks, paper, parallel, revised, runtime, tables
+from qkdlib.experiment import Experiment, Teacher
+from qkdlib.paper import Row
+from qkdlib.teacher_files import teacher_name
+from qkdlib.workspace import Workspace
+
+FRESH = ("no", "students", "all")
+AER_SEEDS = 2  # seeds of each experiment that also run on Aer, where sampling takes as long as training
+V2_PARTS = {
+    "v2-10-epochs": lambda: [bar for bar in revised.bars() if bar.regime == revised.DEFAULT],
+    "v2-converged": lambda: [bar for bar in revised.bars() if bar.regime == revised.CONVERGED],
+    "v2-full-set": lambda: [bar for bar in revised.bars() if bar.regime == revised.FULL],
+    "v2-entangler": revised.variants,
+}
+PARTS = ("v1", *V2_PARTS)
+
+
+def declared_rows() -> list[Row]:
+    """All rows of v1 that the project has an experiment for."""
+    return paper.rows() + paper.described_rows()
+
+
+def experiments(rows: list[Row]) -> list[Experiment]:
+    """The experiments behind `rows`, each once: a distilled row needs its placebo too."""
+    students = [row.experiment for row in rows if row.category != "Teacher"]
+    return list(dict.fromkeys(e for experiment in students for e in (experiment.placebo(), experiment)))
+
+
+def declared() -> list[Experiment]:
+    """Every experiment whose record belongs to the project, on every copy of its images."""
+    bars = [bar for part in V2_PARTS.values() for bar in part()]
+    return experiments(declared_rows()) + [e for bar in bars for copy in bar.copies for e in copy.arms.values()]
+
+
+def missing(parts: Iterable[str], workspace: Workspace, fresh: str = "no") -> list[Experiment]:
+    """The experiments of some `PARTS` without a complete record, or all of them if `fresh`. A bar of v2 is complete on
+    any copy of its images, and else runs on the copy that is at hand."""
+
+    def lacks(experiment: Experiment) -> bool:
+        return fresh != "no" or tables.complete(experiment, workspace) is None
+
+    found = []
+    for part in parts:
+        checks.one_of("part", part, PARTS)
+        if part == "v1":
+            found += filter(lacks, experiments(declared_rows()))
+            continue
+        for bar in V2_PARTS[part]():
+            if all(any(map(lacks, copy.arms.values())) for copy in bar.copies):
+                found += filter(lacks, revised.at_hand(bar).arms.values())
+    return found
+
+
+def run_missing(wanted: list[Experiment], workspace: Workspace, fresh: str, say: Callable[[str], None]) -> None:
+    """Train and execute experiments, and their teachers first.
+
+    Args:
+        fresh: `no` goes on with what is there; `students` trains students anew, `all` teachers too.
+        say: prints a line for the reader.
+    """
+    if not wanted:
+        return
+    train_teachers([e for e in wanted if e.teacher], workspace, fresh == "all", say)
+    say(f"{len(wanted)} experiments to run")
+    parallel.run_all(wanted, workspace, fresh=fresh != "no", aer_seeds=AER_SEEDS, say=say)
+
+
+def train_teachers(taught: list[Experiment], workspace: Workspace, fresh: bool, say) -> None:
+    """Train the teachers of experiments that have no logits yet, with all cores, going on from their last epoch."""
+    wanted: dict[str, tuple[Experiment, Teacher]] = {}
+    for experiment in taught:
+        for teacher in (*experiment.teacher.trained(), experiment.teacher):  # members before their ensemble
+            wanted.setdefault(teacher_name(experiment, teacher), (experiment, teacher))
+    there = {path.stem for path in workspace.teachers.glob("*.npz")}
+    lacking = {name: pair for name, pair in wanted.items() if fresh or name not in there}
+    if not lacking:
+        return
+
+    from qkdlib import datasets, teacher_training
+
+    device = runtime.start()
+    for name, (task, teacher) in lacking.items():
+        say(f"teacher {name}")
+        alone = fresh and teacher.trained() == (teacher,)  # an ensemble's members are fresh already
+        if fresh and not alone:
+            (workspace.teachers / f"{name}.npz").unlink(missing_ok=True)
+        teacher_training.train_teacher(task, teacher, datasets.splits(task), workspace, device, fresh=alone)
+
+
+def all_teachers() -> list[Experiment]:
+    """An experiment for every teacher of the tables, taught by it: v1's rows, and on ten classes LeNet, AlexNet and
+    their ensemble where AlexNet is trained."""
+    found = [row.experiment for row in paper.rows() if row.category == "Teacher"]
+    for dataset, names in revised.TEACHERS.items():
+        bar = revised.at_hand(revised.bar("original", dataset, 4))
+        ensemble = ("ensemble",) if "alexnet" in names else ()
+        found += [bar.experiment.distilled(revised.teacher(name)) for name in (*names, *ensemble)]
+    return found
