@@ -72,7 +72,8 @@ def _teacher_seconds(name: str, dataset: str, workspace: Workspace) -> float | N
 
 
 def _student(network: str, experiment: Experiment, workspace: Workspace, copies=()) -> dict:
-    shape = SHAPES["32x32 colour" if experiment.dataset == "cifar10" else "28x28 grey"]
+    images = "32x32 colour" if experiment.dataset == "cifar10" else "28x28 grey"
+    shape = SHAPES[images]
     student = Student(experiment, shape, [0])
     count = student.parameter_count()
     record = next(
@@ -136,6 +137,11 @@ def _transpiled(encoder: str, encoding: circuits.Circuit | None, ansatz: circuit
         whole.compose(circuits.to_qiskit(circuit, measure=False).assign_parameters(turns), inplace=True)
     found = transpile(whole, basis_gates=BASIS, optimization_level=1, seed_transpiler=0)
     return {"gates": found.size(), "two_qubit_gates": found.num_nonlocal_gates(), "depth": found.depth()}
+
+
+def label(shape: tuple[int, int, int]) -> str:
+    """The table's name of an image's size (C, H, W)."""
+    return next(name for name, known in SHAPES.items() if known == tuple(shape))
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
