@@ -4,8 +4,10 @@ VENV := .venv
 STAMP := $(VENV)/.stamp
 PY := $(VENV)/bin/python
 OF_A_ROW := teachers baselines distillation
-NOTEBOOKS := $(OF_A_ROW) quickstart audit
+NOTEBOOKS := $(OF_A_ROW) quickstart audit ablations
 AUDIT_MNIST := -p dataset mnist -p train_per_class 150 -p validation_per_class 50
+CIFAR10 ?= cifar10
+CIFAR10_V1 := -p dataset $(CIFAR10) -p train_per_class 150 -p validation_per_class 50 -p test_per_class 150 -p teacher_epochs 10
 DEMO := build/demo
 
 # Under `make -j` the processes share the cores: threads that wait for each other spin, and two processes with all
@@ -30,7 +32,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(STAMP) ## teacher, placebo and distilled student on real digits, no data set or network needed
-	@$(RUN) -m qkdlib notebooks $(filter-out audit,$(NOTEBOOKS)) --out $(DEMO)/notebooks
+	@$(RUN) -m qkdlib notebooks $(filter-out audit ablations,$(NOTEBOOKS)) --out $(DEMO)/notebooks
 	@$(RUN) -m qkdlib summary --workspace $(DEMO)
 	@echo "executed notebooks in $(DEMO)/notebooks"
 
@@ -40,11 +42,14 @@ paper-artifacts: $(STAMP) ## redraw tables and figures from records, run what ha
 teachers: $(STAMP) ## train the teachers that have no logits yet, going on from their last epoch (FRESH=1: all anew)
 	@$(RUN) -m qkdlib teachers $(if $(filter-out 0,$(FRESH)),--fresh)
 
-notebooks: $(STAMP) ## refresh notebooks/executed/ (all but digits need the data sets: QKD_DATA or a network)
+notebooks: $(STAMP) ## refresh notebooks/executed/ (needs the data sets: QKD_DATA or a network; CIFAR10=cifar10_jpeg: the copy)
 	@$(RUN) -m qkdlib notebooks $(NOTEBOOKS) --out notebooks/executed/digits
 	@$(RUN) -m qkdlib notebooks $(OF_A_ROW) --row M-D-lenet-3q-05 --out notebooks/executed/mnist
 	@$(RUN) -m qkdlib notebooks audit $(AUDIT_MNIST) --out notebooks/executed/mnist
 	@$(RUN) -m qkdlib notebooks $(OF_A_ROW) --row F-D-alex-3q-05 --out notebooks/executed/fashion_mnist
+	@$(RUN) -m qkdlib notebooks $(OF_A_ROW) $(CIFAR10_V1) --out notebooks/executed/cifar10
+	@for name in mnist fashion_mnist cifar10; do $(RUN) -m qkdlib notebooks ablations -p dataset $$name \
+	    -p paper_bars True -p workspace . --out notebooks/executed/$$name || exit 1; done
 
 test: $(STAMP) ## pytest with coverage, then nbval over the notebooks
 	@$(RUN) -m pytest tests --cov=qkdlib --cov-report=term --cov-fail-under=90

@@ -24,11 +24,12 @@ UNITS = (
     "Errors in percent on all test images, mean over seeds of the student taught by LeNet, after the last epoch (10 "
     "epochs, full set) or after the epoch that validation chose (converged); [ ]: 95 % bootstrap interval. Placebo: "
     "the same students with `kd_weight` 0. Gain: accuracy of the distilled minus that of the placebo student, paired "
-    "by seed, with LeNet (`gain_kd`) and with AlexNet; p: Wilcoxon signed-rank, after Holm's correction over the "
-    "table. Regimes: 150 images per class for 10 epochs of batch 32; the same for up to 100 epochs, stopped on "
-    "validation (patience 15), the learning rate chosen there from 0.001 and 0.01 for each seed; all training images "
-    "for 10 epochs. Images: the copy of the data set that the numbers come from; `cifar10_jpeg` is CIFAR10 saved as "
-    "JPEG. Parameters: quantum + classical. Zero vectors: validation and test images per seed whose features are all 0."
+    "by seed, with LeNet (`gain_kd`) and with AlexNet; p: Wilcoxon signed-rank, after Holm's correction over the bars "
+    "of one data set in one regime. Regimes: 150 images per class for 10 epochs of batch 32; the same for up to 100 "
+    "epochs, stopped on validation (patience 15), the learning rate chosen there from 0.001 and 0.01 for each seed; "
+    "all training images for 10 epochs. Images: the copy of the data set that the numbers come from; `cifar10_jpeg` "
+    "is CIFAR10 saved as JPEG. Parameters: quantum + classical. Zero vectors: validation and test images per seed "
+    "whose features are all 0."
 )
 RULE = (
     "No code was published for v2, and its training-set size, batch, epochs and teacher are not at hand: the verdict "
@@ -71,7 +72,8 @@ def table(bars: list[Bar], workspace: Workspace) -> pd.DataFrame:
     """One row per bar with the columns `COLUMNS`; a bar without records is `missing`."""
     frame = pd.DataFrame([_row(bar, evidence(bar, workspace)) for bar in bars], columns=list(COLUMNS))
     for prefix in ("", "alexnet_"):
-        frame[f"{prefix}p_holm"] = statistics.holm(frame[f"{prefix}p_wilcoxon"].astype(float))
+        by_table = frame.groupby(["dataset", "regime"])[f"{prefix}p_wilcoxon"]
+        frame[f"{prefix}p_holm"] = by_table.transform(lambda ps: statistics.holm(ps.astype(float)))
     return frame
 
 

@@ -51,7 +51,8 @@ def run(
 
     device = runtime.start(device)
     parts = datasets.splits(experiment)
-    Student(experiment, parts.shape, seeds=[0])  # what does not fit the images says so before a teacher trains
+    # What does not fit the images says so before a teacher trains.
+    Student(experiment, parts.shape, seeds=[0]).fit_reducer(parts.train.x)
     if teacher is not None:
         named = teacher_training.save_custom(experiment, teacher, parts, workspace, device)
         experiment = experiment.distilled(named, experiment.kd_weight or 0.9)

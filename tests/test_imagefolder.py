@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from qkdlib import datasets
+from qkdlib import datasets, pipeline, revised
 from qkdlib.experiment import Experiment
 from qkdlib.imagefolder import load_folder
 
@@ -184,3 +184,26 @@ def test_a_class_that_the_folder_lacks(tmp_path):
     fill(tmp_path, 10)
     with pytest.raises(ValueError, match=r"classes=\(0, 2\) is not allowed; allowed: indices from 0 to 1"):
         datasets.splits(Experiment(dataset=f"imagefolder:{tmp_path}", classes=(0, 2)))
+
+
+@pytest.mark.parametrize("method", revised.METHODS)
+def test_students_of_v2_learn_ones_own_colour_images(tmp_path, workspace, method):
+    """Red spots at the upper left against blue ones at the lower right: a grey mean over channels tells them apart by
+    place alone, the others by colour, too. Amplitude encoding loses the sign of a centred component, and with it here
+    the class, so that PCA goes with the qubit encoding."""
+    rng = np.random.default_rng(0)
+    for label, channel in (("red", 0), ("blue", 2)):
+        for number in range(40):
+            pixels = rng.integers(0, 60, (18, 20, 3))
+            place = slice(2, 11) if label == "red" else slice(8, 17)
+            pixels[place, place, channel] += 150
+            path = tmp_path / "images" / label / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(path)
+    student = revised.student(
+        dataset=f"imagefolder:{tmp_path / 'images'}", classes=(0, 1), method=method, train_per_class=24,
+        validation_per_class=4, test_per_class=8, batch_size=4, epochs=20, learning_rate=0.005, seeds=4,
+        **({"encoder": "qubit"} if method == "pca" else {}),
+    )  # fmt: skip
+    record = pipeline.run(student, workspace=workspace)
+    assert np.mean([results["test_accuracy"][-1] for results in record.seeds.values()]) > 0.8
