@@ -82,8 +82,11 @@ class Qubit(Angle):
 
     def angles(self, features: torch.Tensor) -> torch.Tensor:
         """The circuit's angles in radians, in the shape of `features`."""
-        # torch.sigmoid rounds the end of a tensor differently, and so the last of the seeds.
-        return math.pi * (features if self.pixels else 1 / (1 + torch.exp(-features)))
+        if self.pixels:
+            return math.pi * features
+        # torch.sigmoid rounds the end of a tensor differently, and so the last of the seeds. Below -80 it is 0 anyway,
+        # and its gradient would become 0 times infinity.
+        return math.pi * (1 / (1 + torch.exp(-features.clamp_min(-80))))
 
 
 def amplitude(features: torch.Tensor) -> torch.Tensor:

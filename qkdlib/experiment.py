@@ -191,6 +191,8 @@ class Experiment:
             if self.sampler != "exact":
                 allowed = f"exact for encoder {self.encoder}, which has no gradient by shifts"
                 checks.fail("sampler", self.sampler, allowed)
+        elif self.head == "linear":
+            checks.fail("head", self.head, "any but linear for encoder ansatz_angles, whose outcomes are the logits")
         elif self.entangler != "none":
             checks.fail("entangler", self.entangler, "none for encoder ansatz_angles, whose circuit differs per image")
         elif self.reducer not in ("cnn", "fully_connected", "pca"):

@@ -107,8 +107,9 @@ class PCA(FixedReducer):
         found = Decomposition(self.components, svd_solver="full").fit(images.flatten(1).double().cpu().numpy())
         axes = torch.from_numpy(found.components_)
         if self.standardised:
-            # A component without variance stays 0 in place of 0 / 0.
-            axes = axes / torch.from_numpy(found.explained_variance_).sqrt().clamp_min(1e-12)[:, None]
+            spread = torch.from_numpy(found.explained_variance_).sqrt()[:, None]
+            # A component without variance is rounding; it becomes 0.
+            axes = torch.where(spread > 1e-6 * spread.max(), axes / spread.clamp_min(1e-12), 0.0)
         self.mean, self.axes = (each.float().to(images.device) for each in (torch.from_numpy(found.mean_), axes))
 
     def _features(self, images: torch.Tensor) -> torch.Tensor:

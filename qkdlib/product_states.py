@@ -21,7 +21,8 @@ def rotate(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
         angles: (S, B, A) in radians.
     """
     kinds = [gate.name for gate in circuit.gates[:: circuit.qubits]]
-    if set(kinds) - set(ROTATIONS) or circuit.angles != len(kinds) * circuit.qubits:
+    plain = [(gate.name, gate.wires) for gate in circuit.gates]
+    if set(kinds) - set(ROTATIONS) or plain != [(name, (wire,)) for name in kinds for wire in range(circuit.qubits)]:
         checks.fail("circuit", circuit.name, "columns of one rotation on every wire")
     half = angles.unflatten(-1, (len(kinds), circuit.qubits)) / 2  # (S, B, layers, Q)
     cos, sin = torch.cos(half).unbind(2), torch.sin(half).unbind(2)

@@ -66,9 +66,9 @@ def unitary(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
     for layer in layers(circuit):
         matrix = _kron(wire_matrices(layer.local, angles))
         if layer.order is not None:
-            matrix = matrix[:, layer.order]
+            matrix = matrix[:, layer.order.to(matrix.device)]
         if layer.signs is not None:
-            matrix = matrix * layer.signs[:, None]
+            matrix = matrix * layer.signs.to(matrix.device)[:, None]
         total = matrix if total is None else matrix @ total
     return total
 
@@ -82,14 +82,23 @@ def wire_matrices(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
         if places is None:
             matrix = gates.fixed(name).to(angles.device).expand(len(angles), circuit.qubits, 2, 2)
         else:
-            matrix = gates.rotation(name, angles[:, places[0] : places[-1] + 1])
+            in_turn = places == tuple(range(places[0], places[0] + len(places)))  # a slice is faster than an index
+            of_wires = angles[:, places[0] : places[0] + len(places)] if in_turn else angles[:, list(places)]
+            matrix = gates.rotation(name, of_wires)
         total = matrix if total is None else matrix @ total
+    if total is None:  # no gate on any wire
+        return torch.eye(2, dtype=torch.complex64, device=angles.device).expand(len(angles), circuit.qubits, 2, 2)
     return total
 
 
 @functools.cache
 def layers(circuit: Circuit) -> tuple[Layer, ...]:
     """The circuit cut behind each run of gates between wires."""
+    with torch.inference_mode(False):  # they are kept, and may be needed in a training later
+        return _layers(circuit)
+
+
+def _layers(circuit: Circuit) -> tuple[Layer, ...]:
     found, local = [], ()
     for between, run in itertools.groupby(circuit.gates, lambda gate: len(gate.wires) > 1):
         run = tuple(run)

@@ -96,7 +96,8 @@ class Student(nn.Module):
         """For each seed, how many images have a zero vector of features, which amplitude encoding turns to |0...0>."""
         if self.encoder is None or self.encoder.product:
             return [0] * len(self.seeds)
-        return blanks(self.reducer(prepared)).sum(1).tolist()
+        chunks = prepared.split(self.reducer.evaluation_batch)
+        return sum(blanks(self.reducer(chunk)).sum(1) for chunk in chunks).tolist()
 
     def parameter_count(self) -> dict[str, int]:
         """Trainable parameters of one seed, classical and quantum."""

@@ -56,8 +56,11 @@ def load() -> types.ModuleType:
     Raises:
         ImportError: TorchQuantum is not installed, or a version whose simulator needs more than the stand-ins.
     """
+    import torch
+
     try:
-        with _stand_ins(), warnings.catch_warnings():
+        # Its constant matrices have to serve in a training too, whatever mode the caller is in.
+        with _stand_ins(), warnings.catch_warnings(), torch.inference_mode(False):
             warnings.simplefilter("ignore")  # invalid escapes and deprecations in its own source
             return importlib.import_module("torchquantum")
     except ImportError as error:

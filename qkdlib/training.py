@@ -46,7 +46,8 @@ def fit(
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         history = saved["history"]
-    with runtime.progress(total=epochs * steps, initial=len(history) * steps, desc=title) as bar:
+    bar = runtime.progress(total=epochs * steps, initial=len(history) * steps, desc=title)
+    with bar, torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
         for epoch in range(len(history), epochs):
             started = time.perf_counter()
             model.train()

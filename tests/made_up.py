@@ -1,4 +1,4 @@
-"""Made-up records and teachers' files of the paper's rows, and their numbers read back without qkdlib."""
+"""Made-up records and teachers' files of the project's experiments, and their numbers read back without qkdlib."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from qkdlib import artefacts, paper
+from qkdlib import paper, revised, runs
 from qkdlib.experiment import Experiment
 from qkdlib.records import Record
 from qkdlib.teacher_files import TeacherLogits, teacher_name
 from qkdlib.workspace import Workspace
+
+SECONDS = 12.5  # of every made-up training
+POOLED = ("max_pool", "avg_pool", "center_crop")
 
 
 def record(experiment: Experiment, lasts, qasm_seeds: int | None = None) -> Record:
@@ -31,7 +34,12 @@ def record(experiment: Experiment, lasts, qasm_seeds: int | None = None) -> Reco
         }
         for seed, last in enumerate(lasts)
     }  # fmt: skip
-    return Record(experiment, json.loads(json.dumps(seeds), object_hook=_rounded))
+    return Record(experiment, json.loads(json.dumps(seeds), object_hook=_rounded), provenance(len(lasts)))
+
+
+def provenance(seeds: int) -> list[dict]:
+    """What a run leaves, as far as tables read it."""
+    return [{"seeds": list(range(seeds)), "seconds": {"training": SECONDS}}]
 
 
 def _rounded(values: dict) -> dict:
@@ -39,6 +47,26 @@ def _rounded(values: dict) -> dict:
     if all(key.isdigit() for key in values):
         return {int(key): value for key, value in values.items()}
     return {key: np.round(value, 6).tolist() if value is not None else None for key, value in values.items()}
+
+
+def revised_record(experiment: Experiment, lasts, rng) -> Record:
+    """Seeds of a student of v2 whose test accuracy after the last epoch is `lasts`, and after the epoch that validation
+    chooses a little more or less. In no other epoch it was tested. With patience they stop at different epochs."""
+    seeds = {}
+    for seed, last in enumerate(np.round(lasts, 4).tolist()):
+        best = int(rng.integers(2, experiment.epochs))  # counted from 0
+        end = min(best + 1 + experiment.patience, experiment.epochs) if experiment.patience else experiment.epochs
+        tested = [None] * end
+        tested[best], tested[-1] = round(last + float(rng.normal(0.01, 0.01)), 4), last
+        seeds[seed] = {
+            # The epoch before the best is as accurate, and less sure.
+            "validation_accuracy": [0.3] * (best - 1) + [0.4, 0.4] + [0.35] * (end - best - 1),
+            "validation_ce": [2.0] * best + [1.5] * (end - best), "test_accuracy": tested,
+            "zero_vectors": int(rng.integers(1, 30)) if experiment.reducer in POOLED else 0,
+            "learning_rate": float(rng.choice(experiment.learning_rates or [experiment.learning_rate])),
+            "qasm_accuracy": None,
+        }  # fmt: skip
+    return Record(experiment, seeds, provenance(len(seeds)))
 
 
 def scattered(experiment: Experiment, rng) -> np.ndarray:
@@ -51,26 +79,72 @@ def scattered(experiment: Experiment, rng) -> np.ndarray:
     return np.where(rng.random(experiment.seeds) < 0.65 + 3 * more, good, bad) / images
 
 
-def fill(workspace: Workspace, accuracies=scattered) -> None:
-    """A record of every experiment that the project declares; `accuracies(experiment, rng)` gives one per seed."""
+def fill(workspace: Workspace, accuracies=scattered, parts=runs.PARTS) -> None:
+    """A record of every experiment of some parts of the project; `accuracies(experiment, rng)` gives one for each seed
+    of v1's students. CIFAR10's are on its JPEG copy, as the project's own."""
     rng = np.random.default_rng(0)
-    for experiment in artefacts.experiments(artefacts.declared_rows()):
-        record(experiment, accuracies(experiment, rng), qasm_seeds=2).save(workspace)
+    for part in parts:
+        if part != "v1":
+            fill_bars(workspace, [bar.copies[-1] for bar in runs.V2_PARTS[part]()], rng)
+            continue
+        for experiment in runs.experiments(runs.declared_rows()):
+            record(experiment, accuracies(experiment, rng), qasm_seeds=2).save(workspace)
+
+
+def fill_bars(workspace: Workspace, bars: list[revised.Bar], rng) -> None:
+    """A record of every arm of these bars: near the paper's error or not, with all kinds of gains."""
+    for bar in bars:
+        near = 1 - (bar.paper_error or 25) / 100 + rng.normal(0, 0.012)
+        for experiment in bar.arms.values():
+            gain = 0 if experiment.teacher is None else rng.normal(0.005, 0.012)
+            lasts = rng.normal(near + gain, 0.012, experiment.seeds).clip(0.02, 0.95)
+            revised_record(experiment, lasts, rng).save(workspace)
+
+
+def few_bars(patch) -> None:
+    """Leave of v2 the bars of MNIST with 4 qubits on 150 images per class, and four variants, for tests that go through
+    all tables and figures. A bar that is looked up by name is found as ever."""
+    every = {(bar.method, bar.dataset, bar.qubits, bar.regime): bar for bar in revised.bars()}
+    bars = [
+        bar
+        for (_, dataset, qubits, regime), bar in every.items()
+        if (dataset, qubits) == ("mnist", 4) and regime != revised.FULL
+    ]
+    variants = [bar for bar in revised.variants() if (bar.dataset, bar.qubits) == ("mnist", 4)][:4]
+    patch.setattr(revised, "bars", lambda: bars)
+    patch.setattr(revised, "variants", lambda: variants)
+    patch.setattr(revised, "bar", lambda *names, regime=revised.DEFAULT: every[(*names, regime)[:4]])
+    patch.setitem(runs.V2_PARTS, "v2-entangler", lambda: variants)
 
 
 def save_teacher(workspace: Workspace, row: paper.Row, accuracies, **meta):
     """A teacher's file with a curve of test accuracies from 0 to 1."""
-    history = [{"test_accuracy": value} for value in accuracies]
-    path = workspace.teachers / f"{teacher_name(row.experiment, row.experiment.teacher)}.npz"
-    TeacherLogits(torch.zeros(2, len(row.classes)), torch.zeros(3, len(row.classes)), history, meta).save(path)
+    return save_logits(workspace, row.experiment, accuracies, **meta)
+
+
+def save_logits(workspace: Workspace, taught: Experiment, accuracies, **meta):
+    """The file of an experiment's teacher, with a curve of test accuracies from 0 to 1."""
+    history = [{"test_accuracy": value, "seconds": SECONDS} for value in accuracies]
+    path = workspace.teachers / f"{teacher_name(taught, taught.teacher)}.npz"
+    classes = len(taught.classes)
+    TeacherLogits(torch.zeros(2, classes), torch.zeros(3, classes), history, meta).save(path)
     return path
 
 
 def save_teachers(workspace: Workspace) -> None:
-    """The files of all 12 teachers, in every row 0.5 points below the paper."""
+    """The files of all 12 teachers of v1, in every row 0.5 points below the paper."""
     for row in paper.rows():
         if row.category == "Teacher":
             save_teacher(workspace, row, [row.paper_accuracy / 100, row.paper_accuracy / 100 - 0.005], trained_on=100)
+
+
+def save_all_teachers(workspace: Workspace) -> None:
+    """The files of v1's and v2's teachers; those of CIFAR10 are on its JPEG copy."""
+    save_teachers(workspace)
+    for dataset, names in revised.TEACHERS.items():
+        task = revised.bar("original", dataset, 4).copies[-1].experiment
+        for name in (*names, "ensemble") if "alexnet" in names else names:
+            save_logits(workspace, task.distilled(revised.teacher(name)), [0.5, 0.8], trained_on=100)
 
 
 def per_seed(workspace: Workspace) -> pd.DataFrame:
@@ -80,20 +154,38 @@ def per_seed(workspace: Workspace) -> pd.DataFrame:
         body = json.loads(path.read_text())
         fields = body["experiment"] | {"classes": len(body["experiment"]["classes"]), "name": path.stem}
         fields["teacher"] = (fields["teacher"] or {}).get("architecture")
-        for seed, results in body["seeds"].items():
-            test = results["test_accuracy"]
-            chosen = int(np.argmax(results["validation_accuracy"]))
-            numbers = {"last": test[-1], "best": max(test), "selected": test[chosen]}
-            qasm = results["qasm_accuracy"]
-            rows.append(
-                fields
-                | {"seed": int(seed), "qasm": np.nan if qasm is None else 100 * qasm}
-                | {name: 100 * value for name, value in numbers.items()}
-            )
+        rows += [fields | {"seed": int(seed)} | _numbers(results) for seed, results in body["seeds"].items()]
     return pd.DataFrame(rows)
+
+
+def _numbers(results: dict) -> dict:
+    """Of one seed. The chosen epoch is the surest of those with the best validation accuracy."""
+    test, qasm = results["test_accuracy"], results["qasm_accuracy"]
+    order = np.lexsort([results["validation_ce"], -np.array(results["validation_accuracy"])])
+    best = np.nan if None in test else max(test)
+    numbers = {"last": test[-1], "best": best, "selected": test[order[0]], "qasm": np.nan if qasm is None else qasm}
+    return {name: 100 * value for name, value in numbers.items()} | {
+        "trained": len(test),
+        **{name: results.get(name, np.nan) for name in ("zero_vectors", "learning_rate")},
+    }
+
+
+def holm(ps) -> list[float]:
+    """Holm's step-down correction, by its definition."""
+    corrected, worst = [0.0] * len(ps), 0.0
+    for rank, place in enumerate(np.argsort(ps)):
+        worst = max(worst, min(1.0, (len(ps) - rank) * ps[place]))
+        corrected[place] = worst
+    return corrected
 
 
 def published() -> pd.DataFrame:
     """The csv of the paper's rows, read without qkdlib: one line per notebook, with the number of its classes."""
     frame = pd.read_csv(Path(__file__).parent.parent / "qkdlib" / "data" / "published_runs.csv", comment="#")
     return frame.assign(classes=frame.classes.map({"0-5": 6, "0-7": 8}))
+
+
+def figure_12(columns="error_percent"):
+    """The csv of v2's Fig. 12, read without qkdlib: errors in percent, by method, data set and qubits."""
+    frame = pd.read_csv(Path(__file__).parent.parent / "qkdlib" / "data" / "figure_12.csv", comment="#")
+    return frame.set_index(["method", "dataset", "qubits"])[columns]

@@ -6,21 +6,24 @@ import re
 import subprocess
 import sys
 
-import numpy as np
 import pandas as pd
 import pytest
-from made_up import fill, per_seed, record, save_teachers
+from made_up import few_bars, fill, per_seed, record, save_all_teachers
 
 from qkdlib import (
     __main__,
+    ablation,
     artefacts,
     claims,
+    cost,
     datasets,
     figures,
     notebooks,
     paper,
     parallel,
     pipeline,
+    revised_figures,
+    runs,
     statistics,
     summary,
     tables,
@@ -29,17 +32,19 @@ from qkdlib import (
     verdicts,
 )  # fmt: skip
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.teacher_files import TeacherLogits, teacher_name
+from qkdlib.teacher_files import teacher_name
 from qkdlib.workspace import Workspace
 
 TINY = Experiment(
     dataset="digits", classes=(0, 1), train_per_class=6, validation_per_class=2, test_per_class=5,
     epochs=2, seeds=2, shots=20,
 )  # fmt: skip
-FIGURES = {"figure_1", "figure_3", "figure_4", "figure_5", "figure_6", "figure_7", "seed_spread"}
-TABLES = {"table_1", "table_2", "described", "claims"}
+DRAWINGS = {"figure_1", "figure_3", "figure_4", "figure_5", "strategies"}
+FIGURES = DRAWINGS | {"figure_6", "figure_7", "figure_12", "seed_spread"}
+TABLES = {"table_1", "table_2", "described", "claims", "ablation", "ranking", "entangler", "cost"}
+ON_PAGE = TABLES - {"described", "cost"}
 STRAY = dataclasses.replace(paper.row("M-B-3q-05").experiment, shots=7, seeds=1)
-PAGE = "# Title\n" + "".join(f"<!-- begin: {name} -->\nold\n<!-- end: {name} -->\n" for name in TABLES - {"described"})
+PAGE = "# Title\n" + "".join(f"<!-- begin: {name} -->\nold\n<!-- end: {name} -->\n" for name in sorted(ON_PAGE))
 
 
 def files(workspace: Workspace) -> dict[str, bytes]:
@@ -54,15 +59,17 @@ def forbid(monkeypatch, module, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """A workspace with a record of every declared experiment, a stray one and all teachers' files; drawn once, where
-    no data set is at hand and nothing may be trained. With it, what `make` said."""
+    """A workspace with a record of every experiment, of v2's a few, a stray one and all teachers' files; drawn once,
+    where no data set is at hand and nothing may be trained. With it, what `make` said."""
     workspace = Workspace(tmp_path_factory.mktemp("drawn"))
-    fill(workspace)
-    save_teachers(workspace)
-    record(STRAY, [0.5]).save(workspace)
     (workspace.folder() / "README.md").write_text(PAGE)
-    (workspace.figures / "figure_2.png").write_bytes(b"committed")
+    for name in ("figure_2.png", "figure_11.png"):
+        (workspace.figures / name).write_bytes(b"committed")
     with pytest.MonkeyPatch.context() as patch:
+        few_bars(patch)
+        fill(workspace)
+        save_all_teachers(workspace)
+        record(STRAY, [0.5]).save(workspace)
         patch.setenv("QKD_DATA", str(tmp_path_factory.mktemp("no data")))
         for module, name in ((parallel, "run_all"), (teacher_training, "train_teacher"), (datasets, "splits")):
             forbid(patch, module, name)
@@ -80,17 +87,20 @@ def test_all_figures_and_tables_are_drawn_without_images(drawn):
     _, said, made = drawn
     wanted = {f"{name}.{ending}" for name in FIGURES for ending in ("pdf", "png")}
     wanted |= {f"{name}.{ending}" for name in TABLES for ending in ("csv", "md", "tex")}
-    assert set(made) == wanted | {"figure_2.png", "README.md"}
+    assert set(made) == wanted | {"figure_2.png", "figure_11.png", "README.md"}
     assert all(made[name].startswith(b"%PDF") for name in wanted if name.endswith("pdf"))
     assert all(made[name].startswith(b"\x89PNG") for name in wanted if name.endswith("png"))
     assert "experiments to run" not in said
 
 
-def test_the_figure_of_images_stays_and_that_is_said(drawn):
+@pytest.mark.parametrize(
+    ("name", "images"), [("figure_2", "mnist and fashion_mnist"), ("figure_11", "mnist and fashion_mnist and cifar10")]
+)
+def test_the_figures_of_images_stay_and_that_is_said(drawn, name, images):
     _, said, made = drawn
-    assert made["figure_2.png"] == b"committed"
-    (line,) = [line for line in said.splitlines() if line.startswith("figure_2")]
-    assert "mnist and fashion_mnist" in line and line.endswith("the committed figure stays as it is")
+    assert made[f"{name}.png"] == b"committed"
+    (line,) = [line for line in said.splitlines() if line.startswith(name)]
+    assert f"images of {images}, not at hand" in line and line.endswith("the committed figure stays as it is")
 
 
 def test_drawn_again_every_file_is_the_same(drawn):
@@ -116,6 +126,27 @@ def test_tables_have_every_row_and_their_rules_below(drawn):
     assert "\nclaims\n" in said
 
 
+def test_v2s_tables_have_every_bar_and_their_rules_below(drawn):
+    """Of seven bars in two regimes, four variants, and for MNIST the paper's order and ours, four times."""
+    workspace, said, _ = drawn
+    notes = {"ablation": [ablation.UNITS, ablation.RULE], "ranking": [ablation.RANKING], "cost": [cost.UNITS]}
+    notes["entangler"] = notes["ablation"]
+    for name, count in {"ablation": 14, "entangler": 4, "ranking": 1 + 4, "cost": 6 + 4 + 7 + 4}.items():
+        frame = pd.read_csv(workspace.tables / f"{name}.csv")
+        assert len(frame) == count, name
+        text = (workspace.tables / f"{name}.md").read_text()
+        assert text.count("\n| ") == count
+        assert all(note in text for note in notes[name])
+    assert "\nablation\n" in said and "\nentangler\n" in said
+    found = pd.read_csv(workspace.tables / "ablation.csv")
+    assert verdicts.MISSING not in set(found.verdict)
+    raw = per_seed(workspace)
+    lenet = raw[(raw.teacher == "lenet") & (raw.readout == "pauli_z") & (raw.entangler == "none") & (raw.epochs == 10)]
+    errors = 100 - lenet[lenet.layers == 1].groupby(["reducer", "encoder"])["last"].mean()
+    for line in found[found.regime == "10 epochs"].itertuples():
+        assert line.mean_error == pytest.approx(errors[line.reducer, line.encoder], rel=1e-5)
+
+
 def test_the_tables_numbers_are_those_of_the_records(drawn):
     workspace, *_ = drawn
     means = per_seed(workspace).groupby("name")["last"].mean()
@@ -126,195 +157,72 @@ def test_the_tables_numbers_are_those_of_the_records(drawn):
                 assert mean == pytest.approx(means[row.experiment.name], rel=1e-5)
 
 
-def test_the_page_gets_both_tables_and_the_claims(drawn):
+def test_the_page_gets_the_tables_and_the_claims(drawn):
     workspace, *_ = drawn
     page = (workspace.folder() / "README.md").read_text()
     assert page.startswith("# Title\n") and "old" not in page
     found = re.findall(r"<!-- begin: (\w+) -->\n(.*?)\n<!-- end: \1 -->", page, flags=re.S)
     blocks = {name: text.splitlines() for name, text in found}
+    assert set(blocks) == ON_PAGE
     assert (len(blocks["table_1"]), len(blocks["table_2"])) == (2 + 19, 2 + 23)
+    for name in ("ablation", "ranking", "entangler"):
+        lines = (workspace.tables / f"{name}.md").read_text().splitlines()
+        assert blocks[name] == [line for line in lines if line.startswith("|")]
     assert [cell.strip() for cell in blocks["table_1"][0].strip("| ").split("|")] == artefacts.README_COLUMNS
     # Claims that nothing was measured for are in the file and not on the page.
     frame = pd.read_csv(workspace.tables / "claims.csv")
     assert len(blocks["claims"]) == 2 + frame.ours.notna().sum() < 2 + len(frame)
 
 
-def test_a_record_of_no_row_is_named_and_left_alone(drawn):
+def test_a_record_of_no_experiment_is_named_and_left_alone(drawn):
     workspace, said, _ = drawn
     assert [line for line in said.splitlines() if line.startswith("left alone")] == [
-        f"left alone: {STRAY.name}.json belongs to no declared row"
+        f"left alone: {STRAY.name}.json belongs to no declared experiment"
     ]
     assert (workspace.students / f"{STRAY.name}.json").exists()
 
 
-def test_with_the_data_sets_at_hand_figure_2_shows_both(workspace, monkeypatch):
-    splits, asked, shown = datasets.splits, [], []
+@pytest.mark.parametrize("cifar10", ["cifar10", "cifar10_jpeg"])
+def test_with_the_data_sets_at_hand_figures_2_and_11_show_them(workspace, monkeypatch, cifar10):
+    splits, asked, shown = datasets.splits, [], {}
     eight = splits(dataclasses.replace(TINY, classes=tuple(range(8))))
-    monkeypatch.setattr(datasets, "at_hand", lambda name: True)
+    monkeypatch.setattr(datasets, "at_hand", {"mnist", "fashion_mnist", cifar10}.__contains__)
     monkeypatch.setattr(datasets, "splits", lambda experiment: asked.append(experiment) or eight)
-    monkeypatch.setattr(figures, "save", lambda figure, _, name: shown.append((name, figure)))
+    monkeypatch.setattr(revised_figures, "figure_11", lambda parts: list(parts))
+    monkeypatch.setattr(figures, "save", lambda figure, _, name: shown.update({name: figure}))
     artefacts._draw_images(workspace, pytest.fail)
-    assert [(e.dataset, e.classes) for e in asked] == [(name, tuple(range(8))) for name in ("mnist", "fashion_mnist")]
-    ((name, figure),) = shown
-    assert name == "figure_2"
-    assert [panel.get_suptitle() for panel in figure.subfigs] == ["MNIST", "FashionMNIST"]
+    of_figure_2 = [(name, tuple(range(8))) for name in ("mnist", "fashion_mnist")]
+    of_figure_11 = [(name, tuple(range(10))) for name in ("mnist", "fashion_mnist", cifar10)]
+    assert [(e.dataset, e.classes) for e in asked] == of_figure_2 + of_figure_11
+    assert [panel.get_suptitle() for panel in shown.pop("figure_2").subfigs] == ["MNIST", "FashionMNIST"]
+    assert shown == {"figure_11": ["mnist", "fashion_mnist", "cifar10"]}
 
 
 def test_without_records_the_drawings_are_there_and_the_rest_is_said(workspace, monkeypatch):
     monkeypatch.setattr(datasets, "at_hand", lambda name: False)
     said = []
     artefacts.draw_figures(workspace, said.append)
-    assert [line.split()[0] for line in said] == ["figure_6", "figure_7", "seed_spread", "figure_2"]
+    wanted = ["figure_6", "figure_7", "seed_spread", "figure_12", "figure_2", "figure_11"]
+    assert [line.split()[0] for line in said] == wanted
     assert all("committed figure stays as it is" in line for line in said)
-    assert {path.stem for path in workspace.figures.iterdir()} == {"figure_1", "figure_3", "figure_4", "figure_5"}
+    assert {path.stem for path in workspace.figures.iterdir()} == DRAWINGS
 
 
-# Which experiments the rows need, and which of them are run
+# What is run before
 
 
-def test_a_distilled_row_needs_its_placebo_once():
-    student, teacher, distilled = (paper.row(name) for name in ("M-B-3q-05", "M-T-lenet-05", "M-D-lenet-3q-05"))
-    assert artefacts.experiments([student, teacher, distilled]) == [student.experiment, distilled.experiment]
-    assert artefacts.experiments([distilled]) == [distilled.experiment.placebo(), distilled.experiment]
-    assert artefacts.experiments([teacher]) == []
-
-
-def test_declared_are_both_tables_and_the_described_rows():
-    rows = artefacts.declared_rows()
-    assert len(rows) == 42 + 12
-    assert len(artefacts.experiments(rows)) == 28 + 12
-
-
-@pytest.fixture
-def asked(monkeypatch):
-    """The experiments and options that would be run in parallel."""
+@pytest.mark.parametrize(("fresh", "parts"), [("no", ["v1"]), ("students", ["v2-full-set", "v2-entangler"])])
+def test_of_the_parts_that_are_asked_for_the_missing_is_run(workspace, monkeypatch, fresh, parts):
+    """Before tables and figures are drawn, which show all that is there."""
     calls = []
-    monkeypatch.setattr(parallel, "run_all", lambda wanted, place, **options: calls.append((wanted, place, options)))
-    return calls
-
-
-def test_fresh_students_are_all_declared_ones_and_no_teacher(workspace, monkeypatch, asked):
-    fill(workspace)
-    save_teachers(workspace)
-    forbid(monkeypatch, teacher_training, "train_teacher")
-    forbid(monkeypatch, datasets, "splits")
-    said = []
-    artefacts.run_missing(artefacts.declared_rows(), workspace, "students", said.append)
-    ((wanted, place, options),) = asked
-    assert wanted == artefacts.experiments(artefacts.declared_rows())
-    assert len(set(wanted)) == 40
-    assert place == workspace
-    assert options.pop("say") and options == {"fresh": True, "aer_seeds": artefacts.AER_SEEDS}
-    assert said == ["40 experiments to run, 20 seeds each"]
-
-
-def test_complete_records_are_not_run_again(workspace, monkeypatch, asked):
-    fill(workspace)
-    forbid(monkeypatch, teacher_training, "train_teacher")  # and without students no teacher is needed
-    artefacts.run_missing(artefacts.declared_rows(), workspace, "no", pytest.fail)
-    assert asked == []
-
-
-def test_only_what_has_no_complete_record_is_run(workspace, monkeypatch, asked):
-    fill(workspace)
-    save_teachers(workspace)
-    gone, short = (paper.row(name).experiment for name in ("F-D-ens-4q-07", "M-B-3q-07"))
-    for experiment in (gone, short):
-        (workspace.students / f"{experiment.name}.json").unlink()
-    record(short, [0.5] * 19).save(workspace)
-    artefacts.run_missing(artefacts.declared_rows(), workspace, "no", lambda _: None)
-    ((wanted, _, options),) = asked
-    assert set(wanted) == {gone, short} and len(wanted) == 2
-    assert options["fresh"] is False
-
-
-@pytest.mark.parametrize(("fresh", "anew"), [("students", False), ("all", True)])
-def test_teachers_are_trained_anew_only_with_all(workspace, monkeypatch, asked, fresh, anew):
-    calls = []
-    monkeypatch.setattr(artefacts, "train_teachers", lambda rows, place, fresh, say: calls.append((rows, fresh)))
-    artefacts.run_missing(artefacts.declared_rows(), workspace, fresh, lambda _: None)
-    ((rows, told),) = calls
-    assert told is anew
-    assert {row.experiment.teacher.architecture for row in rows} == {"lenet", "alexnet", "ensemble"}
-
-
-# Teachers
-
-
-@pytest.fixture
-def training_of(monkeypatch):
-    """What would be trained: data set, last class, architecture, epochs and whether anew."""
-    calls = []
-
-    def train(task, teacher, parts, place, device, fresh):
-        calls.append((task.dataset, task.classes[-1], teacher.architecture, teacher.epochs, fresh))
-
-    monkeypatch.setattr(teacher_training, "train_teacher", train)
-    monkeypatch.setattr(datasets, "splits", lambda task: None)
-    return calls
-
-
-def teacher_rows() -> list:
-    return [row for row in paper.rows() if row.category == "Teacher"]
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        teacher_rows(),
-        [row for row in paper.rows() if row.distils],
-        [row for row in teacher_rows() if row.teacher == "ensemble"],
-    ],
-    ids=["teachers", "students", "ensembles"],
-)
-def test_twelve_teachers_are_trained_members_before_their_ensemble(workspace, training_of, rows):
-    artefacts.train_teachers(rows, workspace, False, lambda _: None)
-    assert len(training_of) == len(set(training_of)) == 12
-    alexnet = {"mnist": 3, "fashion_mnist": 5}
-    for dataset in alexnet:
-        for last in (5, 7):
-            names = [call[2] for call in training_of if call[:2] == (dataset, last)]
-            assert sorted(names) == ["alexnet", "ensemble", "lenet"]
-            assert names[-1] == "ensemble"
-            assert (dataset, last, "lenet", 10, False) in training_of
-            assert (dataset, last, "alexnet", alexnet[dataset], False) in training_of
-
-
-def test_teachers_that_are_there_are_left(workspace, training_of, monkeypatch):
-    save_teachers(workspace)
-    gone = paper.row("F-T-alex-07")
-    (workspace.teachers / f"{teacher_name(gone.experiment, gone.experiment.teacher)}.npz").unlink()
-    said = []
-    artefacts.train_teachers(teacher_rows(), workspace, False, said.append)
-    assert training_of == [("fashion_mnist", 7, "alexnet", 5, False)]
-    assert said == [f"teacher {teacher_name(gone.experiment, gone.experiment.teacher)}"]
-
-
-def test_fresh_teachers_are_all_trained_and_ensembles_put_together_anew(workspace, training_of):
-    save_teachers(workspace)
-    artefacts.train_teachers(teacher_rows(), workspace, True, lambda _: None)
-    assert len(training_of) == 12
-    assert {(name, fresh) for *_, name, _, fresh in training_of} == {
-        ("lenet", True), ("alexnet", True), ("ensemble", False),
-    }  # fmt: skip
-    # An ensemble's old file is gone: it would be read in place of its new members.
-    assert not list(workspace.teachers.glob("*ensemble*"))
-
-
-def test_an_ensemble_is_the_mean_of_the_networks_trained_before_it(workspace, monkeypatch):
-    first, second = Teacher(epochs=1), Teacher(epochs=1, seed=1)
-    both = Teacher(architecture="ensemble", members=(first, second))
-    row = dataclasses.replace(teacher_rows()[0], experiment=TINY.distilled(both))
-    fit, trained = training.fit, []
-    monkeypatch.setattr(training, "fit", lambda *given, **named: trained.append(1) or fit(*given, **named))
-    for fresh, times in ((False, 2), (False, 2), (True, 4)):
-        artefacts.train_teachers([row], workspace, fresh, lambda _: None)
-        assert len(trained) == times
-        found = [TeacherLogits.load(workspace.teachers / f"{teacher_name(TINY, t)}.npz") for t in (first, second, both)]
-        one, two, mean = (np.exp(each.test.numpy()) for each in found)
-        one, two, mean = (each / each.sum(1, keepdims=True) for each in (one, two, mean))
-        assert mean == pytest.approx((one + two) / 2, abs=2e-3)
-        assert np.abs(one - two).max() > 0.01
+    monkeypatch.setattr(runs, "run_missing", lambda wanted, place, fresh, say: calls.append((wanted, place, fresh)))
+    for name in ("write_tables", "draw_figures"):
+        monkeypatch.setattr(artefacts, name, lambda place, say: calls.append(place))
+    monkeypatch.setattr(datasets, "at_hand", lambda name: True)
+    fill(workspace, parts=["v2-full-set"])  # on the JPEG copy of CIFAR10
+    artefacts.make(workspace, fresh, parts, say=lambda _: None)
+    assert len(calls[0][0]) == {"no": 40, "students": 16 + 96}[fresh]
+    assert calls == [(runs.missing(parts, workspace, fresh), workspace, fresh), workspace, workspace]
 
 
 # All of it, with experiments of a second
@@ -334,17 +242,20 @@ def tiny_paper(monkeypatch):
     monkeypatch.setattr(paper, "described_rows", lambda: described)
     monkeypatch.setattr(datasets, "at_hand", lambda name: False)
     monkeypatch.setattr(statistics, "RESAMPLES", 99)
+    few_bars(monkeypatch)
     return taught
 
 
 def test_what_has_no_record_is_run_and_drawn(tiny_paper, workspace, monkeypatch):
     lines = []
-    artefacts.make(workspace, say=lines.append)
+    artefacts.make(workspace, parts=["v1"], say=lines.append)
     assert {path.stem for path in workspace.students.iterdir()} == {TINY.name, tiny_paper.name}
     said = "\n".join(lines)
-    assert "2 experiments to run, 2 seeds each" in said
+    assert "2 experiments to run" in said
     assert f"teacher {teacher_name(TINY, tiny_paper.teacher)}" in said
-    assert {path.stem for path in workspace.figures.iterdir()} == FIGURES
+    assert {path.stem for path in workspace.figures.iterdir()} == FIGURES - {"figure_12"}
+    assert {path.stem for path in workspace.tables.iterdir()} == TABLES
+    assert set(pd.read_csv(workspace.tables / "ablation.csv").verdict) == {verdicts.MISSING}
     frame = pd.read_csv(workspace.tables / "table_2.csv")
     assert len(frame) == 18
     assert verdicts.MISSING not in set(frame.verdict)
@@ -359,9 +270,9 @@ def test_what_has_no_record_is_run_and_drawn(tiny_paper, workspace, monkeypatch)
         return fit(*given, **named)
 
     monkeypatch.setattr(training, "fit", watched)
-    artefacts.run_missing(artefacts.declared_rows(), workspace, "no", pytest.fail)
-    assert trained == []
-    artefacts.run_missing(artefacts.declared_rows(), workspace, "students", lambda _: None)
+    for fresh, say in (("no", pytest.fail), ("students", lambda _: None)):
+        assert trained == []
+        runs.run_missing(runs.missing(["v1"], workspace, fresh), workspace, fresh, say)
     assert sorted(trained) == sorted([TINY.name, tiny_paper.name])  # and no teacher
     pd.testing.assert_frame_equal(per_seed(workspace), raw)
 
@@ -386,24 +297,42 @@ def test_paper_artifacts_command(monkeypatch, tmp_path, options, fresh):
     calls = []
     monkeypatch.setattr(artefacts, "make", lambda *arguments: calls.append(arguments))
     assert __main__.main(["paper-artifacts", "--workspace", str(tmp_path), *options]) == 0
-    assert calls == [(Workspace(str(tmp_path)), fresh)]
+    assert calls == [(Workspace(str(tmp_path)), fresh, runs.PARTS)]
 
 
-def test_nonsense_to_make_anew_is_refused(tmp_path):
-    command = [sys.executable, "-m", "qkdlib", "paper-artifacts", "--fresh", "nonsense", "--workspace", str(tmp_path)]
+@pytest.mark.parametrize("parts", [["v1"], ["v2-full-set", "v2-entangler"], list(runs.PARTS)])
+def test_parts_are_handed_on(monkeypatch, tmp_path, parts):
+    calls = []
+    monkeypatch.setattr(artefacts, "make", lambda *arguments: calls.append(arguments))
+    options = ["--workspace", str(tmp_path), "--fresh", "students", "--only", *parts]
+    assert __main__.main(["paper-artifacts", *options]) == 0
+    assert calls == [(Workspace(str(tmp_path)), "students", parts)]
+
+
+@pytest.mark.parametrize(("option", "known"), [("--fresh", "students"), ("--only", "v2-converged")])
+def test_nonsense_to_make_is_refused(tmp_path, option, known):
+    command = [sys.executable, "-m", "qkdlib", "paper-artifacts", option, "nonsense", "--workspace", str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 2
-    assert "invalid choice: 'nonsense'" in ended.stderr and "students" in ended.stderr
+    assert "invalid choice: 'nonsense'" in ended.stderr and known in ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_part_at_all_is_refused(monkeypatch, capsys):
+    forbid(monkeypatch, artefacts, "make")
+    with pytest.raises(SystemExit):
+        __main__.main(["paper-artifacts", "--only"])
+    assert "--only: expected at least one argument" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options", [[], ["--fresh"]])
 def test_teachers_command(monkeypatch, tmp_path, options):
     calls = []
-    monkeypatch.setattr(artefacts, "train_teachers", lambda *arguments: calls.append(arguments[:3]))
+    monkeypatch.setattr(runs, "train_teachers", lambda *arguments: calls.append(arguments[:3]))
     assert __main__.main(["teachers", "--workspace", str(tmp_path), *options]) == 0
-    assert calls == [(teacher_rows(), Workspace(str(tmp_path)), bool(options))]
-    assert len(calls[0][0]) == 12
+    assert calls == [(runs.all_teachers(), Workspace(str(tmp_path)), bool(options))]
+    names = {teacher_name(experiment, experiment.teacher) for experiment in calls[0][0]}
+    assert len(names) == 12 + 3 + 3 + 1
 
 
 @pytest.mark.parametrize("options", [[], ["--fresh", "students"]])
@@ -415,7 +344,7 @@ def test_wrong_threads_are_one_line_on_stderr(tiny_paper, workspace, capsys, mon
 
 def test_notebooks_command(monkeypatch, workspace, capsys):
     assert __main__.main(["notebooks", "nonsense", "--out", str(workspace.root)]) == 2
-    assert "notebook='nonsense' is not allowed; allowed: one of audit, baselines" in capsys.readouterr().err
+    assert "notebook='nonsense' is not allowed; allowed: one of ablations, audit, baselines" in capsys.readouterr().err
     calls = []
     monkeypatch.setattr(notebooks, "execute", lambda *arguments: calls.append(arguments))
     given = ["-p", "epochs", "3", "-p", "dataset", "mnist", "-p", "classes", "[0, 1]"]

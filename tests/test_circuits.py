@@ -105,7 +105,7 @@ def test_reverse_wires_writes_the_binary_digits_backwards(qubits):
 def mixed_circuits(draw):
     """A circuit of columns of h, rx, ry, rz, each column in any order of wires, with shuffled angle places."""
     qubits = draw(st.integers(1, 4))
-    names = draw(st.lists(st.sampled_from(circuits.FIXED + circuits.ROTATIONS), min_size=1, max_size=6))
+    names = draw(st.lists(st.sampled_from(("h", *circuits.ROTATIONS)), min_size=1, max_size=6))
     places = draw(st.permutations(range(qubits * sum(name in circuits.ROTATIONS for name in names))))
     gates, taken = [], iter(places)
     for name in names:
@@ -168,7 +168,78 @@ def test_angles_of_torchquantum_circuit_get_the_bloch_paths_gradient():
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("ansatz", "qubits", "named"), [("h_rz", 3, "ansatz"), ("h_ry", 0, "qubits")])
-def test_unknown_circuit_is_refused(ansatz, qubits, named):
-    with pytest.raises(ValueError, match=f"^{named}="):
-        circuits.build(ansatz, qubits)
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("h_rz", 3), "ansatz"),
+        (("h_ry", 0), "qubits"),
+        (("h_ry", 3, 0), "layers"),
+        (("h_ry", 3, 1.0), "layers"),
+        (("rx_ry_rz", 3, 1, "chain"), "entangler"),
+    ],
+)
+def test_unknown_circuit_is_refused(arguments, named):
+    with pytest.raises(ValueError, match=f"^{named}=.*is not allowed; allowed: "):
+        circuits.build(*arguments)
+
+
+# Gate lists
+
+
+def listed(circuit: Circuit) -> list[tuple]:
+    return [(gate.name, *gate.wires, gate.angle) for gate in circuit.gates]
+
+
+def test_gates_of_two_layers_of_rx_ry_rz_with_a_ring():
+    assert listed(circuits.build("rx_ry_rz", 3, 2, "ring_cnot")) == [
+        ("rx", 0, 0), ("rx", 1, 1), ("rx", 2, 2), ("ry", 0, 3), ("ry", 1, 4), ("ry", 2, 5),
+        ("rz", 0, 6), ("rz", 1, 7), ("rz", 2, 8),
+        ("cx", 0, 1, None), ("cx", 1, 2, None), ("cx", 2, 0, None),
+        ("rx", 0, 9), ("rx", 1, 10), ("rx", 2, 11), ("ry", 0, 12), ("ry", 1, 13), ("ry", 2, 14),
+        ("rz", 0, 15), ("rz", 1, 16), ("rz", 2, 17),
+        ("cx", 0, 1, None), ("cx", 1, 2, None), ("cx", 2, 0, None),
+    ]  # fmt: skip
+
+
+def test_gates_of_two_layers_of_h_ry_with_a_ring():
+    ring = [("cz", 0, 1, None), ("cz", 1, 2, None), ("cz", 2, 0, None)]
+    assert listed(circuits.build("h_ry", 3, 2, "ring_cz")) == [
+        ("h", 0, None), ("h", 1, None), ("h", 2, None),
+        ("ry", 0, 0), ("ry", 1, 1), ("ry", 2, 2), *ring, ("ry", 0, 3), ("ry", 1, 4), ("ry", 2, 5), *ring,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("qubits", range(1, 11))
+@pytest.mark.parametrize("layers", [1, 2, 4])
+def test_angles_are_counted_through_wires_and_layers(qubits, layers):
+    for entangler in circuits.ENTANGLERS:
+        for ansatz, columns in (("rx_ry_rz", 3), ("h_ry", 1)):
+            circuit = circuits.build(ansatz, qubits, layers, entangler)
+            places = [gate.angle for gate in circuit.gates if gate.angle is not None]
+            assert places == list(range(circuit.angles)) == list(range(columns * qubits * layers))
+
+
+@pytest.mark.parametrize(("entangler", "gate"), [("ring_cnot", "cx"), ("ring_cz", "cz")])
+def test_ring_joins_each_wire_with_the_next_and_the_last_with_the_first(entangler, gate):
+    assert circuits.ring(entangler, 1) == []
+    assert circuits.ring(entangler, 2) == [Gate(gate, (0, 1))]  # not twice, which would undo it
+    assert circuits.ring(entangler, 4) == [Gate(gate, wires) for wires in ((0, 1), (1, 2), (2, 3), (3, 0))]
+    assert circuits.ring("none", 4) == []
+
+
+def test_only_rings_entangle():
+    entangling = {
+        (entangler, qubits)
+        for entangler in circuits.ENTANGLERS
+        for qubits in (1, 2, 3)
+        if circuits.build("rx_ry_rz", qubits, 2, entangler).entangles
+    }
+    assert entangling == {("ring_cnot", 2), ("ring_cnot", 3), ("ring_cz", 2), ("ring_cz", 3)}
+
+
+def test_gates_of_the_encodings():
+    assert listed(circuits.angle_encoding(2, 10)) == [
+        ("rx", 0, 0), ("rx", 1, 1), ("ry", 0, 2), ("ry", 1, 3), ("rz", 0, 4), ("rz", 1, 5), ("rx", 0, 6), ("rx", 1, 7),
+        ("rx", 0, 8), ("rx", 1, 9),  # the fifth layer turns as the first
+    ]  # fmt: skip
+    assert listed(circuits.qubit_encoding(3)) == [("ry", 0, 0), ("ry", 1, 1), ("ry", 2, 2)]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from qkdlib import datasets
@@ -359,3 +360,103 @@ def test_a_damaged_cifar10_is_not_read(own_cifar):
     (folder / "test_batch").write_bytes(b"damaged")
     with pytest.raises(FileNotFoundError, match="cifar10.*make demo"):
         datasets.load("cifar10")
+
+
+# CIFAR10 as anybody's folder of JPEG files
+
+CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+
+
+@pytest.fixture
+def own_jpeg(tmp_path, monkeypatch):
+    """Three training images and one test image of each class, and their pixels (C, H, W) as PIL reads them."""
+    random, pixels = np.random.default_rng(2), {}
+    for part, count in (("train", 3), ("test", 1)):
+        for label, name in enumerate(CIFAR10_CLASSES):
+            folder = tmp_path / "cifar10-images" / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                path = folder / f"{number:04d}.jpg"
+                coarse = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+                Image.fromarray(coarse).resize((32, 32), Image.Resampling.BILINEAR).save(path, quality=95)
+                pixels[part, label, number] = np.asarray(Image.open(path)).transpose(2, 0, 1)
+    monkeypatch.setenv("QKD_DATA", str(tmp_path))
+    return pixels
+
+
+def test_cifar10_is_read_from_jpeg_files(own_jpeg):
+    x_train, y_train, x_test, y_test, names = datasets.load("cifar10_jpeg")
+    assert names == CIFAR10_CLASSES  # whose alphabetical order is CIFAR10's own
+    assert (x_train.shape, x_test.shape) == ((30, 3, 32, 32), (10, 3, 32, 32))
+    assert (x_train.dtype, y_train.dtype) == (torch.uint8, torch.int64)
+    assert y_train.tolist() == [label for label in range(10) for _ in range(3)] and y_test.tolist() == list(range(10))
+    assert np.array_equal(x_train, [own_jpeg["train", label, number] for label in range(10) for number in range(3)])
+    assert np.array_equal(x_test, [own_jpeg["test", label, 0] for label in range(10)])
+
+
+def test_the_copy_is_cut_into_splits_like_any_other_data_set(own_jpeg):
+    parts = datasets.splits(
+        Experiment(
+            dataset="cifar10_jpeg", classes=(3, 0), train_per_class=2, validation_per_class=1, test_per_class=None
+        )
+    )
+    assert (parts.class_names, parts.shape) == (("cat", "airplane"), (3, 32, 32))
+    assert parts.train.index.tolist() == [0, 1, 9, 10] and parts.validation.index.tolist() == [2, 11]
+    assert parts.train.y.tolist() == [1, 1, 0, 0] and parts.test.y.tolist() == [1, 0]
+    assert np.allclose(parts.train.x[2], own_jpeg["train", 3, 0] / 255, atol=1e-7)
+
+
+def test_without_the_copys_folder_it_is_said_what_is_allowed(tmp_path, monkeypatch):
+    monkeypatch.setenv("QKD_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError) as caught:
+        datasets.splits(Experiment(dataset="cifar10_jpeg"))
+    message = str(caught.value)
+    assert "dataset='cifar10_jpeg'" in message and f"QKD_DATA={str(tmp_path)!r}" in message
+    assert (
+        "allowed: a folder cifar10-images there with train/<class>/*.jpg" in message and "dataset='cifar10'" in message
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_image_of_the_copy_is_named(own_jpeg, tmp_path):
+    broken = tmp_path / "cifar10-images" / "test" / "ship" / "0000.jpg"
+    broken.write_bytes(broken.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"unlike .*test/ship/0000\.jpg"):
+        datasets.load("cifar10_jpeg")
+
+
+# What is at hand
+
+
+@pytest.mark.parametrize(
+    ("dataset", "folder"),
+    [
+        ("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST"), ("cifar10", "cifar-10-batches-py"),
+        ("cifar10_jpeg", "cifar10-images"),
+    ],
+)  # fmt: skip
+def test_a_data_set_is_at_hand_where_its_folder_is(tmp_path, monkeypatch, dataset, folder):
+    monkeypatch.setenv("QKD_DATA", str(tmp_path / "data"))
+    for other in ("MNIST", "FashionMNIST", "cifar-10-batches-py", "cifar10-images"):
+        assert not datasets.at_hand(dataset)
+        if other != folder:
+            (tmp_path / "data" / other).mkdir(parents=True)
+    (tmp_path / "data" / folder).write_text("")  # a file is no folder of images
+    assert not datasets.at_hand(dataset)
+    (tmp_path / "data" / folder).unlink()
+    (tmp_path / "data" / folder).mkdir()
+    assert datasets.at_hand(dataset)
+
+
+def test_what_needs_no_download_is_always_at_hand(tmp_path, monkeypatch):
+    monkeypatch.setenv("QKD_DATA", str(tmp_path))
+    assert datasets.at_hand("digits") and datasets.at_hand("imagefolder:my_images")
+
+
+def test_the_three_data_sets_of_v2_are_read_once_each(own_idx, own_cifar, monkeypatch):
+    """All three fit into the memory of `load`, so that experiments that take turns read none of them again."""
+    root, _ = own_idx
+    names = ("mnist", "fashion_mnist", "cifar10")
+    first = [datasets.load(name)[0] for name in names]
+    assert all(datasets.load(name)[0] is images for name, images in zip(names, first, strict=True))
+    assert datasets.load.cache_info().misses == 3

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch
 from torch import nn
 
-from qkdlib import drawings, figures, teachers
+from qkdlib import drawings, figures, strategies, teachers
 
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
 OWN = nn.Sequential(
@@ -145,7 +145,23 @@ def test_method_can_be_read_and_says_what_is_trained():
     assert [phrase for phrase in said if phrase not in drawn] == []
 
 
-@pytest.mark.parametrize("draw", [drawings.method, lambda: drawings.architecture(OWN, COLOUR, "own")])
+def test_strategies_can_be_read_and_say_who_teaches_whom():
+    figure = strategies.strategies()
+    assert_readable(figure)
+    found = [(text.replace("\n", " "), (extent.x0 + extent.x1) / 2) for text, extent in words(figure)]
+    titles = {text: x for text, x in found if " to " in text}
+    networks = {"classical": "classical network", "quantum": "quantum circuit"}
+    assert list(titles) == ["classical to classical", "quantum to quantum", "classical to quantum"]
+    for title, middle in titles.items():
+        near = [text for text, x in found if abs(x - middle) < 1.45 * figure.dpi]  # half a panel of 2.9 inches
+        teacher, student = title.split(" to ")
+        assert f"large {networks[teacher]}" in near and f"small {networks[student]}" in near
+        assert {"teacher, frozen", "student, trained", "KL of logits / T"} <= set(near)
+
+
+@pytest.mark.parametrize(
+    "draw", [drawings.method, strategies.strategies, lambda: drawings.architecture(OWN, COLOUR, "own")]
+)
 def test_drawn_twice_is_the_same_file(draw, tmp_path):
     one, two = (figures.save(draw(), tmp_path / name, "drawing") for name in ("one", "two"))
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]

@@ -39,11 +39,20 @@ BAD_FIELDS = [
     ("qubits", True, "whole number"),
     ("qubits", 2, "6 classes"),
     ("qubits", "3", "whole number"),
-    ("reducer", "pca", "cnn, fully_connected"),
-    ("encoder", "amplitude", "ansatz_angles, amplitude_tanh"),
-    ("ansatz", "h_rx", "h_ry"),
-    ("readout", "expectation", "outcomes"),
-    ("head", "linear", "sigmoid_complement, softmax, renormalised"),
+    ("reducer", "median_pool", "cnn, fully_connected, avg_pool, max_pool, center_crop, pca"),
+    ("reducer", "avg_pool", "cnn, fully_connected or pca for encoder ansatz_angles"),
+    ("encoder", "basis", "ansatz_angles, amplitude_tanh, amplitude, angle, qubit"),
+    ("ansatz", "h_rx", "h_ry, rx_ry_rz"),
+    ("layers", 0, "1 or more"),
+    ("layers", 1.0, "whole number"),
+    ("entangler", "chain", "none, ring_cnot, ring_cz"),
+    ("entangler", "ring_cnot", "none for encoder ansatz_angles"),
+    ("readout", "expectation", "outcomes, pauli_z"),
+    ("head", "quadratic", "sigmoid_complement, softmax, renormalised, linear"),
+    ("patience", -1, "0 or more"),
+    ("patience", True, "whole number"),
+    ("learning_rates", 0.1, "learning rates to choose from"),
+    ("tested", "at_start", "every_epoch, at_end"),
     ("gradient", "adjoint", "autograd, parameter_shift, published_shift"),
     ("sampler", "poisson", "exact, multinomial"),
     ("dropout", 1, "below 1"),
@@ -133,6 +142,13 @@ def test_a_field_of_a_wrong_kind_is_a_value_error_too(name, value):
             {"encoder": "amplitude_tanh", "gradient": "published_shift"},
             "gradient='published_shift'.*autograd for encoder",
         ),
+        ({"readout": "pauli_z"}, "^head='sigmoid_complement'.*linear for readout pauli_z"),
+        ({"readout": "pauli_z", "head": "renormalised"}, "^head='renormalised'.*linear for readout pauli_z"),
+        ({"patience": 3}, "^tested='every_epoch'.*at_end where patience or learning_rates choose on validation"),
+        ({"learning_rates": [0.1]}, "^tested='every_epoch'.*at_end where patience or learning_rates"),
+        ({"tested": "at_end", "learning_rates": (0.1, 0.0)}, "^learning_rates=0.0.*greater than 0"),
+        ({"tested": "at_end", "learning_rates": ("0.1",)}, "^learning_rates='0.1'.*a finite number"),
+        ({"qubits": 2, "head": "softmax"}, "^qubits=2.*>= 6 classes"),
     ],
 )
 def test_fields_that_do_not_go_together_are_refused(fields, message):
@@ -149,6 +165,10 @@ def test_amplitudes_are_not_sampled():
 @pytest.mark.parametrize("gradient", ["parameter_shift", "published_shift"])
 def test_samples_go_with_either_shift(gradient):
     assert Experiment(sampler="multinomial", gradient=gradient).gradient == gradient
+
+
+def test_a_linear_head_has_a_logit_for_every_class_whatever_the_qubits():
+    assert Experiment(qubits=2, head="linear", classes=range(10)).qubits == 2
 
 
 LENET, ALEXNET = Teacher(), Teacher(architecture="alexnet")
@@ -228,15 +248,19 @@ def test_the_digest_changes_with_every_field_but_seeds():
         "reducer": "fully_connected", "encoder": "amplitude_tanh",
         "dropout": 0.25, "teacher": Teacher(seed=1), "ce_weight": 0.5, "kd_weight": 0.5, "temperature": 2.0,
         "kd_temperature_squared": False, "epochs": 1, "batch_size": 2, "learning_rate": 0.5,
-        "gradient": "parameter_shift", "shots": 1,
+        "gradient": "parameter_shift", "shots": 1, "ansatz": "rx_ry_rz", "layers": 2, "tested": "at_end",
     }  # fmt: skip
-    only_choice = {"ansatz", "readout"}
-    assert set(other) | only_choice | {"seeds", "sampler"} == {field.name for field in dataclasses.fields(Experiment)}
+    with_others = {"seeds", "sampler", "entangler", "readout", "patience", "learning_rates"}
+    assert set(other) | with_others == {field.name for field in dataclasses.fields(Experiment)}
     digests = {dataclasses.replace(base, **{name: value}).digest for name, value in other.items()}
     assert len(digests | {base.digest}) == len(other) + 1
     assert dataclasses.replace(base, seeds=7).digest == base.digest
     shifted = dataclasses.replace(base, gradient="published_shift")  # samples need a shift
     assert dataclasses.replace(shifted, sampler="multinomial").digest not in {shifted.digest, base.digest}
+    chosen = dataclasses.replace(base, encoder="amplitude", head="linear", tested="at_end")
+    others = {"entangler": "ring_cz", "readout": "pauli_z", "patience": 1, "learning_rates": (1e-3,)}
+    changed = {dataclasses.replace(chosen, **{name: value}).digest for name, value in others.items()}
+    assert len(changed | {chosen.digest}) == len(others) + 1
 
 
 def test_the_digest_changes_with_every_field_of_the_teacher():
@@ -311,6 +335,10 @@ STUDENTS = st.sampled_from(
         {"gradient": "published_shift"},
         {"gradient": "parameter_shift", "sampler": "multinomial"},
         {"reducer": "fully_connected", "encoder": "amplitude_tanh"},
+        {"ansatz": "rx_ry_rz", "layers": 3},
+        {"reducer": "avg_pool", "encoder": "angle", "layers": 2, "entangler": "ring_cnot", "tested": "at_end"},
+        {"encoder": "amplitude", "readout": "pauli_z", "head": "linear"},
+        {"encoder": "qubit", "tested": "at_end", "patience": 3, "learning_rates": [0.001, 1]},
     ]
 )
 
@@ -318,20 +346,20 @@ STUDENTS = st.sampled_from(
 @st.composite
 def experiments_of_all_kinds(draw):
     teacher = draw(st.none() | TEACHERS)
+    student = {"head": draw(st.sampled_from(experiments.HEADS)), **draw(STUDENTS)}
     return Experiment(
         dataset=draw(st.sampled_from([*experiments.DATASETS, "imagefolder:some/where ü"])),
         classes=draw(CLASSES),
         train_per_class=draw(st.none() | st.integers(1, 500)),
         selection=draw(st.sampled_from(["first", "random"])),
         qubits=draw(st.integers(3, 10)),
-        head=draw(st.sampled_from(experiments.HEADS)),
         dropout=draw(st.floats(0, 0.99)),
         teacher=teacher,
         kd_weight=draw(st.floats(0, 10)) if teacher else 0.0,
         temperature=draw(positive(20)),
         learning_rate=draw(positive(1)),
         seeds=draw(st.integers(1, 40)),
-        **draw(STUDENTS),
+        **student,
     )
 
 
@@ -390,10 +418,17 @@ def test_members_come_back_from_json_as_teachers():
     assert back.digest == e.digest
 
 
-def test_a_dictionary_of_an_earlier_version_lacks_members_and_sampler():
+def test_a_dictionary_of_an_earlier_version_lacks_later_fields():
     values = as_dict(Experiment().distilled(LENET))
-    del values["sampler"], values["teacher"]["members"]
+    for later in ("sampler", "layers", "entangler", "patience", "learning_rates", "tested"):
+        del values[later]
+    del values["teacher"]["members"]
     assert from_dict(values) == Experiment().distilled(LENET)
+
+
+def test_learning_rates_of_a_list_are_the_experiment_of_a_tuple():
+    one, other = (Experiment(tested="at_end", learning_rates=rates) for rates in ([1, 0.5], (1.0, np.float64(0.5))))
+    assert one == other and one.digest == other.digest and one.learning_rates == (1.0, 0.5)
 
 
 # Names

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from qkdlib.experiment import HEADS
 from qkdlib.losses import distillation_loss
 
 SEEDS, CLASSES, SIZE = 2, 6, 16
+FIXED_HEADS = sorted({*HEADS} - {"linear"})  # which has weights
 
 
 def batch(count: int = 5, seed: int = 0):
@@ -150,9 +152,30 @@ def test_softmax_head_sums_to_one_and_keeps_the_order():
 
 
 def test_heads_take_shot_frequencies_in_float64():
-    for name in HEADS:
+    for name in FIXED_HEADS:
         head = readouts.build(name, CLASSES)
         assert head(torch.rand(2, 3, 8, dtype=torch.float64)).dtype == torch.float64
+
+
+@pytest.mark.parametrize("qubits", [1, 2, 3, 5])
+def test_pauli_z_signs_turn_probabilities_into_expectations(qubits):
+    outcomes = torch.distributions.Dirichlet(torch.ones(2**qubits)).sample((4,))
+    found = outcomes @ readouts.pauli_z(qubits)
+    for row, wire in np.ndindex(4, qubits):
+        digits = [int(f"{outcome:0{qubits}b}"[::-1][wire]) for outcome in range(2**qubits)]
+        expected = sum(p if digit == 0 else -p for p, digit in zip(outcomes[row].tolist(), digits, strict=True))
+        assert found[row, wire].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_linear_head_is_a_linear_layer_of_each_seed():
+    generators = [torch.Generator().manual_seed(seed) for seed in range(SEEDS)]
+    head, measured = readouts.build("linear", CLASSES, 4, generators), 2 * torch.rand(SEEDS, 5, 4) - 1
+    found = head(measured)
+    assert found.shape == (SEEDS, 5, CLASSES)
+    for seed in range(SEEDS):
+        expected = functional.linear(measured[seed], head.weight[seed], head.bias[seed])
+        torch.testing.assert_close(found[seed], expected)
+    assert not torch.equal(head.weight[0], head.weight[1])
 
 
 def outcome_probabilities(rows: int, size: int = 8, seed: int = 0) -> torch.Tensor:

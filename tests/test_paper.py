@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from qkdlib import artefacts, claim_list, paper
+from qkdlib import claim_list, paper, runs
 from qkdlib.experiment import Experiment, Teacher
 
 DEVIATING = {
@@ -152,7 +152,7 @@ def test_three_rows_distil_nothing_and_are_their_direct_rows():
 
 
 def test_every_distilled_row_differs_from_its_placebo_in_the_distillation_only():
-    rows = [row for row in distilled(artefacts.declared_rows()) if row.distils]
+    rows = [row for row in distilled(runs.declared_rows()) if row.distils]
     assert len(rows) == 15 + 4 + 6  # as run, as meant, as described
     for row in rows:
         assert differing(row.experiment, row.experiment.placebo()) == {"teacher", "kd_weight"}
@@ -171,7 +171,7 @@ def test_each_student_experiment_is_declared_once():
             as_meant = v | sigmoid | {"shots": "3000" if v["id"] == "F-D-alex-3q-07" else v["shots"]}
             arms.add((*(as_meant[k] for k in keys), v["teacher"]))
     assert len(arms) == 28
-    experiments = artefacts.experiments(paper.rows())
+    experiments = runs.experiments(paper.rows())
     assert len(experiments) == len(set(experiments)) == len({e.name for e in experiments}) == 28
     told = {
         (e.dataset, f"0-{e.classes[-1]}", str(e.qubits), str(e.shots), e.head)
@@ -179,7 +179,7 @@ def test_each_student_experiment_is_declared_once():
         for e in experiments
     }
     assert told == arms
-    assert len(artefacts.experiments(artefacts.declared_rows())) == 28 + 12
+    assert len(runs.experiments(runs.declared_rows())) == 28 + 12
 
 
 # Teachers

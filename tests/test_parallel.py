@@ -64,8 +64,9 @@ def test_longest_experiments_come_first(tmp_path, monkeypatch):
     order = []
     monkeypatch.setattr(parallel, "_run", lambda experiment, *_rest: order.append(experiment) or experiment.name)
     longer, all_images = dataclasses.replace(TINY, epochs=3), dataclasses.replace(TINY, train_per_class=None)
-    parallel.run_all([TINY, longer, all_images], Workspace(tmp_path), say=lambda _text: None)
-    assert order == [all_images, longer, TINY]
+    more_classes = dataclasses.replace(TINY, classes=tuple(range(8)))  # eight instead of six
+    parallel.run_all([TINY, more_classes, longer, all_images], Workspace(tmp_path), say=lambda _text: None)
+    assert order == [all_images, longer, more_classes, TINY]
 
 
 def test_nothing_to_run_is_nothing_done(tmp_path):

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from qkdlib import datasets, execution, pipeline, training
+from qkdlib import datasets, execution, pipeline, revised, training
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.records import Record
+from qkdlib.records import Record, outcomes
 from qkdlib.workspace import Workspace
 
 TINY = Experiment(
@@ -184,9 +184,9 @@ def test_each_seed_gets_its_own_curves_and_executed_accuracy(tmp_path, monkeypat
     monkeypatch.setattr(execution, "execute_students", lambda *_arguments: [0.25, 0.75])
     record = run(TINY, Workspace(tmp_path))
     assert [record.seeds[seed]["qasm_accuracy"] for seed in (0, 1)] == [0.25, 0.75]
-    _, history = training.train_students(TINY, datasets.splits(TINY), None, [0, 1])
+    _, results = training.train_students(TINY, datasets.splits(TINY), None, [0, 1])
     for seed in (0, 1):
-        assert record.seeds[seed]["train_loss"] == pytest.approx(history[0]["train_loss"][seed : seed + 1], abs=1e-6)
+        assert record.seeds[seed]["train_loss"] == pytest.approx(results[seed]["train_loss"], abs=1e-6)
     assert record.seeds[0]["train_loss"] != record.seeds[1]["train_loss"]
 
 
@@ -229,6 +229,27 @@ def test_described_students_leave_a_record_without_execution(tmp_path):
     assert run(described, Workspace(tmp_path)).seeds == record.seeds
     assert [results["qasm_accuracy"] for results in record.seeds.values()] == [None, None]
     assert set(record.seeds[0]) == CURVES | {"qasm_accuracy"}
+
+
+@pytest.mark.parametrize("method", ["pca", "original", "qubit"])
+def test_revised_students_leave_a_record_with_their_last_and_best_epochs_test(tmp_path, method):
+    task = revised.student(
+        "digits", 2, method, classes=(0, 1, 2), train_per_class=5, validation_per_class=2, test_per_class=5, epochs=4,
+        seeds=2, patience=1, learning_rates=(0.001, 0.1),
+    )  # fmt: skip
+    record = run(task, Workspace(tmp_path))
+    assert run(task, Workspace(tmp_path)).seeds == record.seeds  # read from the file
+    for results in record.seeds.values():
+        assert set(results) == CURVES | {"qasm_accuracy", "learning_rate", "zero_vectors"}
+        assert results["learning_rate"] in (0.001, 0.1) and results["zero_vectors"] == 0
+        lengths = {len(results[name]) for name in CURVES}
+        assert len(lengths) == 1 and lengths <= {2, 3, 4}
+        tested = [epoch for epoch, value in enumerate(results["test_accuracy"]) if value is not None]
+        assert tested[-1] == lengths.pop() - 1 and len(tested) in (1, 2)
+        assert [epoch for epoch, value in enumerate(results["test_ce"]) if value is not None] == tested
+        found = outcomes(results)
+        assert found["selected_epoch"] == tested[0] + 1
+        assert found["qasm"] is None
 
 
 def test_dropout_that_a_reducer_cannot_have_is_refused_before_training(tmp_path, monkeypatch):

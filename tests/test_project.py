@@ -4,15 +4,17 @@ results."""
 import json
 import os
 import re
+import shlex
 import subprocess
 import tomllib
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from made_up import per_seed
 
 import qkdlib
-from qkdlib import artefacts, notebooks, paper, records, tables
+from qkdlib import ablation, cost, notebooks, paper, records, revised, runs, tables
 from qkdlib.teacher_files import TeacherLogits, teacher_name
 from qkdlib.workspace import Workspace
 
@@ -69,10 +71,10 @@ def test_executed_copy_is_of_the_present_template(path):
     assert not [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"]
 
 
-@pytest.mark.parametrize("folder", ["digits", "mnist", "fashion_mnist"])
+@pytest.mark.parametrize("folder", ["digits", "mnist", "fashion_mnist", "cifar10"])
 def test_data_sets_have_executed_copies(folder):
     there = {path.stem for path in EXECUTED if path.parent.name == folder}
-    assert {"teachers", "baselines", "distillation"} <= there
+    assert {"teachers", "baselines", "distillation", "ablations"} <= there
     if folder == "digits":
         assert there == {path.stem for path in TEMPLATES} >= {"quickstart", "audit"}
 
@@ -92,29 +94,61 @@ def test_commands_of_the_readme_are_in_the_makefile():
         ("paper-artifacts FRESH=1", "qkdlib paper-artifacts --fresh all"),
         ("paper-artifacts FRESH=all", "qkdlib paper-artifacts --fresh all"),
         ("paper-artifacts FRESH=students", "qkdlib paper-artifacts --fresh students"),
+        ("paper-artifacts ONLY=v1", "qkdlib paper-artifacts --only v1"),
+        ("paper-artifacts ONLY='v1 v2-converged'", "qkdlib paper-artifacts --only v1 v2-converged"),
+        ("paper-artifacts ONLY=", "qkdlib paper-artifacts"),
+        ("paper-artifacts FRESH=1 ONLY=v2-full-set", "qkdlib paper-artifacts --fresh all --only v2-full-set"),
         ("teachers", "qkdlib teachers"),
         ("teachers FRESH=1", "qkdlib teachers --fresh"),
     ],
 )
 def test_make_hands_on_what_to_do_anew(asked, said):
-    names = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "FRESH")}
-    command = ["make", "--dry-run", "--assume-old=.venv/.stamp", *asked.split()]
+    own = ("MAKEFLAGS", "MAKELEVEL", "FRESH", "ONLY")
+    names = {name: value for name, value in os.environ.items() if name not in own}
+    command = ["make", "--dry-run", "--assume-old=.venv/.stamp", *shlex.split(asked)]
     ended = subprocess.run(command, cwd=ROOT, env=names, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.split("-m ")[-1].strip() == said
+    assert ended.stdout.split("-m ")[-1].split() == said.split()
+
+
+def test_make_names_the_parts_that_there_are():
+    (named,) = re.findall(r'ONLY="([^"]+)"', (ROOT / "Makefile").read_text())
+    assert named.split() == list(runs.PARTS)
 
 
 # What is committed: records, teachers, tables, figures
 
 
-def test_covered_rows_have_committed_records_with_20_seeds():
-    committed = {record.experiment.name: record for record in records.read_all(Workspace(ROOT))}
-    declared = artefacts.experiments(artefacts.declared_rows())
+@pytest.fixture(scope="module")
+def committed() -> dict[str, records.Record]:
+    return {record.experiment.name: record for record in records.read_all(Workspace(ROOT))}
+
+
+def test_rows_of_v1_have_committed_records_with_20_seeds(committed):
+    declared = runs.experiments(runs.declared_rows())
     assert len(declared) == 40
     assert [each.name for each in declared if each.name not in committed] == []
     for experiment in declared:
         record = committed[experiment.name].asked(experiment)
         assert record is not None and len(record.seeds) == 20, experiment.name
+
+
+@pytest.mark.parametrize("part", list(runs.V2_PARTS))
+def test_bars_and_variants_of_v2_have_committed_records_with_10_seeds(committed, part):
+    """All arms of a bar on one copy of its images."""
+
+    def complete(experiment) -> bool:
+        record = committed.get(experiment.name)
+        return record is not None and set(range(10)) <= set(record.seeds)
+
+    bars = runs.V2_PARTS[part]()
+    assert len(bars) == {"v2-full-set": 6, "v2-entangler": 48}.get(part, 42)
+    lacking = [bar for bar in bars if not any(all(map(complete, copy.arms.values())) for copy in bar.copies)]
+    assert [(bar.method, bar.dataset, bar.qubits, bar.regime, bar.experiment.layers) for bar in lacking] == []
+
+
+def test_no_record_is_committed_that_nothing_declares(committed):
+    assert sorted(set(committed) - {experiment.name for experiment in runs.declared()}) == []
 
 
 @pytest.mark.parametrize("row", [row for row in paper.all_rows() if row.category == "Teacher"], ids=lambda row: row.id)
@@ -136,9 +170,30 @@ def test_teachers_have_committed_logits_of_all_images(row):
     assert 0.8 < logits.history[-1]["test_accuracy"] < 1
 
 
+@pytest.mark.parametrize(
+    ("dataset", "name", "epochs"),
+    [
+        ("mnist", "lenet", 10), ("mnist", "alexnet", 3), ("mnist", "ensemble", 1), ("fashion_mnist", "lenet", 10),
+        ("fashion_mnist", "alexnet", 3), ("fashion_mnist", "ensemble", 1), ("cifar10", "lenet", 10),
+    ],
+)  # fmt: skip
+def test_teachers_on_ten_classes_have_committed_logits_of_all_images(dataset, name, epochs):
+    """CIFAR10's of the original images or of the JPEG copy: whatever its students have learned from."""
+    tasks = [copy.experiment for copy in revised.bar("original", dataset, 4).copies]
+    paths = [Workspace(ROOT).teachers / f"{teacher_name(task, revised.teacher(name))}.npz" for task in tasks]
+    there = [TeacherLogits.load(path) for path in paths if path.exists()]
+    assert there
+    train = 50_000 if dataset == "cifar10" else 60_000
+    for logits in there:
+        assert (logits.train.shape, logits.test.shape) == ((train, 10), (10_000, 10))
+        assert logits.train.isfinite().all() and logits.test.isfinite().all()
+        assert len(logits.history) == epochs
+        assert 0.3 < logits.history[-1]["test_accuracy"] < 1  # it has learned, and three times chance says so
+
+
 def test_every_figure_and_table_is_committed():
-    figures = [*(f"figure_{number}" for number in range(1, 8)), "seed_spread"]
-    tables_ = ["table_1", "table_2", "described", "claims"]
+    figures = [*(f"figure_{number}" for number in (*range(1, 8), 11, 12)), "seed_spread", "strategies"]
+    tables_ = ["table_1", "table_2", "described", "claims", "ablation", "ranking", "entangler", "cost"]
     wanted = [f"figures/{name}.{ending}" for name in figures for ending in ("pdf", "png")]
     wanted += [f"tables/{name}.{ending}" for name in tables_ for ending in ("csv", "md", "tex")]
     assert [name for name in wanted if not (ROOT / name).is_file()] == []
@@ -155,6 +210,71 @@ def test_committed_tables_are_what_the_committed_records_give(name):
     for column in ("mean_last", "ci_low", "ci_high", "delta_mean", "p_holm", "over_direct_mean"):
         expected = now[column].astype(float).tolist()
         assert there[column].tolist() == pytest.approx(expected, rel=1e-4, abs=1e-9, nan_ok=True)
+
+
+V2_TABLES = {"ablation": revised.bars(), "entangler": revised.variants()}
+
+
+@pytest.mark.parametrize("name", V2_TABLES)
+def test_committed_tables_of_v2_have_the_means_of_the_committed_records(name):
+    """From the records' JSON alone: of the epoch that validation chose where it stopped the training, else the last."""
+    raw = per_seed(Workspace(ROOT)).sort_values("seed").groupby("name")
+    there = pd.read_csv(ROOT / "tables" / f"{name}.csv")
+    assert len(there) == len(V2_TABLES[name])
+    for line, bar in zip(there.itertuples(), V2_TABLES[name], strict=True):
+        assert (line.method, line.dataset, line.qubits, line.regime) == (
+            bar.method,
+            bar.dataset,
+            bar.qubits,
+            bar.regime,
+        )
+        (copy,) = [copy for copy in bar.copies if copy.experiment.dataset == line.images]
+        column = "selected" if bar.regime == revised.CONVERGED else "last"
+        error = {arm: 100 - raw.get_group(e.name)[column].iloc[:10].values for arm, e in copy.arms.items()}
+        assert line.seeds == 10
+        assert line.mean_error == pytest.approx(error["lenet"].mean(), rel=1e-4)
+        assert line.sd == pytest.approx(error["lenet"].std(ddof=1), rel=1e-4)
+        assert line.placebo_error == pytest.approx(error[None].mean(), rel=1e-4)
+        assert line.gain_kd == pytest.approx((error[None] - error["lenet"]).mean(), rel=1e-4, abs=1e-4)
+        if "alexnet" in error:
+            assert line.alexnet_gain == pytest.approx((error[None] - error["alexnet"]).mean(), rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", V2_TABLES)
+def test_committed_tables_of_v2_are_what_the_committed_records_give(name):
+    """Every column of the bars of CIFAR10, which are the fewest; the others' means are tested above."""
+    now = ablation.table([bar for bar in V2_TABLES[name] if bar.dataset == "cifar10"], Workspace(ROOT))
+    there = pd.read_csv(ROOT / "tables" / f"{name}.csv", keep_default_na=False, na_values=[""])
+    there = there[there.dataset == "cifar10"].reset_index(drop=True)
+    assert there.columns.tolist() == now.columns.tolist()
+    for column in now.columns:
+        if now[column].map(lambda cell: isinstance(cell, str)).any():
+            assert there[column].tolist() == now[column].tolist()
+        else:
+            expected = now[column].astype(float).tolist()
+            assert there[column].astype(float).tolist() == pytest.approx(expected, rel=1e-4, abs=1e-9, nan_ok=True)
+
+
+def test_the_committed_ranking_is_that_of_the_committed_table():
+    ranking, frame = (pd.read_csv(ROOT / "tables" / f"{name}.csv") for name in ("ranking", "ablation"))
+    assert len(ranking) == 6 * 5  # tasks, and the paper's order and ours in two regimes with and without a teacher
+    for row in ranking.to_dict("records"):
+        regime, _, arm = row["source"].partition(", ")
+        of_task = frame[(frame.dataset == row["dataset"]) & (frame.qubits == row["qubits"])]
+        of_task = of_task[of_task.regime == ("10 epochs" if regime == "paper" else regime)]
+        column = {"": "paper_error", "distilled": "mean_error", "placebo": "placebo_error"}[arm]
+        named = [row[f"{place}."].split(" ")[0] for place in range(1, 8)]
+        assert of_task.set_index("method")[column][named].is_monotonic_increasing
+        assert row["rho"] == pytest.approx(of_task[column].corr(of_task.paper_error, method="spearman"), abs=0.0051)
+
+
+def test_the_committed_costs_have_seconds_wherever_something_was_trained():
+    there = pd.read_csv(ROOT / "tables" / "cost.csv", keep_default_na=False, na_values=[""])
+    assert there.columns.tolist() == list(cost.COLUMNS)
+    assert len(there) == 70
+    assert (there.bytes == 4 * (there.classical_parameters + there.quantum_parameters)).all()
+    untimed = there[there.seconds_per_epoch.isna()]
+    assert untimed[["network", "images"]].values.tolist() == [["alexnet", "32x32 colour"], ["ensemble", "32x32 colour"]]
 
 
 # Notebooks of a row
@@ -208,7 +328,7 @@ def test_a_mistyped_parameter_is_named():
 
 
 def test_unknown_notebook_is_named():
-    with pytest.raises(ValueError, match="notebook='nonsense' is not allowed; allowed: one of audit, baselines, "):
+    with pytest.raises(ValueError, match="notebook='nonsense' is not allowed; allowed: one of ablations, audit, "):
         notebooks.execute("nonsense", "unused.ipynb", {})
 
 

@@ -1,4 +1,4 @@
-"""Exact and sampled probabilities, the three gradients of a circuit, and circuits on given real states."""
+"""Exact and sampled probabilities, and the three gradients of a circuit."""
 
 import math
 
@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from qiskit.quantum_info import Statevector
 from scipy import stats
 from torch.autograd.gradcheck import GradcheckError
 
@@ -136,109 +135,6 @@ def test_circuit_without_angles_is_uniform():
 def test_a_wrong_number_of_angles_is_named():
     with pytest.raises(ValueError, match=r"angles=\(2, 4\) is not allowed; allowed: a last axis of 3"):
         simulation.bloch(circuits.h_ry(3), torch.zeros(2, 4))
-
-
-# Trainable angles on given real states
-
-
-def states(*shape: int, seed: int = 0) -> torch.Tensor:
-    """Real amplitudes of norm 1, in float64."""
-    values = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return values / values.norm(dim=-1, keepdim=True)
-
-
-@st.composite
-def real_circuits(draw):
-    """h and ry in any order on any wires, each angle in one gate, angle places shuffled."""
-    qubits = draw(st.integers(2, 5))
-    places = st.tuples(st.sampled_from(["h", "ry"]), st.integers(0, qubits - 1))
-    chosen = draw(st.lists(places, min_size=1, max_size=3 * qubits))
-    order = iter(draw(st.permutations(range(sum(name == "ry" for name, _ in chosen)))))
-    return Circuit("real", qubits, tuple(Gate(n, (wire,), next(order) if n == "ry" else None) for n, wire in chosen))
-
-
-def in_qiskit(circuit: Circuit, amplitudes: torch.Tensor, angles: torch.Tensor) -> np.ndarray:
-    """Outcome probabilities (S, B, 2^Q): Qiskit starts from the amplitudes, whose order is its own."""
-    rows = []
-    for of_seed, theta in zip(amplitudes.numpy(), angles.numpy(), strict=True):
-        quantum = circuits.to_qiskit(circuit, measure=False).assign_parameters(theta)
-        rows.append([Statevector(row).evolve(quantum).probabilities() for row in of_seed])
-    return np.array(rows)
-
-
-@settings(deadline=None, max_examples=40, database=None)
-@given(circuit=real_circuits(), seeds=st.integers(1, 3), batch=st.integers(1, 3), seed=st.integers(0, 2**31))
-def test_evolved_states_are_qiskits(circuit, seeds, batch, seed):
-    amplitudes, angles = states(seeds, batch, 2**circuit.qubits, seed=seed), draw(seeds, circuit.angles, seed=seed)
-    found = simulation.evolve(circuit, amplitudes, angles)
-    np.testing.assert_allclose(found, in_qiskit(circuit, amplitudes, angles), atol=1e-12)
-
-
-@pytest.mark.parametrize("qubits", [2, 3, 4, 5])
-def test_evolved_states_are_torchquantums(qubits):
-    from qkdlib.torchquantum_circuit import FUNCTIONS, tq
-
-    circuit, seeds, batch = circuits.build("h_ry", qubits), 3, 4
-    amplitudes, angles = states(seeds, batch, 2**qubits), draw(seeds, circuit.angles)
-    found = simulation.evolve(circuit, amplitudes, angles)
-    for seed in range(seeds):
-        device = tq.QuantumDevice(n_wires=qubits, bsz=batch)
-        # TorchQuantum has wire 0 most significant.
-        device.set_states(circuits.reverse_wires(amplitudes[seed], qubits).to(torch.complex64))
-        for gate in circuit.gates:
-            params = None if gate.angle is None else angles[seed, gate.angle].float().expand(batch, 1)
-            getattr(tq.functional, FUNCTIONS[gate.name])(device, wires=list(gate.wires), params=params)
-        expected = circuits.reverse_wires(device.get_states_1d().abs() ** 2, qubits).double()
-        torch.testing.assert_close(found[seed], expected, atol=1e-5, rtol=0)
-
-
-def test_evolved_ground_state_is_the_bloch_paths_and_basis_states_keep_their_digits():
-    circuit, angles = circuits.build("h_ry", 3), draw(2, 3)
-    ground = torch.eye(8, dtype=torch.float64)[:1].expand(2, 1, 8)
-    found = simulation.evolve(circuit, ground, angles)
-    torch.testing.assert_close(found[:, 0], simulation.bloch(circuit, angles), atol=1e-12, rtol=0)
-    # RY(-pi/2) after H is Z up to a sign: every basis state stays where it is.
-    same = simulation.evolve(
-        circuit, torch.eye(8, dtype=torch.float64)[None], torch.full((1, 3), -math.pi / 2).double()
-    )
-    torch.testing.assert_close(same[0], torch.eye(8, dtype=torch.float64), atol=1e-12, rtol=0)
-
-
-@settings(deadline=None, max_examples=15, database=None)
-@given(circuit=real_circuits().filter(lambda circuit: circuit.angles), seed=st.integers(0, 2**31))
-def test_gradient_of_trainable_angles_is_that_of_finite_differences_and_of_equation_12(circuit, seed):
-    amplitudes, angles = states(2, 3, 2**circuit.qubits, seed=seed), draw(2, circuit.angles, seed=seed)
-    weights = draw(2, 3, 2**circuit.qubits, seed=seed + 1)
-
-    def loss(theta: torch.Tensor) -> torch.Tensor:
-        return (simulation.evolve(circuit, amplitudes, theta) * weights).sum()
-
-    theta = angles.clone().requires_grad_()
-    loss(theta).backward()
-    for place in np.ndindex(*angles.shape):
-        step = torch.zeros_like(angles)
-        step[place] = 1
-        shifted = (loss(angles + math.pi / 2 * step) - loss(angles - math.pi / 2 * step)) / 2
-        finite = (loss(angles + 1e-5 * step) - loss(angles - 1e-5 * step)) / 2e-5
-        assert theta.grad[place].item() == pytest.approx(shifted.item(), abs=1e-10)
-        assert theta.grad[place].item() == pytest.approx(finite.item(), abs=1e-7)
-
-
-def test_gradients_of_angles_and_amplitudes_are_not_zero_and_pass_gradcheck():
-    circuit, amplitudes, angles = (
-        circuits.build("h_ry", 3),
-        states(2, 2, 8).requires_grad_(),
-        draw(2, 3).requires_grad_(),
-    )
-    assert torch.autograd.gradcheck(lambda a, theta: simulation.evolve(circuit, a, theta), (amplitudes, angles))
-    simulation.evolve(circuit, amplitudes, angles)[..., 0].sum().backward()
-    assert angles.grad.abs().max() > 0.01 and amplitudes.grad.abs().max() > 0.01
-
-
-@pytest.mark.parametrize("name", ["rx", "rz"])
-def test_gates_that_leave_the_real_states_are_refused(name):
-    with pytest.raises(ValueError, match=f"^gate='{name}' is not allowed; allowed: h or ry"):
-        simulation.evolve(Circuit("complex", 1, (Gate(name, (0,), 0),)), states(1, 1, 2), draw(1, 1))
 
 
 # Samples

@@ -33,14 +33,15 @@ def plain(kind: type[nn.Module], stacked: nn.Module, seed: int) -> nn.Module:
 
 
 def test_each_seed_of_stacked_linear_is_a_linear_layer():
-    stacked, x = StackedLinear(6, 4, generators()), images(3, 5, 6)
+    stacked, x = StackedLinear(6, 4, generators()), images(3, 5, 6).requires_grad_()
     found = stacked(x)
     found.square().sum().backward()
     for seed in range(3):
-        layer = plain(nn.Linear, stacked, seed)
-        expected = layer(x[seed])
+        layer, own = plain(nn.Linear, stacked, seed), x[seed].detach().requires_grad_()
+        expected = layer(own)
         expected.square().sum().backward()
         torch.testing.assert_close(found[seed], expected, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(x.grad[seed], own.grad, atol=1e-6, rtol=1e-5)
         torch.testing.assert_close(stacked.weight.grad[seed], layer.weight.grad, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(stacked.bias.grad[seed], layer.bias.grad, atol=1e-5, rtol=1e-5)
 
@@ -205,7 +206,7 @@ def test_cnn_of_each_seed_is_the_plain_network(shape, shared, dropped):
     cnn = CNN(shape, 3, generators(), dropout=0.5)
     x = images(4, *shape) if shared else images(3, 4, *shape)
     keep = (images(3, 4, cnn.masks) < 0.5) * 2.0 if dropped else None
-    found = cnn(x, keep)
+    found = cnn(cnn.prepare(x), keep)
     assert found.shape == (3, 4, 3)
     found.square().sum().backward()
     stacked = {name: parameter.grad for name, parameter in cnn.named_parameters()}
@@ -234,7 +235,7 @@ def test_cnn_refuses_images_that_are_too_small(shape):
 def test_fully_connected_of_each_seed_is_a_linear_layer_of_all_pixels(shape, shared):
     reducer = FullyConnected(shape, 8, generators(), dropout=0.0)
     x = images(4, *shape) if shared else images(3, 4, *shape)
-    found = reducer(x)
+    found = reducer(reducer.prepare(x))
     assert found.shape == (3, 4, 8)
     found.square().sum().backward()
     for seed in range(3):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from qkdlib import encoders, simulation
+from qkdlib import encoders, statevector
 from qkdlib.experiment import Experiment
 from qkdlib.students import Student, correct
 
@@ -78,7 +78,7 @@ def test_angles_are_pi_tanh_of_the_features_and_probabilities_follow_from_them()
     model, x = student(), images(6)
     with torch.no_grad():
         angles = model.angles(x)
-        torch.testing.assert_close(angles, math.pi * torch.tanh(model.reducer(x)))
+        torch.testing.assert_close(angles, math.pi * torch.tanh(model.reducer(model.reducer.prepare(x))))
         up = (1 + torch.sin(angles)) / 2  # p(1) of each wire
         for outcome in range(8):
             digits = [outcome >> wire & 1 for wire in range(3)]
@@ -197,9 +197,11 @@ def test_angles_start_anywhere_on_the_circle_and_alike_alone_and_in_a_stack():
 def test_probabilities_of_the_described_student_are_what_it_sees():
     model, x = student(**DESCRIBED), images(5)
     with torch.no_grad():
-        state = encoders.amplitude_tanh(model.reducer(x))
-        expected = simulation.evolve(model.circuit, state, model.theta)
+        state = encoders.AmplitudeTanh(3).state(model.reducer(x.flatten(1)))
+        state = statevector.final_state(model.circuit, state, model.theta)
+        expected = state.square().sum(3).flatten(2)  # real and imaginary parts
         assert torch.equal(model.probabilities(x), expected)
+        assert torch.equal(model.outcomes(x), expected)
     torch.testing.assert_close(expected.sum(-1), torch.ones(2, 5))
 
 

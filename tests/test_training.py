@@ -12,6 +12,10 @@ from qkdlib.students import Student
 GRADIENTS = ("autograd", "parameter_shift", "published_shift")
 LEARNS_NOTHING = 1e-12  # a learning rate that leaves the weights as they are, to 1e-9
 DESCRIBED = {"reducer": "fully_connected", "encoder": "amplitude_tanh", "head": "renormalised", "dropout": 0.0}
+REVISED = {
+    "reducer": "fully_connected", "encoder": "amplitude", "ansatz": "rx_ry_rz", "readout": "pauli_z", "head": "linear",
+    "dropout": 0.0,
+}  # fmt: skip
 
 
 def experiment(**fields) -> Experiment:
@@ -33,10 +37,6 @@ def teacher_logits(task: Experiment) -> torch.Tensor:
     return noise + 4 * functional.one_hot(labels, len(task.classes))
 
 
-def curves(history: list[dict], place: int) -> dict[str, list[float]]:
-    return {name: [epoch[name][place] for epoch in history] for name in history[0] if name != "seconds"}
-
-
 def weights(student: Student, place: int = 0) -> torch.Tensor:
     return torch.cat([parameter[place].detach().flatten() for parameter in student.parameters()])
 
@@ -46,6 +46,8 @@ PROTOCOLS = {
     "published shift": {"gradient": "published_shift"},
     "published, sampled": {"gradient": "published_shift", "sampler": "multinomial", "shots": 100},
     "described": DESCRIBED,
+    "revised": REVISED,
+    "revised, qubit encoding": {**REVISED, "encoder": "qubit", "entangler": "ring_cz", "layers": 2},
 }
 
 
@@ -58,28 +60,27 @@ def test_seed_3_is_the_same_alone_and_in_a_stack(protocol, distilled, one_thread
     if distilled:
         task = task.distilled(Teacher())
         logits = teacher_logits(task)
-    alone, alone_history = train(task, [3], logits)
-    one = curves(alone_history, 0)
+    alone, (one,) = train(task, [3], logits)
     for seeds in ([3, 9], range(20)):
-        stack, stack_history = train(task, seeds, logits)
+        stack, results = train(task, seeds, logits)
         place = list(seeds).index(3)
-        many = curves(stack_history, place)
+        many = results[place]
         torch.testing.assert_close(weights(alone), weights(stack, place), atol=2e-8, rtol=0)
         for name in one:
             assert one[name] == pytest.approx(many[name], abs=1e-6), name
         other = (place + 1) % len(stack.seeds)
-        assert curves(stack_history, other)["train_loss"] != pytest.approx(many["train_loss"], abs=1e-4)
+        assert results[other]["train_loss"] != pytest.approx(many["train_loss"], abs=1e-4)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_two_runs_with_one_seed_are_bit_equal_and_two_seeds_differ(protocol):
     task = experiment(epochs=2, **PROTOCOLS[protocol])
-    (first, first_history), (second, second_history) = train(task, [0, 1]), train(task, [0, 1])
+    (first, first_results), (second, second_results) = train(task, [0, 1]), train(task, [0, 1])
     for place in (0, 1):
         assert torch.equal(weights(first, place), weights(second, place))
-        assert curves(first_history, place) == curves(second_history, place)
+    assert first_results == second_results
     assert not torch.equal(weights(first, 0), weights(first, 1))
-    assert curves(first_history, 0)["train_loss"] != curves(first_history, 1)["train_loss"]
+    assert first_results[0]["train_loss"] != first_results[1]["train_loss"]
 
 
 def test_training_does_not_depend_on_the_global_random_state():
@@ -94,10 +95,9 @@ def test_training_does_not_depend_on_the_global_random_state():
 def test_placebo_and_distilled_arm_start_and_go_on_alike():
     placebo = experiment()
     distilled = placebo.distilled(Teacher(), kd_weight=1e-9)
-    direct, direct_history = train(placebo, [0, 1])
-    taught_history = train(distilled, [0, 1], teacher_logits(placebo))[1]
-    for place in (0, 1):
-        one, other = curves(direct_history, place), curves(taught_history, place)
+    direct, results = train(placebo, [0, 1])
+    _, taught = train(distilled, [0, 1], teacher_logits(placebo))
+    for one, other in zip(results, taught, strict=True):
         assert one["train_ce"] == pytest.approx(other["train_ce"], abs=1e-5)
         assert one["test_ce"] == pytest.approx(other["test_ce"], abs=1e-4)
         assert one["train_kl"] != pytest.approx(other["train_kl"], abs=1e-3)  # the teachers do differ
@@ -109,13 +109,13 @@ def test_placebo_and_distilled_arm_start_and_go_on_alike():
 def test_every_batch_size_counts_each_image_once(batch_size):
     # With weights that stay as they are, the mean over an epoch's batches is the mean over the 60 images.
     task = experiment(batch_size=batch_size, learning_rate=LEARNS_NOTHING, dropout=0.0)
-    student, history = train(task, [0, 1])
+    student, results = train(task, [0, 1])
     images = datasets.splits(task).train
     with torch.no_grad():
         logits = student(images.x)
     for place in (0, 1):
         expected = functional.cross_entropy(logits[place], images.y).item()
-        assert history[0]["train_ce"][place] == pytest.approx(expected, abs=1e-5)
+        assert results[place]["train_ce"] == [pytest.approx(expected, abs=1e-5)]
 
 
 @pytest.mark.parametrize("selection", ["first", "random"])
@@ -123,7 +123,7 @@ def test_each_image_is_taught_by_its_own_teacher_logits(selection):
     task = experiment(learning_rate=LEARNS_NOTHING, dropout=0.0, selection=selection, classes=(7, 2, 5))
     task = task.distilled(Teacher())
     parts, logits = datasets.splits(task), teacher_logits(task)
-    student, history = train(task, [0], logits)
+    student, (results,) = train(task, [0], logits)
     for images, part in ((parts.train, "train"), (parts.validation, "validation")):
         # Found by its pixels, which shares nothing with the library's book-keeping.
         same = (images.x.flatten(1)[:, None] == parts.all_train.x.flatten(1)[None]).all(-1)
@@ -132,21 +132,21 @@ def test_each_image_is_taught_by_its_own_teacher_logits(selection):
         with torch.no_grad():
             log_student = functional.log_softmax(student(images.x)[0, :, :3] / 3, dim=-1)
         expected = functional.kl_div(log_student, taught, reduction="batchmean").item()
-        assert history[0][f"{part}_kl"][0] == pytest.approx(expected, abs=1e-5)
+        assert results[f"{part}_kl"] == [pytest.approx(expected, abs=1e-5)]
 
 
 def test_evaluation_is_pytorchs_cross_entropy_and_accuracy_without_dropout():
     task = experiment(test_per_class=13)  # 78 images: more than one batch of evaluation, and a rest
-    student, history = train(task, [0, 1])
+    student, results = train(task, [0, 1])
     images = datasets.splits(task).test
-    assert len(images) > training.EVALUATION_BATCH
+    assert len(images) > student.reducer.evaluation_batch
     with torch.no_grad():
         logits = student(images.x)
     for place in (0, 1):
         expected = functional.cross_entropy(logits[place], images.y).item()
-        assert history[-1]["test_ce"][place] == pytest.approx(expected, abs=1e-5)
+        assert results[place]["test_ce"] == [pytest.approx(expected, abs=1e-5)]
         right = (logits[place].argmax(1) == images.y).double().mean().item()
-        assert history[-1]["test_accuracy"][place] == pytest.approx(right, abs=1e-6)
+        assert results[place]["test_accuracy"] == [pytest.approx(right, abs=1e-6)]
 
 
 def test_dropout_keeps_its_share_and_the_expectation():
@@ -175,16 +175,21 @@ def test_described_student_learns():
     check_that_it_learns(experiment(**DESCRIBED, epochs=4, batch_size=2))
 
 
+@pytest.mark.parametrize(("encoder", "entangler"), [("amplitude", "ring_cnot"), ("angle", "none"), ("qubit", "none")])
+def test_revised_student_learns(encoder, entangler):
+    check_that_it_learns(experiment(**{**REVISED, "encoder": encoder, "entangler": entangler}, epochs=4, batch_size=2))
+
+
 def check_that_it_learns(task: Experiment):
-    _, history = train(task, range(6))  # together, because at batch 1 a single seed may stay where it is
-    losses = torch.tensor([epoch["train_loss"] for epoch in history]).mean(1)
+    _, results = train(task, range(6))  # together, because at batch 1 a single seed may stay where it is
+    losses = torch.tensor([seed["train_loss"] for seed in results]).mean(0)
     assert losses[-1] < losses[0] - 0.008
-    assert sum(history[-1]["test_accuracy"]) / 6 > 1.2 / 6
+    assert sum(seed["test_accuracy"][-1] for seed in results) / 6 > 1.2 / 6
 
 
 def test_parameter_shift_trains_as_autograd_does_and_the_published_shift_otherwise():
     trained = {name: train(experiment(gradient=name), [0]) for name in GRADIENTS}
-    ce = {name: history[0]["validation_ce"][0] for name, (_, history) in trained.items()}
+    ce = {name: results[0]["validation_ce"][0] for name, (_, results) in trained.items()}
     assert ce["parameter_shift"] == pytest.approx(ce["autograd"], abs=1e-4)
     # Adam takes out a common factor of the gradient but for its epsilon, so that the weights differ a little.
     assert not torch.equal(weights(trained["published_shift"][0]), weights(trained["autograd"][0]))
@@ -219,10 +224,9 @@ class Interrupter:
             raise KeyboardInterrupt
         return {"loss": float((self.model(self.x) - self.x.sum(1, keepdim=True)).square().mean())}
 
-    def fit(self, checkpoint=None, epochs=4) -> list[dict]:
-        return training.fit(
-            self.model, self.optimizer, self.batches, self.loss_of, self.measure, epochs, "test", 4, checkpoint
-        )
+    def fit(self, checkpoint=None, epochs=4, **options) -> list[dict]:
+        parts = (self.model, self.optimizer, self.batches, self.loss_of, self.measure)
+        return training.fit(*parts, epochs, "test", 4, checkpoint, **options)
 
 
 def losses(history: list[dict]) -> list[float]:
@@ -261,3 +265,10 @@ def test_history_has_an_entry_with_seconds_for_each_epoch():
     assert len(history) == 3
     assert all(epoch["seconds"] >= 0 for epoch in history)
     assert losses(history)[-1] < losses(history)[0]
+
+
+def test_training_stops_after_the_epoch_that_finished_it():
+    stopped = Interrupter(None)
+    history = stopped.fit(finished=lambda: len(stopped.epochs_seen) == 3)
+    assert stopped.epochs_seen == [0, 1, 2]
+    assert losses(history) == losses(Interrupter(None).fit(epochs=3))

@@ -11,9 +11,9 @@ import scipy.stats
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import fill, per_seed, record, save_teacher, save_teachers
+from made_up import fill, holm, per_seed, record, save_teacher, save_teachers
 
-from qkdlib import artefacts, paper, tables
+from qkdlib import paper, runs, tables
 from qkdlib.records import Record
 from qkdlib.teacher_files import TeacherLogits, teacher_name
 from qkdlib.verdicts import (
@@ -26,6 +26,7 @@ from qkdlib.verdicts import (
     RULE,
     count_verdict,
     difference_verdict,
+    error_verdict,
     gain_verdict,
     student_verdict,
     teacher_verdict,
@@ -60,9 +61,9 @@ def filled(workspace):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A workspace with a record for every declared experiment and a file for every teacher."""
+    """A workspace with a record for every declared experiment of v1 and a file for every teacher."""
     workspace = Workspace(tmp_path_factory.mktemp("whole"))
-    fill(workspace)
+    fill(workspace, parts=("v1",))
     save_teachers(workspace)
     return workspace
 
@@ -95,15 +96,6 @@ def pairs(by_table):
     return list(itertools.chain.from_iterable(by_table.values()))
 
 
-def holm(ps) -> list[float]:
-    """Holm's step-down correction, by its definition."""
-    corrected, worst = [0.0] * len(ps), 0.0
-    for rank, place in enumerate(np.argsort(ps)):
-        worst = max(worst, min(1.0, (len(ps) - rank) * ps[place]))
-        corrected[place] = worst
-    return corrected
-
-
 # Verdicts
 
 
@@ -117,6 +109,19 @@ def holm(ps) -> list[float]:
 )  # fmt: skip
 def test_student_verdict(published, verdict):
     assert student_verdict(published, low=95.0, high=97.0, worst=90.0, best=99.0) == verdict
+
+
+@pytest.mark.parametrize(
+    ("published", "verdict"),
+    [
+        (21.0, REPRODUCED), (22.0, REPRODUCED), (23.0, REPRODUCED),
+        (20.6, REPRODUCED), (23.4, REPRODUCED),  # as well as it could be read off the figure
+        (20.5, NOISE), (23.5, NOISE), (15.0, NOISE), (30.0, NOISE),  # among the seeds, whose ends are exact
+        (14.9, NOT_REPRODUCED), (30.1, NOT_REPRODUCED),
+    ],
+)  # fmt: skip
+def test_error_verdict(published, verdict):
+    assert error_verdict(published, 0.4, low=21.0, high=23.0, best=15.0, worst=30.0) == verdict
 
 
 @pytest.mark.parametrize(
@@ -200,6 +205,9 @@ def test_a_larger_or_surer_gain_has_no_worse_verdict(ends, p, more, share):
 @given(PERCENT, st.lists(PERCENT, min_size=4, max_size=4), st.floats(0, 50))
 def test_a_wider_spread_has_no_worse_verdict_on_a_student(published, ends, more):
     worst, low, high, best = sorted(ends)
+    error = error_verdict(published, 0.0, low, high, worst, best)  # for errors the best is the smallest
+    assert error == student_verdict(published, low, high, worst, best)
+    assert BETTER.index(error_verdict(published, more, low, high, worst, best)) >= BETTER.index(error)
     before = BETTER.index(student_verdict(published, low, high, worst, best))
     assert BETTER.index(student_verdict(published, low - more, high + more, worst - more, best + more)) >= before
     assert BETTER.index(student_verdict(published, low, high, worst - more, best + more)) >= before
@@ -236,7 +244,7 @@ def test_every_row_is_there_in_the_papers_order(frames):
 
 
 def test_without_records_every_row_is_there_and_missing(workspace):
-    rows = artefacts.declared_rows()
+    rows = runs.declared_rows()
     frame = tables.paper_table(rows, workspace)
     assert frame.id.tolist() == [row.id for row in rows]
     assert len(frame) == 36 + 6 + 12
@@ -257,7 +265,7 @@ def test_a_row_without_its_record_is_missing_beside_others(filled):
 def test_what_is_taken_away_is_missing_and_nothing_else(tmp_path):
     """A distilled record, a placebo of no row's own, and a teacher's file."""
     workspace = Workspace(tmp_path)
-    fill(workspace)
+    fill(workspace, parts=("v1",))
     save_teachers(workspace)
     gone, odd, teacher = (paper.row(name) for name in ("F-D-ens-3q-05", "F-D-alex-3q-07", "F-T-lenet-07"))
     for experiment in (gone.experiment, odd.experiment.placebo()):
@@ -534,6 +542,18 @@ def test_readable_text_of_missing_rows(workspace):
 def test_a_missing_row_alone_reads_like_one_among_others(workspace):
     (alone,) = tables.readable(tables.paper_table([TEACHER], workspace)).to_dict("records")
     assert (alone["row"], alone["verdict"], alone["ours"]) == ("Teacher LeNet MNIST 0-5", MISSING, "")
+
+
+@pytest.mark.parametrize("none", [None, math.nan, pd.NA])
+def test_what_there_is_no_number_of_is_no_text(none):
+    assert tables.text(none, ".2f", "before", "after") == tables.interval(none, none) == ""
+
+
+def test_numbers_and_intervals_as_text():
+    assert tables.text(2.345, "+.1f", ", ", " qubits") == ", +2.3 qubits"
+    assert tables.text(7) == "7.00"
+    assert tables.interval(-1, 2.5) == " [-1.00, 2.50]"
+    assert tables.interval(-1, 2.5, "+", ".1f") == " [-1.0, +2.5]"
 
 
 # Files
