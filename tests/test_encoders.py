@@ -189,7 +189,7 @@ def test_qubit_encoding_is_cosine_and_sine_of_half_a_turn_for_each_pixel():
 @pytest.mark.parametrize("pixels", [True, False], ids=["pixels", "features"])
 @pytest.mark.parametrize("name", PRODUCTS)
 @settings(deadline=None, max_examples=15, database=None)
-@given(qubits=st.integers(2, 8), seed=st.integers(0, 2**31), scale=st.sampled_from([1e-30, 1.0, 80.0]))
+@given(qubits=st.integers(2, 8), seed=st.integers(0, 2**31), scale=st.sampled_from([1e-30, 1.0, 80.0, 1e30]))
 def test_norm_is_1_and_gradients_are_finite_for_any_features(name, pixels, qubits, seed, scale):
     features = features_of(qubits, name, batch=1, seed=seed)
     features = (features if pixels else scale * (2 * features - 1)).requires_grad_()

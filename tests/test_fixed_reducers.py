@@ -121,6 +121,14 @@ def test_standardised_components_of_the_training_images_have_mean_0_and_variance
     np.testing.assert_allclose(np.cov(found.T), np.eye(16), atol=1e-4)
 
 
+def test_a_component_without_variance_is_0_and_not_magnified_rounding():
+    # Four images span three directions, whatever their pixels.
+    train = torch.rand(4, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    found = fitted(train, 4, standardised=True).prepare(train)
+    assert found[:, :3].std(0).tolist() == pytest.approx([1, 1, 1], abs=1e-4)
+    assert not found[:, 3].any()
+
+
 def test_components_of_a_student_are_standardised_where_features_become_angles():
     train = images(30, GREY)
     for encoder, qubits, standardised in (("amplitude", 4, False), ("angle", 4, True), ("qubit", 4, True)):

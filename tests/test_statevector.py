@@ -304,3 +304,24 @@ def test_method_that_is_not_named_is_the_cheaper_one(qubits, batch):
     found = statevector.final_state(circuit, states, angles)
     named = statevector.final_state(circuit, states, angles, statevector.cheaper(circuit, batch))
     assert torch.equal(found, named)
+
+
+@pytest.mark.parametrize("circuit", [circuits.rx_ry_rz(3, 1, "ring_cz"), circuits.h_ry(3, 2, "ring_cnot")])
+def test_a_circuit_first_used_in_inference_mode_can_be_trained_afterwards(circuit):
+    statevector.layers.cache_clear()
+    states = torch.eye(8)[None, :2]
+    with torch.inference_mode():
+        statevector.final_state(circuit, states, torch.zeros(1, circuit.angles))
+    for method in ("matrix", "factors"):
+        angles = torch.ones(1, circuit.angles, requires_grad=True)
+        outcomes = statevector.final_state(circuit, states, angles, method).square().sum(3)
+        outcomes.flatten()[::3].sum().backward()
+        assert angles.grad.abs().max() > 1e-3
+
+
+def test_angles_in_any_order_find_their_wires():
+    wires = (0, 2, 1, 3)
+    circuit = Circuit("any order", 4, tuple(Gate("ry", (wire,), place) for wire, place in enumerate(wires)))
+    angles = torch.tensor([[0.1, 0.2, 0.3, 0.4]])
+    found = statevector.final_state(circuit, torch.eye(16)[None, :1], angles).square().sum(3).flatten(2)[0, 0]
+    torch.testing.assert_close(found, simulation.bloch(circuit, angles)[0], atol=1e-6, rtol=0)
