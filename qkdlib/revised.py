@@ -91,16 +91,27 @@ def teacher(architecture: str) -> Teacher:
     return paper.one_of_three(architecture, ALEXNET_EPOCHS)
 
 
-def bars() -> list[Bar]:
-    """Fig. 12's 42 bars in both regimes on 150 images per class, and the original method's on the full set."""
+def bars(regime: str | None = None, teachers: tuple[str, ...] | None = None) -> list[Bar]:
+    """Fig. 12's 42 bars in both regimes on 150 images per class, and the original method's on the full set.
+
+    Args:
+        regime: those of this regime alone.
+        teachers: with these teachers alone, and without the bars that have none of them.
+    """
     found = [
-        _bar(method, dataset, qubits, regime)
-        for regime in (DEFAULT, CONVERGED)
+        _bar(method, dataset, qubits, each)
+        for each in (DEFAULT, CONVERGED)
         for dataset in DATASETS
         for qubits in QUBITS
         for method in METHODS
     ]
-    return found + [_bar("original", dataset, qubits, FULL) for dataset in DATASETS for qubits in QUBITS]
+    found += [_bar("original", dataset, qubits, FULL) for dataset in DATASETS for qubits in QUBITS]
+    if regime is not None:
+        found = [bar for bar in found if bar.regime == regime]
+    if teachers is not None:
+        chosen = [dataclasses.replace(bar, teachers=tuple(n for n in bar.teachers if n in teachers)) for bar in found]
+        found = [bar for bar in chosen if bar.teachers]
+    return found
 
 
 def variants() -> list[Bar]:

@@ -297,7 +297,7 @@ def test_paper_artifacts_command(monkeypatch, tmp_path, options, fresh):
     calls = []
     monkeypatch.setattr(artefacts, "make", lambda *arguments: calls.append(arguments))
     assert __main__.main(["paper-artifacts", "--workspace", str(tmp_path), *options]) == 0
-    assert calls == [(Workspace(str(tmp_path)), fresh, runs.PARTS)]
+    assert calls == [(Workspace(str(tmp_path)), fresh, runs.COMMITTED)]
 
 
 @pytest.mark.parametrize("parts", [["v1"], ["v2-full-set", "v2-entangler"], list(runs.PARTS)])

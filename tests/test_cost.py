@@ -195,7 +195,7 @@ def test_what_is_counted_is_the_whole_circuit_in_the_gates_of_the_basis(transpil
 
 
 def test_without_records_there_are_no_seconds(frame):
-    assert frame[["seconds_per_epoch", "seeds"]].isna().all(axis=None)
+    assert frame[["seconds_per_epoch", "seeds", "error"]].isna().all(axis=None)
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_seconds_of_a_student_are_those_of_the_run_with_most_seeds(few, workspac
 
 def test_seconds_of_cifar10_are_those_of_the_first_copy_that_has_a_record(few, monkeypatch, workspace):
     bar = revised.bar("angle", "cifar10", 8)
-    monkeypatch.setattr(revised, "bars", lambda: [bar])
+    monkeypatch.setattr(revised, "bars", lambda *_: [bar])
     original, jpeg = bar.copies
     name = ("v2 angle", "32x32 colour", 8, 1, "none")
     run_of(jpeg.experiment, (10, 30.0)).save(workspace)
@@ -274,6 +274,29 @@ def test_seconds_of_teachers_are_means_over_epochs_and_an_ensembles_those_of_bot
         ("lenet", "28x28 grey"): SECONDS, ("alexnet", "28x28 grey"): SECONDS, ("ensemble", "28x28 grey"): 2 * SECONDS,
         ("lenet", "32x32 colour"): SECONDS,
     }  # fmt: skip
+
+
+# Errors
+
+
+def test_errors_are_those_of_the_last_epoch_and_students_those_of_the_placebo(few, workspace):
+    """An ensemble's are its own, not its members', and each data set's those of the images that the row is about."""
+    bar = revised.bar("qubit", "mnist", 4)
+    accuracies = {None: np.linspace(0.6, 0.78, 10), "lenet": [0.9] * 10, "alexnet": [0.8] * 10}
+    for name, experiment in bar.arms.items():
+        revised_record(experiment, accuracies[name], np.random.default_rng(0)).save(workspace)
+    for name, last in (("lenet", 0.97), ("alexnet", 0.98), ("ensemble", 0.99)):
+        save_logits(workspace, bar.experiment.distilled(revised.teacher(name)), [0.999, last])
+    jpeg = revised.bar("original", "cifar10", 4).copies[-1].experiment
+    save_logits(workspace, jpeg.distilled(revised.teacher("lenet")), [0.7, 0.6])
+    there = cost.table(workspace).set_index(["network", "images"])
+    found = there.error[there.error.notna()].to_dict()
+    assert found == pytest.approx({
+        ("lenet", "28x28 grey"): 3, ("alexnet", "28x28 grey"): 2, ("ensemble", "28x28 grey"): 1,
+        ("lenet", "32x32 colour"): 40, ("v2 qubit", "28x28 grey"): 31,
+    })  # fmt: skip
+    shown = cost.readable(there.reset_index()).set_index(["network", "images"]).error
+    assert shown["v2 qubit", "28x28 grey"].tolist() == ["31.00"] and shown["alexnet", "32x32 colour"].tolist() == [""]
 
 
 # Text
