@@ -92,9 +92,8 @@ def _each_regime(id: str, claim: str, printed: str, kind: str, recomputed: str, 
     ]  # fmt: skip
 
 
-BARS = len(TASKS) * len(revised.METHODS)
 CLAIMS = (
-    *_each_regime("V1", "consistent accuracy improvements by distillation", f"{BARS} of {BARS}", "count", "", improved,
+    *_each_regime("V1", "consistent accuracy improvements by distillation", "", "count", "", improved,
                   "ours: bars with a gain from LeNet above 0 after Holm's correction; the paper prints no number"),
     *_each_regime("V1a", "the same: mean gain over all bars, points", "", "gain", "", average_gain, "ours: from LeNet"),
     *_each_regime("V2", "fully connected reduction is best", "6 of 6", "count", printed_best(POOLED),

@@ -92,13 +92,15 @@ def fill(workspace: Workspace, accuracies=scattered, parts=runs.PARTS) -> None:
 
 
 def fill_bars(workspace: Workspace, bars: list[revised.Bar], rng) -> None:
-    """A record of every arm of these bars: near the paper's error or not, with all kinds of gains."""
+    """A record of every arm of these bars: near the paper's error or not, with all kinds of gains. A placebo that is
+    there already, because two parts share it, stays."""
     for bar in bars:
         near = 1 - (bar.paper_error or 25) / 100 + rng.normal(0, 0.012)
         for experiment in bar.arms.values():
             gain = 0 if experiment.teacher is None else rng.normal(0.005, 0.012)
             lasts = rng.normal(near + gain, 0.012, experiment.seeds).clip(0.02, 0.95)
-            revised_record(experiment, lasts, rng).save(workspace)
+            if not (workspace.students / f"{experiment.name}.json").exists():
+                revised_record(experiment, lasts, rng).save(workspace)
 
 
 def few_bars(patch) -> None:
