@@ -49,8 +49,8 @@ class Evidence:
 
     def errors(self, teacher: str | None) -> np.ndarray:
         """Error of each seed in percent, (S,): of the student that its training keeps."""
-        which = "selected" if self.bar.experiment.patience else "last"
-        return 100 - np.array(statistics.accuracies(self.arms[teacher], which))
+        record = self.arms[teacher]
+        return 100 - np.array(statistics.accuracies(record, statistics.kept(record)))
 
     def gain(self, teacher: str) -> statistics.Gain:
         """Accuracy of the distilled student minus the placebo's, paired by seed, in points."""

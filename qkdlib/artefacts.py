@@ -82,7 +82,7 @@ def draw_figures(workspace: Workspace, say) -> None:
             drawn[name] = getattr(paper_figures, name)(workspace)
         else:
             say(f"{name} needs records, and its rows have none: a committed figure stays as it is")
-    if revised_figures.found(workspace, revised.DEFAULT):
+    if any(revised_figures.found(workspace, regime) for regime in (revised.DEFAULT, revised.CONVERGED)):
         drawn["figure_12"] = revised_figures.figure_12(workspace)
     else:
         say("figure_12 needs records, and its bars have none: a committed figure stays as it is")

@@ -101,7 +101,7 @@ CLAIMS = (
     *_each_regime("V3", "amplitude encoding is best", "6 of 6", "count", printed_best(ENCODED),
                   functools.partial(best, ENCODED), "tasks; against angle and qubit encoding, all fully connected"),
     Claim("V4", "v2, abstract", "competitive with classical networks that have far more parameters", "",
-          "no_difference", "", over_lenet, "ours: accuracy of the 8-qubit student minus its teacher "
+          "no_loss", "", over_lenet, "ours: accuracy of the 8-qubit student minus its teacher "
           "LeNet's, both on the full sets; on MNIST the student has 201,074 parameters and LeNet 44,426"),
     Claim("V5", "v2, abstract", "the circuits harness entanglement", "", "fact", "", entangling,
           "as drawn in v2's Fig. 1; a product ansatz measured wire by wire"),

@@ -149,8 +149,8 @@ def _transpiled(encoder: str, encoding: circuits.Circuit | None, ansatz: circuit
 
 
 def label(shape: tuple[int, int, int]) -> str:
-    """The table's name of an image's size (C, H, W)."""
-    return next(name for name, known in SHAPES.items() if known == tuple(shape))
+    """The table's name of an image's size (C, H, W); empty for one that it does not have."""
+    return next((name for name, known in SHAPES.items() if known == tuple(shape)), "")
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:

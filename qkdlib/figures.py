@@ -104,10 +104,14 @@ def loss_curves(records: Mapping[str, Record]) -> Figure:
     for axis, (label, record) in zip(figure.subplots(1, len(records), squeeze=False)[0], records.items(), strict=True):
         epochs = np.arange(1, record.experiment.epochs + 1)
         for part, style in (("train", "-"), ("validation", "--")):
-            curves = np.array([results[f"{part}_loss"] for results in record.seeds.values()])  # (S, epochs)
-            low, middle, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
-            axis.plot(epochs, middle, style, color=colour(record), label=part)
-            axis.fill_between(epochs, low, high, color=colour(record), alpha=0.15, linewidth=0)
+            found = [results[f"{part}_loss"] for results in record.seeds.values()]
+            curves = np.full((len(found), max(map(len, found))), np.nan)  # (S, epochs); seeds may have stopped
+            for row, curve in zip(curves, found, strict=True):
+                row[: len(curve)] = curve
+            low, middle, high = np.nanquantile(curves, [0.25, 0.5, 0.75], axis=0)
+            there = epochs[: curves.shape[1]]
+            axis.plot(there, middle, style, color=colour(record), label=part)
+            axis.fill_between(there, low, high, color=colour(record), alpha=0.15, linewidth=0)
         axis.set(title=label, xlabel="epoch", ylabel="loss")
         axis.set_xticks(epochs[:: max(1, len(epochs) // 5)])
         axis.legend()

@@ -48,7 +48,7 @@ def summarise(values: Sequence[float]) -> Summary:
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ValueError(f"values={values!r} is not allowed; allowed: one finite number per seed")
     mean = float(values.mean())
-    if np.ptp(values) == 0:
+    if np.ptp(values) <= 1e-9:  # equal but for rounding: the bootstrap would divide by it
         return Summary(len(values), mean, 0.0 if len(values) > 1 else math.nan, mean, mean)
     interval = stats.bootstrap(
         (values,), np.mean, n_resamples=RESAMPLES, rng=np.random.default_rng(BOOTSTRAP_SEED)
@@ -102,6 +102,12 @@ def accuracies(record: Record, which: str = "last") -> list[float]:
     not executed on the QASM simulator have none there."""
     found = [outcomes(record.seeds[seed])[which] for seed in sorted(record.seeds)]
     return [value for value in found if value is not None]
+
+
+def kept(record: Record) -> str:
+    """Which of `records.outcomes` belongs to the weights that the training keeps: those of the epoch that validation
+    chose if it stops on validation, else the last."""
+    return "selected" if record.experiment.patience else "last"
 
 
 def qasm_differences(record: Record) -> list[float]:

@@ -18,8 +18,8 @@ def arm(record: Record) -> str:
 def arms(found: Iterable[Record]) -> pd.DataFrame:
     """One row per record, with accuracies in percent.
 
-    Columns: task, qubits, arm, seeds, mean [95 % interval] after the last epoch, sd, share of collapsed seeds, mean on
-    the QASM simulator, and for a distilled arm whose placebo is there the paired gain over the common seeds.
+    Columns: task, qubits, arm, seeds, mean [95 % interval] of the weights that are kept, sd, share of collapsed seeds,
+    mean on the QASM simulator, and for a distilled arm whose placebo is there the paired gain over the common seeds.
     """
     found = sorted(found, key=lambda record: (experiment.task_name(record.experiment), arm(record) != "placebo"))
     by_name = {record.experiment.name: record for record in found}
@@ -27,13 +27,13 @@ def arms(found: Iterable[Record]) -> pd.DataFrame:
 
 
 def _row(record: Record, placebo: Record | None) -> dict:
-    last = statistics.summarise(statistics.accuracies(record))
+    last = statistics.summarise(statistics.accuracies(record, statistics.kept(record)))
     qasm = statistics.accuracies(record, "qasm")
     gain = ""
     if placebo is not None and placebo is not record:
         common = sorted(set(record.seeds) & set(placebo.seeds))
         pair = [Record(r.experiment, {seed: r.seeds[seed] for seed in common}) for r in (record, placebo)]
-        paired = statistics.paired_gain(*(statistics.accuracies(r) for r in pair))
+        paired = statistics.paired_gain(*(statistics.accuracies(r, statistics.kept(r)) for r in pair))
         gain = f"{paired.mean:+.2f} [{paired.low:+.2f}, {paired.high:+.2f}]"
     return {
         "task": experiment.task_name(record.experiment),

@@ -46,7 +46,10 @@ def gain_verdict(claimed: float, low: float, high: float, p: float) -> str:
 
 
 def difference_verdict(kind: str, low: float, high: float) -> str:
-    """Verdict on a claimed difference from its 95 % interval; `kind` is `gain` (above 0) or `no_difference`."""
+    """Verdict on a claimed difference from its 95 % interval; `kind` is `gain` (above 0), `no_difference`, or
+    `no_loss` (not below 0)."""
+    if kind == "no_loss":
+        return REPRODUCED if high >= 0 else NOT_REPRODUCED
     if kind == "no_difference":
         return REPRODUCED if low <= 0 <= high else NOT_REPRODUCED
     if low > 0:

@@ -84,7 +84,7 @@ def test_every_claim_of_the_abstract_says_what(found):
     ids = [claim.id for claim in CLAIMS]
     assert len(set(ids)) == len(ids) and MEASURED | {"V5", "V6"} == set(ids)
     assert {claim.source for claim in CLAIMS} == {"v2, abstract"}
-    assert all(claim.kind in ("gain", "no_difference", "count", "fact") for claim in CLAIMS)
+    assert all(claim.kind in ("gain", "no_loss", "count", "fact") for claim in CLAIMS)
     assert found.index.tolist() == ids and len(set(found.claim)) == len(ids)
     for id, letter in itertools.product(("V1", "V1a", "V2", "V3"), REGIMES):
         assert found.claim[id + letter].endswith(f"({REGIMES[letter]})")

@@ -301,3 +301,8 @@ def test_summary_of_an_empty_workspace_says_so(tmp_path):
     assert "none yet" in summary.text(workspace)
     (workspace.figures / "figure_7.png").write_bytes(b"")
     assert summary.text(workspace).endswith(": figure_7.png")
+
+
+def test_values_that_are_equal_but_for_rounding_have_an_interval_without_width():
+    found = summarise([-10.0] * 9 + [-10.000000000000002])
+    assert (found.low, found.high) == pytest.approx((-10, -10), abs=1e-9)

@@ -157,6 +157,7 @@ def test_an_interval_that_is_none_is_refused(claimed, low, high):
         ("no_difference", -1.0, 1.0, REPRODUCED), ("no_difference", 0.0, 1.0, REPRODUCED),
         ("no_difference", -1.0, 0.0, REPRODUCED), ("no_difference", 0.01, 1.0, NOT_REPRODUCED),
         ("no_difference", -1.0, -0.01, NOT_REPRODUCED),
+        ("no_loss", -1.0, 0.0, REPRODUCED), ("no_loss", 0.5, 1.0, REPRODUCED), ("no_loss", -1.0, -0.01, NOT_REPRODUCED),
     ],
 )  # fmt: skip
 def test_difference_verdict(kind, low, high, verdict):
