@@ -233,12 +233,14 @@ def test_blank_images_have_logits_of_the_ground_state():
 
 # Refusals
 
+PUBLISHED = {"encoder": "ansatz_angles", "readout": "outcomes", "head": "sigmoid_complement"}
 PARTS = [
-    ({"reducer": "avg_pool", "encoder": "ansatz_angles"}, "^reducer='avg_pool'.*for encoder ansatz_angles"),
+    ({"reducer": "avg_pool", **PUBLISHED}, "^reducer='avg_pool'.*for encoder ansatz_angles"),
+    ({"encoder": "ansatz_angles"}, "^head='linear'.*any but linear for encoder ansatz_angles"),
     ({"method": "max_pool", "encoder": "angle", "qubits": 5}, "^reducer='max_pool'.*35 features"),
     ({"head": "softmax"}, "^head='softmax'.*linear for readout pauli_z"),
     ({"readout": "outcomes", "head": "softmax", "qubits": 3}, "^qubits=3.*>= 10 classes"),
-    ({"encoder": "ansatz_angles", "entangler": "ring_cz"}, "^entangler='ring_cz'.*none for encoder ansatz_angles"),
+    ({"entangler": "ring_cz", **PUBLISHED}, "^entangler='ring_cz'.*none for encoder ansatz_angles"),
     ({"tested": "every_epoch", "patience": 5}, "^tested='every_epoch'.*at_end where patience"),
     ({"tested": "every_epoch", "learning_rates": (1e-3,)}, "^tested='every_epoch'.*at_end where patience"),
     ({"gradient": "parameter_shift"}, "^gradient='parameter_shift'.*autograd for encoder amplitude"),
