@@ -154,11 +154,11 @@ def softened(image: np.ndarray, logits: np.ndarray, names: tuple[str, ...], temp
 
 @styled
 def accuracy_bars(records: Mapping[str, Record], paper: Mapping[str, float] | None = None) -> Figure:
-    """Mean accuracy after the last epoch with its 95 % interval; marks show the paper's values (v1, Fig. 7)."""
+    """Mean accuracy of the kept weights, with its 95 % interval; marks show the paper's values (v1, Fig. 7)."""
     figure = Figure(figsize=(1.2 * len(records) + 1.4, 3.0))
     axis = figure.subplots()
     for place, record in enumerate(records.values()):
-        summary = statistics.summarise(statistics.accuracies(record))
+        summary = statistics.summarise(statistics.accuracies(record, statistics.kept(record)))
         reach = [[summary.mean - summary.low], [summary.high - summary.mean]]
         axis.bar(place, summary.mean, 0.6, color=colour(record), yerr=reach, capsize=3, ecolor="#333333")
     _accuracy_axis(axis, records, paper)
@@ -167,11 +167,11 @@ def accuracy_bars(records: Mapping[str, Record], paper: Mapping[str, float] | No
 
 @styled
 def seed_spread(records: Mapping[str, Record], paper: Mapping[str, float] | None = None) -> Figure:
-    """Every seed's accuracy after the last epoch as a point: one look shows how much one run can tell."""
+    """Every seed's accuracy, of the weights that are kept, as a point: one look shows how much one run can tell."""
     figure = Figure(figsize=(2.2 * len(records) + 1.2, 3.2))
     axis = figure.subplots()
     for place, record in enumerate(records.values()):
-        values = np.sort(statistics.accuracies(record))
+        values = np.sort(statistics.accuracies(record, statistics.kept(record)))
         # Points side by side, in an order that repeats, because jitter would need a seed.
         offsets = 0.3 * np.linspace(-1, 1, len(values)) if len(values) > 1 else np.zeros(1)
         axis.scatter(place + offsets, values, s=18, color=colour(record), alpha=0.75, linewidths=0)

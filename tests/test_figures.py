@@ -69,6 +69,20 @@ def test_loss_curves_are_the_median_of_the_seeds_between_quartiles():
     assert (first.min(), first.max()) == (2, 5)
 
 
+def test_seeds_that_have_stopped_leave_the_loss_curves_and_the_chosen_epoch_is_shown():
+    experiment = dataclasses.replace(DIGITS, patience=1, tested="at_end")
+    seeds = record([0.2, 0.4], experiment).seeds
+    seeds[0] |= {"train_loss": [9.0, 8.0], "validation_loss": [9.0, 8.0], "validation_ce": [2.0, 3.0]}
+    seeds[0] |= {"validation_accuracy": [0.6, 0.5], "test_accuracy": [0.9, 0.2]}
+    found = {"one": Record(experiment, seeds)}
+    assert np.allclose(figures.loss_curves(found).axes[0].lines[0].get_ydata(), [6, 5, 1])
+    # The first seed keeps its first epoch, and the second one its third, which is as good as the others.
+    seeds[1] |= {"validation_ce": [3.0, 2.0, 1.0]}
+    points = figures.seed_spread(found).axes[0].collections[0].get_offsets()[:, 1]
+    assert np.allclose(sorted(points), [40, 90])
+    assert np.allclose(figures.accuracy_bars(found).axes[0].patches[0].get_height(), 65)
+
+
 def test_sample_images_show_a_row_per_class():
     parts = datasets.splits(DIGITS)
     axes = figures.sample_images(parts, per_class=4).axes

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from qkdlib import datasets, revised, training
+from qkdlib import datasets, revised, summary, training
 from qkdlib.datasets import Splits
 from qkdlib.experiment import Experiment
+from qkdlib.records import Record
 from qkdlib.selection import Selection, join
 from qkdlib.students import Student
 
@@ -294,3 +295,10 @@ def test_blank_images_are_counted_for_each_seed():
     _, found = train(experiment, [0, 1], dataclasses.replace(parts, **blank))
     assert [results["zero_vectors"] for results in found] == [5, 5]
     assert all(math.isfinite(results[name][0]) for results in found for name in ("train_ce", "test_ce"))
+
+
+def test_the_summary_shows_the_weights_that_are_kept():
+    experiment = dataclasses.replace(revised.student("digits"), seeds=2, epochs=3, patience=1)
+    curves = {"validation_accuracy": [0.5, 0.4], "validation_ce": [1.0, 1.0], "qasm_accuracy": None}
+    seeds = {seed: {**curves, "test_accuracy": [best, 0.1]} for seed, best in enumerate((0.6, 0.8))}
+    assert summary.arms([Record(experiment, seeds)])["accuracy [95 %]"].tolist()[0].startswith("70.00 [")
