@@ -4,9 +4,9 @@ gate, and one seed with TorchQuantum. Samples per second, summed over seeds, med
 one thread, as students are trained, and with all."""
 
 import statistics
-import time
 
 import torch
+from timing import milliseconds
 
 from qkdlib import revised, runtime, statevector
 from qkdlib.circuits import to_torchquantum
@@ -36,13 +36,6 @@ def stepper(qubits: int, seeds: int, gate_by_gate: bool):
     return step
 
 
-def milliseconds(step) -> float:
-    started = time.perf_counter()
-    for _ in range(STEPS):
-        step()
-    return 1000 * (time.perf_counter() - started) / STEPS
-
-
 def measure(threads: int) -> None:
     """Print a line for each number of qubits."""
     torch.set_num_threads(threads)
@@ -52,7 +45,7 @@ def measure(threads: int) -> None:
         }
         for step in cases.values():
             step()  # warm-up
-        rounds = [{case: milliseconds(step) for case, step in cases.items()} for _ in range(ROUNDS)]
+        rounds = [{case: milliseconds(step, STEPS) for case, step in cases.items()} for _ in range(ROUNDS)]
         rates = {
             (seeds, slow): 1000 * BATCH * seeds / statistics.median(timed[seeds, slow] for timed in rounds)
             for seeds, slow in cases

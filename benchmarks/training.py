@@ -3,9 +3,9 @@ circuit by Bloch vectors, by Bloch vectors with 5000 shots drawn for it and its 
 TorchQuantum. Milliseconds per step, median of 5 rounds, measured in turn."""
 
 import statistics
-import time
 
 import torch
+from timing import milliseconds
 
 from qkdlib import runtime, training
 from qkdlib.circuits import to_torchquantum
@@ -41,20 +41,13 @@ def stepper(seeds: int, case: str):
     return step
 
 
-def milliseconds(step) -> float:
-    started = time.perf_counter()
-    for _ in range(STEPS):
-        step()
-    return 1000 * (time.perf_counter() - started) / STEPS
-
-
 if __name__ == "__main__":
     runtime.start("cpu")
     with runtime.one_thread():
         cases = {(seeds, case): stepper(seeds, case) for seeds in (1, 20) for case in CASES}
         for step in cases.values():
-            milliseconds(step)  # warm-up
-        rounds = [{case: milliseconds(step) for case, step in cases.items()} for _ in range(ROUNDS)]
+            milliseconds(step, STEPS)  # warm-up
+        rounds = [{case: milliseconds(step, STEPS) for case, step in cases.items()} for _ in range(ROUNDS)]
     print("training step, one thread")
     for seeds, case in cases:
         median = statistics.median(timed[seeds, case] for timed in rounds)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 
 from qkdlib import checks
+from qkdlib.experiment import ENTANGLERS
 
 ROTATIONS = ("rx", "ry", "rz")
-ENTANGLERS = ("none", "ring_cnot", "ring_cz")
 
 
 @dataclass(frozen=True)

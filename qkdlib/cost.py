@@ -38,10 +38,9 @@ def table(workspace: Workspace) -> pd.DataFrame:
     rows += [_student("v1 as run", paper.row(name).experiment, workspace) for name in ("M-B-3q-05", "M-B-4q-07")]
     described = {row.id: row.experiment for row in paper.described_rows()}
     rows += [_student("v1 as described", described[name], workspace) for name in ("M-B-3q-05", "M-B-4q-07")]
-    methods = [bar for bar in revised.bars() if bar.regime == revised.DEFAULT] + revised.variants()
-    for bar in methods:
+    for bar in revised.bars(revised.DEFAULT) + revised.variants():
         if bar.dataset != "fashion_mnist":  # the same student as MNIST's
-            rows.append(_student(f"v2 {bar.method}", bar.experiment, workspace, bar.copies))
+            rows.append(_student(f"v2 {bar.method}", bar.experiment, workspace, *(c.experiment for c in bar.copies)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -77,18 +76,16 @@ def _teacher_history(name: str, dataset: str, workspace: Workspace) -> list[dict
     return []
 
 
-def _student(network: str, experiment: Experiment, workspace: Workspace, copies=()) -> dict:
+def _student(network: str, experiment: Experiment, workspace: Workspace, *copies: Experiment) -> dict:
+    """`copies`: the experiment on each copy of its images; the first that has a record is shown."""
     images = "32x32 colour" if experiment.dataset == "cifar10" else "28x28 grey"
     shape = SHAPES[images]
     student = Student(experiment, shape, [0])
     count = student.parameter_count()
-    record = next(
-        filter(None, (records.find(each, workspace) for each in [copy.experiment for copy in copies] or [experiment])),
-        None,
-    )
+    recorded = (records.find(each, workspace) for each in copies or (experiment,))
+    record = next(filter(None, recorded), None)
     return {
-        "network": network, "images": "32x32 colour" if experiment.dataset == "cifar10" else "28x28 grey",
-        "classes": len(experiment.classes),
+        "network": network, "images": images, "classes": len(experiment.classes),
         **{name: getattr(experiment, name) for name in ("qubits", "reducer", "encoder", "layers", "entangler")},
         "classical_parameters": count["classical"], "quantum_parameters": count["quantum"],
         "multiply_adds": _classical_products(student, shape), **executed(student),

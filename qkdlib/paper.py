@@ -83,11 +83,15 @@ def one_of_three(architecture: str, alexnet_epochs: int) -> Teacher:
 @functools.cache
 def all_rows() -> tuple[Row, ...]:
     """The 36 rows of Tables 1 and 2, as run by the authors' notebooks, in the paper's order of categories."""
-    text = importlib.resources.files("qkdlib").joinpath("data/published_runs.csv").read_text()
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
     order = list(CATEGORIES.values())
-    found = [_row(values) for values in csv.DictReader(lines)]
+    found = [_row(values) for values in facts("published_runs.csv")]
     return tuple(sorted(found, key=lambda row: (row.table, order.index(row.category))))
+
+
+def facts(name: str) -> list[dict[str, str]]:
+    """The lines of a csv file in `data/`, whose comments begin with #."""
+    text = importlib.resources.files("qkdlib").joinpath("data", name).read_text()
+    return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
 
 
 def rows(table: int | None = None) -> list[Row]:

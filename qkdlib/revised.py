@@ -4,14 +4,12 @@ No code was published for them, and v2's training-set size, batch and epochs are
 bars were read off the figure, about +-0.4 points, into `data/figure_12.csv`.
 """
 
-import csv
 import dataclasses
 import functools
-import importlib.resources
 from dataclasses import dataclass
 
 from qkdlib import checks, datasets, paper
-from qkdlib.experiment import Experiment, Teacher
+from qkdlib.experiment import ENTANGLERS, Experiment, Teacher
 
 METHODS = {  # in the order of Fig. 12: reducer and encoder
     "max_pool": ("max_pool", "amplitude"),
@@ -120,7 +118,7 @@ def variants() -> list[Bar]:
         _bar("original", dataset, qubits, DEFAULT, layers=layers, entangler=entangler)
         for dataset in DATASETS
         for qubits in QUBITS
-        for entangler in ("none", "ring_cnot", "ring_cz")
+        for entangler in ENTANGLERS
         for layers in LAYERS
         if (layers, entangler) != (1, "none")
     ]
@@ -148,9 +146,5 @@ def at_hand(bar: Bar) -> Bar:
 @functools.cache
 def printed() -> dict[tuple[str, str, int], float]:
     """Fig. 12's errors in percent, by method, data set and qubits."""
-    text = importlib.resources.files("qkdlib").joinpath("data/figure_12.csv").read_text()
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    return {
-        (row["method"], row["dataset"], int(row["qubits"])): float(row["error_percent"])
-        for row in csv.DictReader(lines)
-    }
+    rows = paper.facts("figure_12.csv")
+    return {(row["method"], row["dataset"], int(row["qubits"])): float(row["error_percent"]) for row in rows}

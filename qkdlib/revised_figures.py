@@ -69,8 +69,7 @@ def _picture(axis, values: np.ndarray, colours: str, low: float, high: float) ->
 
 def found(workspace: Workspace, regime: str) -> list[Evidence]:
     """The bars of Fig. 12 that have records in a regime."""
-    bars = [bar for bar in revised.bars() if bar.regime == regime]
-    return [evidence for bar in bars if (evidence := ablation.evidence(bar, workspace)) is not None]
+    return [evidence for bar in revised.bars(regime) if (evidence := ablation.evidence(bar, workspace)) is not None]
 
 
 @styled
