@@ -6,6 +6,7 @@ Bit order. Outcome i of a circuit is the integer whose k-th binary digit is the 
 the least significant, as in Qiskit. TorchQuantum has wire 0 leftmost (most significant); `reverse_wires` converts.
 """
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -19,8 +20,8 @@ ROTATIONS = ("rx", "ry", "rz")
 
 @dataclass(frozen=True)
 class Gate:
-    """One gate: its name (`h`, `rx`, `ry`, `rz`, `cx`, `cz`), the wires it acts on (the control first), and for a
-    rotation the place of its angle in the circuit's angle vector."""
+    """One gate: its name (`h`, `sx`, `sxdg`, `rx`, `ry`, `rz`, `cx`, `cz`), the wires it acts on (the control first),
+    and for a rotation the place of its angle in the circuit's angle vector."""
 
     name: str
     wires: tuple[int, ...]
@@ -107,6 +108,36 @@ def angle_encoding(qubits: int, features: int) -> Circuit:
 def qubit_encoding(qubits: int) -> Circuit:
     """RY(angle k) on wire k."""
     return Circuit("qubit_encoding", qubits, tuple(Gate("ry", (wire,), angle=wire) for wire in range(qubits)))
+
+
+def amplitude_encoding(qubits: int) -> Circuit:
+    """Real amplitudes by 2^Q - 1 angles (`state_preparation.angles`) and 2^Q - 2 CNOTs, the same gates for every image:
+    the wires from the last to the first, each turned by RY under control of the ones before (Moettoenen et al. 2004,
+    arXiv:quant-ph/0407010). RY is SX^-1 RZ SX, and SX commutes with the target of a CNOT, so that a device turns
+    frames (RZ) between CNOTs and nothing else."""
+    last = qubits - 1
+    gates, angle = [Gate("ry", (last,), angle=0)], 1
+    for target in range(last - 1, -1, -1):
+        controls = last - target
+        gates.append(Gate("sx", (target,)))
+        for step in range(2**controls):
+            # Gray code: between steps one digit changes; after the last one, the highest.
+            digit = min((step + 1 & -(step + 1)).bit_length() - 1, controls - 1)
+            gates += [Gate("rz", (target,), angle=angle), Gate("cx", (target + 1 + digit, target))]
+            angle += 1
+        gates.append(Gate("sxdg", (target,)))
+    return Circuit("amplitude_encoding", qubits, tuple(gates))
+
+
+def join(first: Circuit, second: Circuit) -> Circuit:
+    """One circuit after the other; its angles are those of the first, then those of the second."""
+    if first.qubits != second.qubits:
+        checks.fail("qubits", second.qubits, f"{first.qubits}, as in circuit {first.name}")
+    shifted = (
+        gate if gate.angle is None else dataclasses.replace(gate, angle=gate.angle + first.angles)
+        for gate in second.gates
+    )
+    return Circuit(f"{first.name}+{second.name}", first.qubits, (*first.gates, *shifted))
 
 
 CIRCUITS = {"h_ry": h_ry, "rx_ry_rz": rx_ry_rz}

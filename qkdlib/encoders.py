@@ -1,6 +1,7 @@
 """Encoders: features (S, B, F) -> quantum states of Q wires, each a small class with its formula.
 
-`features(qubits)` says how many features an encoder takes. An amplitude encoder's `state` is real amplitudes
+`features(qubits)` says how many features an encoder takes; `circuit` and `angles` say how a quantum computer prepares
+its state. An amplitude encoder's `state` is real amplitudes
 (S, B, 2^Q), wire 0 least significant; the others turn each wire by itself, and theirs is spinors (`product_states`).
 """
 
@@ -8,7 +9,7 @@ import math
 
 import torch
 
-from qkdlib import circuits, product_states
+from qkdlib import circuits, product_states, state_preparation
 
 SMALLEST = 1e-15  # a norm below it is that of a zero vector: its square does not fit into 32 bits
 
@@ -19,12 +20,16 @@ class Amplitude:
     product = False
 
     def __init__(self, qubits: int):
-        self.qubits = qubits
+        self.circuit = circuits.amplitude_encoding(qubits)
 
     @staticmethod
     def features(qubits: int) -> int:
         """2^Q."""
         return 2**qubits
+
+    def angles(self, features: torch.Tensor) -> torch.Tensor:
+        """The circuit's angles (S, B, 2^Q - 1) in radians."""
+        return state_preparation.angles(self.state(features))
 
     def state(self, features: torch.Tensor) -> torch.Tensor:
         """Real amplitudes (S, B, 2^Q)."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from qkdlib import checks
+from qkdlib.noise import Noise
 
 NUMERICS = 1  # raise when a change of the code changes numbers: every digest changes with it
 
@@ -24,7 +25,7 @@ READOUTS = ("outcomes", "pauli_z")
 HEADS = ("sigmoid_complement", "softmax", "renormalised", "linear")
 TESTED = ("every_epoch", "at_end")
 GRADIENTS = ("autograd", "parameter_shift", "published_shift")
-SAMPLERS = ("exact", "multinomial")
+SAMPLERS = ("exact", "multinomial", "aer")
 ARCHITECTURES = ("lenet", "alexnet", "ensemble")
 CUSTOM = "custom:"
 IMAGEFOLDER = "imagefolder:"
@@ -93,12 +94,13 @@ class Experiment:
     False leaves out T^2, as in Eq. 6. Without a teacher the experiment is a placebo and `kd_weight` is 0.
     Training: `epochs`, `batch_size`, `learning_rate` (Adam), `gradient` of the circuit: `autograd`,
     `parameter_shift` (Eq. 12) or `published_shift` (the notebooks' pi/4 shift, sqrt(2) too large). `sampler` says what
-    the student sees of its circuits, in training and in testing: `exact` outcome probabilities, or `multinomial`
-    frequencies of `shots` samples, which need a gradient by shifts. `patience`: a seed stops after this many epochs
-    without a better validation accuracy, and keeps the weights of its best epoch; 0: it trains all epochs and keeps the
-    last. `learning_rates` to choose from for each seed, on validation; (): `learning_rate`. `tested` says when test
-    accuracy is measured: after `every_epoch`, or `at_end`, with the weights of the last and of the best validation
-    epoch.
+    the student sees of its circuits, in training and in testing: `exact` outcome probabilities, or frequencies of
+    `shots` samples, which need a gradient by shifts: `multinomial`, drawn from the exact probabilities, or `aer`, run
+    on Qiskit's simulator. `noise` of `noise_level` acts on those circuits, as `noise.Noise` says. `patience`: a seed
+    stops after this many epochs without a better validation accuracy, and keeps the weights of its best epoch; 0: it
+    trains all epochs and keeps the last. `learning_rates` to choose from for each seed, on validation; ():
+    `learning_rate`. `tested` says when test accuracy is measured: after `every_epoch`, or `at_end`, with the weights
+    of the last and of the best validation epoch.
     Execution: `shots` per circuit. `seeds`: how many seeds, counted from 0; not part of the digest, because a
     seed draws the same numbers whatever other seeds run beside it.
 
@@ -136,6 +138,8 @@ class Experiment:
     learning_rate: float = 1e-3
     gradient: str = "autograd"
     sampler: str = "exact"
+    noise: str = "none"
+    noise_level: float = 0.0
     patience: int = 0
     learning_rates: tuple[float, ...] = ()
     tested: str = "every_epoch"
@@ -164,6 +168,7 @@ class Experiment:
         if self.dropout >= 1:
             checks.fail("dropout", self.dropout, "a number from 0 to below 1")
         self._check_student()
+        Noise(self.noise, self.noise_level)  # checks both
         if self.teacher is not None and not isinstance(self.teacher, Teacher):
             checks.fail("teacher", self.teacher, "a qkdlib.Teacher or None")
         if self.teacher is None and self.kd_weight != 0:
@@ -184,19 +189,14 @@ class Experiment:
 
     def _check_student(self):
         """Parts of the student that exclude each other."""
-        if self.encoder != "ansatz_angles":
-            if self.gradient != "autograd":
-                allowed = f"autograd for encoder {self.encoder}, whose circuits are simulated as states"
-                checks.fail("gradient", self.gradient, allowed)
-            if self.sampler != "exact":
-                allowed = f"exact for encoder {self.encoder}, which has no gradient by shifts"
-                checks.fail("sampler", self.sampler, allowed)
-        elif self.head == "linear":
-            checks.fail("head", self.head, "any but linear for encoder ansatz_angles, whose outcomes are the logits")
-        elif self.entangler != "none":
-            checks.fail("entangler", self.entangler, "none for encoder ansatz_angles, whose circuit differs per image")
-        elif self.reducer not in ("cnn", "fully_connected", "pca"):
-            checks.fail("reducer", self.reducer, "cnn, fully_connected or pca for encoder ansatz_angles")
+        if self.encoder == "ansatz_angles":
+            if self.head == "linear":
+                checks.fail("head", self.head, "any but linear for encoder ansatz_angles: its outcomes are the logits")
+            if self.entangler != "none":
+                allowed = "none for encoder ansatz_angles, whose circuit differs per image"
+                checks.fail("entangler", self.entangler, allowed)
+            if self.reducer not in ("cnn", "fully_connected", "pca"):
+                checks.fail("reducer", self.reducer, "cnn, fully_connected or pca for encoder ansatz_angles")
         if self.sampler != "exact" and self.gradient == "autograd":
             checks.fail("gradient", self.gradient, "parameter_shift or published_shift where outcomes are sampled")
         if self.readout == "pauli_z" and self.head != "linear":

@@ -7,7 +7,7 @@ process with two threads is hardly faster than with one.
 import concurrent.futures
 import multiprocessing
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from qkdlib import runtime
@@ -23,18 +23,28 @@ def run_all(
 ) -> None:  # fmt: skip
     """Run experiments, on all cores; each leaves its record as soon as it is done.
 
-    Ctrl-C or a killed process loses the experiments in hand and nothing else. On a machine with CUDA, and with
-    `QKD_THREADS=1`, they run one after the other in this process.
-
     Args:
         fresh, aer_seeds: as in `pipeline.run`.
         say: prints a line for the reader.
     """
     # The longest first, so that no core waits for a long last one.
     wanted = sorted(experiments, key=lambda e: -(e.train_per_class or 10**4) * len(e.classes) * e.epochs)
-    workers = 1 if _cuda() else min(runtime.threads(), MOST_WORKERS, len(wanted))
-    with runtime.progress(total=len(wanted), desc="experiments") as bar:
-        for name in _finished(wanted, workspace.folder(), fresh, aer_seeds, workers):
+    each(_run, [(experiment, workspace.folder(), fresh, aer_seeds) for experiment in wanted], say)
+
+
+def each(job: Callable[..., str], calls: list[tuple], say=print) -> None:
+    """`job(*call)` for each call, on all cores, one thread each.
+
+    Ctrl-C or a killed process loses the calls in hand and nothing else. On a machine with CUDA, and with
+    `QKD_THREADS=1`, they run one after the other in this process.
+
+    Args:
+        job: a function of a module, which saves its own results and returns its name.
+        say: prints a line for the reader.
+    """
+    workers = 1 if _cuda() else min(runtime.threads(), MOST_WORKERS, len(calls))
+    with runtime.progress(total=len(calls), desc="experiments") as bar:
+        for name in _finished(job, calls, workers):
             bar.update()
             if bar.disable:
                 say(f"{name} done")
@@ -46,19 +56,19 @@ def _cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def _finished(wanted: list[Experiment], root: Path, fresh: bool, aer_seeds: int | None, workers: int):
-    """Names of experiments as they finish."""
+def _finished(job: Callable[..., str], calls: list[tuple], workers: int):
+    """What the calls return, as they finish."""
     if workers <= 1:
-        for experiment in wanted:
-            yield _run(experiment, root, fresh, aer_seeds)
+        for call in calls:
+            yield job(*call)
         return
     # Spawned, because a process that has used its threads cannot be forked safely.
     context = multiprocessing.get_context("spawn")
     pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_alone)
     try:
-        jobs = [pool.submit(_run, experiment, root, fresh, aer_seeds) for experiment in wanted]
-        for job in concurrent.futures.as_completed(jobs):
-            yield job.result()
+        running = [pool.submit(job, *call) for call in calls]
+        for done in concurrent.futures.as_completed(running):
+            yield done.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from qkdlib import checks, circuits, product_states, readouts, simulation, statevector
+from qkdlib import circuits, product_states, readouts, samplers, simulation, statevector
 from qkdlib.encoders import ENCODERS, blanks
 from qkdlib.experiment import Experiment
+from qkdlib.noise import Noise
 from qkdlib.randomness import generator
 from qkdlib.reducers import REDUCERS
 from qkdlib.workspace import atomic
@@ -50,11 +51,12 @@ class Student(nn.Module):
             self.encoder = encoder(qubits, self.reducer.pixels) if encoder.product else encoder(qubits)
             starts = [torch.empty(self.circuit.angles).uniform_(-math.pi, math.pi, generator=g) for g in generators]
             self.theta = nn.Parameter(torch.stack(starts))  # (S, A)
+        self.executed = circuits.join(self.encoder.circuit, self.circuit) if encoder else self.circuit
+        self.noise = Noise(experiment.noise, experiment.noise_level)
         self.register_buffer("signs", readouts.pauli_z(qubits), persistent=False)
         measured = qubits if experiment.readout == "pauli_z" else 2**qubits
         self.head = readouts.build(experiment.head, classes, measured, generators)
-        stages = ("training shots", "test shots") if experiment.sampler == "multinomial" else ()
-        self.draws = [simulation.Multinomial(experiment.shots, self.seeds, stage) for stage in stages]
+        self.draws = samplers.build(experiment.sampler, experiment.shots, self.seeds, self.noise)
 
     def fit_reducer(self, images: torch.Tensor) -> "Student":
         """Fit what the reducer takes from training images (N, C, H, W) before training: only `pca` does."""
@@ -78,19 +80,21 @@ class Student(nn.Module):
         return self._outcomes(self.reducer(self.reducer.prepare(images), keep))
 
     def angles(self, images: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
-        """The circuit's angles (S, B, A), in radians, of images (S, B, C, H, W) or (B, C, H, W).
-
-        Raises:
-            ValueError: the angles do not depend on the images.
-        """
-        if self.encoder:
-            checks.fail("encoder", self.experiment.encoder, "ansatz_angles, the encoder that turns images into angles")
-        return _turns(self.reducer(self.reducer.prepare(images), keep))
+        """Angles (S, B, A), in radians, of the circuit `executed` for images (S, B, C, H, W) or (B, C, H, W): those of
+        the encoder, which differ per image, then those of the ansatz."""
+        return self._angles(self.reducer(self.reducer.prepare(images), keep))
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
-        """Exact outcome probabilities (S, B, 2^Q), wire 0 least significant, whatever the sampler."""
+        """Exact outcome probabilities (S, B, 2^Q), wire 0 least significant, without samples and without noise."""
         features = self.reducer(self.reducer.prepare(images))
-        return self._outcomes(features) if self.encoder else simulation.bloch(self.circuit, _turns(features))
+        return self._state_outcomes(features) if self.encoder else simulation.bloch(self.circuit, _turns(features))
+
+    def read_out(self, outcomes: torch.Tensor, place: int) -> torch.Tensor:
+        """Logits (B, L) of the `place`-th seed for outcome frequencies (B, 2^Q)."""
+        outcomes = outcomes.to(self.signs)
+        measured = outcomes if self.experiment.readout == "outcomes" else outcomes @ self.signs
+        with torch.inference_mode():
+            return self.head(measured.expand(len(self.seeds), *measured.shape))[place]
 
     def zero_vectors(self, prepared: torch.Tensor) -> list[int]:
         """For each seed, how many images have a zero vector of features, which amplitude encoding turns to |0...0>."""
@@ -104,10 +108,25 @@ class Student(nn.Module):
         quantum = self.theta[0].numel() if self.encoder else 0
         return {"classical": sum(p[0].numel() for p in self.parameters()) - quantum, "quantum": quantum}
 
-    def _outcomes(self, features: torch.Tensor) -> torch.Tensor:
+    @property
+    def _as_executed(self) -> bool:
+        """Whether training simulates the circuit gate by gate: the others have a faster way to exact numbers."""
+        return self.encoder is None or self.experiment.gradient != "autograd" or not self.noise.is_ideal
+
+    def _angles(self, features: torch.Tensor) -> torch.Tensor:
         if self.encoder is None:
-            draw = self.draws[0 if self.training else 1] if self.draws else None
-            return simulation.probabilities(self.circuit, _turns(features), self.experiment.gradient, draw)
+            return _turns(features)
+        encoding = self.encoder.angles(features)
+        return torch.cat([encoding, self.theta[:, None].expand(-1, encoding.shape[1], -1)], dim=-1)
+
+    def _outcomes(self, features: torch.Tensor) -> torch.Tensor:
+        if not self._as_executed:
+            return self._state_outcomes(features)
+        draw = self.draws[0 if self.training else 1] if self.draws else None
+        gradient = self.experiment.gradient
+        return simulation.probabilities(self.executed, self._angles(features), gradient, draw, self.noise)
+
+    def _state_outcomes(self, features: torch.Tensor) -> torch.Tensor:
         state = self.encoder.state(features)
         if self.encoder.product:
             if not self.circuit.entangles:
@@ -118,7 +137,7 @@ class Student(nn.Module):
 
     def _expectations(self, features: torch.Tensor) -> torch.Tensor:
         """<Z> on each wire, (S, B, Q)."""
-        if self.encoder is not None and self.encoder.product and not self.circuit.entangles:
+        if not self._as_executed and self.encoder.product and not self.circuit.entangles:
             return self._local(self.encoder.state(features))
         return self._outcomes(features) @ self.signs
 

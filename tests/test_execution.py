@@ -9,14 +9,17 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import Statevector
 from scipy import stats
 
-from qkdlib import circuits
+from qkdlib import circuits, execution
 from qkdlib.circuits import Circuit, Gate
 from qkdlib.datasets import Images
-from qkdlib.execution import execute, execute_students
 from qkdlib.experiment import Experiment
 from qkdlib.students import Student
 
 SHOTS = 20_000
+
+
+def execute(circuit, angles, shots, seed):
+    return execution.sample(circuit, angles, shots, seed).frequencies
 
 
 def angles_of(rows: int, count: int) -> np.ndarray:
@@ -113,7 +116,7 @@ def test_executed_accuracy_of_students_whose_outcome_is_certain():
         student.reducer.out.bias.copy_(math.atanh(0.5) * bits)
     labels = torch.tensor([1, 1, 1, 4, 0])
     images = Images(torch.rand(5, 1, 28, 28), labels, torch.arange(5))
-    assert execute_students(student, images, 20) == pytest.approx([3 / 5, 1 / 5])
+    assert execution.execute(student, images, shots=20).accuracies == pytest.approx({0: 3 / 5, 5: 1 / 5})
 
 
 def test_executed_accuracy_approaches_the_exact_one():
@@ -123,7 +126,7 @@ def test_executed_accuracy_approaches_the_exact_one():
         student.reducer.out.weight.mul_(20)  # clear-cut outcomes
         probabilities = student.probabilities(images)
     chosen = probabilities[0].argmax(-1)
-    executed = execute_students(student, Images(images, chosen, torch.arange(40)), 5000)
+    executed = execution.execute(student, Images(images, chosen, torch.arange(40)), shots=5000).accuracies
     assert executed[0] >= 0.9
     assert executed[1] == pytest.approx((probabilities[1].argmax(-1) == chosen).double().mean().item(), abs=0.1)
 
@@ -137,21 +140,18 @@ def certain_student(seeds: list[int]) -> Student:
     return student
 
 
-@pytest.mark.parametrize(
-    ("first", "expected"),
-    [(None, [0.6, 0.6, 0.6]), (3, [0.6, 0.6, 0.6]), (5, [0.6, 0.6, 0.6]), (1, [0.6, None, None]), (0, [None] * 3)],
-)
-def test_only_the_first_seeds_are_executed(first, expected):
+@pytest.mark.parametrize(("seeds", "executed"), [(None, [0, 5, 9]), (3, [0, 5, 9]), (1, [0])])
+def test_only_the_first_seeds_are_executed(seeds, executed):
     images = Images(torch.rand(5, 1, 28, 28), torch.tensor([1, 1, 1, 4, 0]), torch.arange(5))
-    found = execute_students(certain_student([0, 5, 9]), images, 20, first)
-    assert [value is None for value in found] == [value is None for value in expected]
-    assert [value for value in found if value is not None] == pytest.approx([v for v in expected if v is not None])
+    found = execution.execute(certain_student([0, 5, 9]), images, shots=20, seeds=seeds)
+    assert found.accuracies == pytest.approx(dict.fromkeys(executed, 0.6))
 
 
-def test_student_whose_images_are_amplitudes_is_not_executed():
-    described = Experiment(reducer="fully_connected", encoder="amplitude_tanh", head="renormalised", dropout=0.0)
-    images = Images(torch.rand(2, 1, 28, 28), torch.tensor([1, 0]), torch.arange(2))
-    assert execute_students(Student(described, (1, 28, 28), [0, 1]), images, 20) == [None, None]
+@pytest.mark.parametrize("seeds", [0, 4, 1.0])
+def test_more_seeds_than_there_are_is_refused(seeds):
+    images = Images(torch.rand(1, 1, 28, 28), torch.tensor([1]), torch.arange(1))
+    with pytest.raises(ValueError, match="^seeds=.*from 1 to 3"):
+        execution.execute(certain_student([0, 5, 9]), images, shots=20, seeds=seeds)
 
 
 def test_angles_that_are_not_numbers_are_named():

@@ -134,14 +134,10 @@ def test_a_field_of_a_wrong_kind_is_a_value_error_too(name, value):
             {"sampler": "multinomial"},
             "gradient='autograd'.*parameter_shift or published_shift where outcomes are sampled",
         ),
-        (
-            {"encoder": "amplitude_tanh", "gradient": "parameter_shift"},
-            "gradient='parameter_shift'.*autograd for encoder",
-        ),
-        (
-            {"encoder": "amplitude_tanh", "gradient": "published_shift"},
-            "gradient='published_shift'.*autograd for encoder",
-        ),
+        ({"noise_level": 0.1}, "^noise_level=0.1.*from 0 to 0 for noise none"),
+        ({"noise": "readout", "noise_level": 0.6}, "^noise_level=0.6.*from 0 to 0.5 for noise readout"),
+        ({"noise": "depolarising", "noise_level": -0.1}, "^noise_level=-0.1.*0 or more"),
+        ({"noise": "thermal"}, "^noise='thermal'.*none, depolarising, amplitude_damping, readout"),
         ({"head": "linear"}, "^head='linear'.*any but linear for encoder ansatz_angles"),
         ({"readout": "pauli_z"}, "^head='sigmoid_complement'.*linear for readout pauli_z"),
         ({"readout": "pauli_z", "head": "renormalised"}, "^head='renormalised'.*linear for readout pauli_z"),
@@ -157,15 +153,13 @@ def test_fields_that_do_not_go_together_are_refused(fields, message):
         Experiment(**fields)
 
 
-def test_amplitudes_are_not_sampled():
-    # Not a refusal of the gradient, which no other gradient would cure.
-    with pytest.raises(ValueError, match="^sampler='multinomial' is not allowed; allowed: exact for encoder"):
-        Experiment(encoder="amplitude_tanh", sampler="multinomial")
-
-
 @pytest.mark.parametrize("gradient", ["parameter_shift", "published_shift"])
 def test_samples_go_with_either_shift(gradient):
-    assert Experiment(sampler="multinomial", gradient=gradient).gradient == gradient
+    for sampler in ("multinomial", "aer"):
+        assert Experiment(sampler=sampler, gradient=gradient).gradient == gradient
+        assert Experiment(encoder="amplitude_tanh", sampler=sampler, gradient=gradient).gradient == gradient
+        with pytest.raises(ValueError, match="^gradient='autograd'.*where outcomes are sampled"):
+            Experiment(encoder="amplitude_tanh", sampler=sampler)
 
 
 def test_a_linear_head_has_a_logit_for_every_class_whatever_the_qubits():
@@ -250,9 +244,10 @@ def test_the_digest_changes_with_every_field_but_seeds():
         "reducer": "fully_connected", "encoder": "amplitude_tanh",
         "dropout": 0.25, "teacher": Teacher(seed=1), "ce_weight": 0.5, "kd_weight": 0.5, "temperature": 2.0,
         "kd_temperature_squared": False, "epochs": 1, "batch_size": 2, "learning_rate": 0.5,
-        "gradient": "parameter_shift", "shots": 1, "ansatz": "rx_ry_rz", "layers": 2, "tested": "at_end",
+        "gradient": "parameter_shift", "shots": 1, "ansatz": "rx_ry_rz", "layers": 2,
+            "tested": "at_end", "noise": "readout",
     }  # fmt: skip
-    with_others = {"seeds", "sampler", "entangler", "readout", "patience", "learning_rates"}
+    with_others = {"seeds", "sampler", "entangler", "readout", "patience", "learning_rates", "noise_level"}
     assert set(other) | with_others == {field.name for field in dataclasses.fields(Experiment)}
     digests = {dataclasses.replace(base, **{name: value}).digest for name, value in other.items()}
     assert len(digests | {base.digest}) == len(other) + 1
@@ -263,6 +258,8 @@ def test_the_digest_changes_with_every_field_but_seeds():
     others = {"entangler": "ring_cz", "readout": "pauli_z", "patience": 1, "learning_rates": (1e-3,)}
     changed = {dataclasses.replace(chosen, **{name: value}).digest for name, value in others.items()}
     assert len(changed | {chosen.digest}) == len(others) + 1
+    noisy = [dataclasses.replace(base, noise="readout", noise_level=level).digest for level in (0.0, 0.1)]
+    assert len({*noisy, base.digest}) == 3
 
 
 def test_the_digest_changes_with_every_field_of_the_teacher():

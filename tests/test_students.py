@@ -205,9 +205,14 @@ def test_probabilities_of_the_described_student_are_what_it_sees():
     torch.testing.assert_close(expected.sum(-1), torch.ones(2, 5))
 
 
-def test_described_student_has_no_angles_of_an_image():
-    with pytest.raises(ValueError, match="^encoder='amplitude_tanh'.*ansatz_angles"):
-        student(**DESCRIBED).angles(images(1))
+def test_angles_of_the_described_student_are_those_of_its_state_then_those_of_its_ansatz():
+    model = student(**DESCRIBED)
+    with torch.no_grad():
+        angles = model.angles(images(4))
+    ansatz = model.theta.shape[-1]
+    assert angles.shape == (2, 4, 7 + ansatz) and model.executed.angles == 7 + ansatz
+    assert torch.equal(angles[:, :, 7:], model.theta[:, None].expand(-1, 4, -1))
+    assert (angles[:, :1, :7] != angles[:, 1:, :7]).any()
 
 
 def test_weights_of_the_described_student_survive_a_file(tmp_path):

@@ -1,0 +1,80 @@
+"""Noise on a quantum computer's gates and read-out: what is meant by it, in our simulators and in Qiskit Aer's.
+
+Noise acts on every wire of a gate, after the gate, as the circuit is written down. RZ has none: devices turn frames in
+its place.
+"""
+
+from dataclasses import dataclass
+
+from qkdlib import checks
+
+MOST = {"none": 0.0, "depolarising": 1.0, "amplitude_damping": 1.0, "readout": 0.5}  # the highest level of each kind
+NOISY_GATES = {1: ("h", "sx", "sxdg", "rx", "ry"), 2: ("cx", "cz")}
+QUIET_GATES = ("rz",)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One kind of noise, and how much of it.
+
+    `depolarising`: after a gate on n wires, rho -> (1 - level) rho + level I / 2^n. `amplitude_damping`: after a gate,
+    each of its wires falls from |1> to |0> with chance `level`. `readout`: each measured bit is flipped with chance
+    `level`. `none`: level 0.
+
+    Raises:
+        ValueError: the kind is unknown, or the level is not in [0, 1] (read-out: [0, 0.5]).
+    """
+
+    kind: str = "none"
+    level: float = 0.0
+
+    def __post_init__(self):
+        checks.one_of("noise", self.kind, MOST)
+        checks.real("noise_level", self.level)
+        if self.level > MOST[self.kind]:
+            checks.fail("noise_level", self.level, f"a number from 0 to {MOST[self.kind]:g} for noise {self.kind}")
+        object.__setattr__(self, "level", float(self.level))
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.level:g}" if self.kind != "none" else self.kind
+
+    @property
+    def is_ideal(self) -> bool:
+        """Whether nothing happens."""
+        return self.level == 0
+
+    def bloch(self) -> tuple[float, float, float]:
+        """(a, b, c): what a noisy gate on one wire adds is x -> a x, y -> a y, z -> b z + c."""
+        keep = 1 - self.level
+        if self.kind == "depolarising":
+            return keep, keep, 0.0
+        if self.kind == "amplitude_damping":
+            return keep**0.5, keep, self.level
+        return 1.0, 1.0, 0.0
+
+    @property
+    def flips(self) -> float:
+        """Chance that a measured bit is flipped."""
+        return self.level if self.kind == "readout" else 0.0
+
+    def aer_model(self):
+        """The same as a `qiskit_aer.noise.NoiseModel`; None where nothing happens."""
+        if self.is_ideal:
+            return None
+        from qkdlib import aer_import
+
+        noise = aer_import.load().noise
+        gates = [*NOISY_GATES[1], *NOISY_GATES[2], *QUIET_GATES]
+        model = noise.NoiseModel(basis_gates=gates)
+        if self.kind == "readout":
+            keep = 1 - self.level
+            model.add_all_qubit_readout_error(noise.ReadoutError([[keep, self.level], [self.level, keep]]))
+            return model
+        for wires, names in NOISY_GATES.items():
+            if self.kind == "depolarising":
+                error = noise.depolarizing_error(self.level, wires)
+            else:
+                error = noise.amplitude_damping_error(self.level)
+                error = error if wires == 1 else error.tensor(error)
+            model.add_all_qubit_quantum_error(error, list(names))
+        return model

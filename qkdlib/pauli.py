@@ -1,0 +1,121 @@
+"""Noisy circuits, exactly: a density matrix as its 4^Q Pauli coefficients tr(P rho), all of them real.
+
+A gate mixes or permutes coefficients and noise shrinks them, so that even circuits that entangle and lose purity are a
+few real operations per gate, with gradients. Meant for few qubits: 256 numbers for 4 of them, 65,536 for 8.
+
+Coefficient i belongs to the Pauli string whose k-th base-4 digit (I, X, Y, Z) is the Pauli matrix on wire k.
+"""
+
+import functools
+
+import numpy as np
+import torch
+
+from qkdlib import checks
+from qkdlib.circuits import Circuit, Gate
+from qkdlib.noise import QUIET_GATES, Noise
+
+PAULIS = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+TURNED = {"rx": (2, 3), "ry": (3, 1), "rz": (1, 2)}  # the two components that a rotation mixes
+FIXED = {
+    "h": np.array([[1, 1], [1, -1]]) / 2**0.5,
+    "sx": np.array([[1 + 1j, 1 - 1j], [1 - 1j, 1 + 1j]]) / 2,
+    "sxdg": np.array([[1 - 1j, 1 + 1j], [1 + 1j, 1 - 1j]]) / 2,
+    "cx": np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]),
+    "cz": np.diag([1, 1, 1, -1]),
+}
+EMPTY = Noise()
+
+
+def probabilities(circuit: Circuit, angles: torch.Tensor, noise: Noise = EMPTY) -> torch.Tensor:
+    """Outcome probabilities (..., 2^Q), wire 0 least significant, of angles (..., A) in radians, from |0...0>."""
+    if angles.shape[-1] != circuit.angles:
+        checks.fail("angles", tuple(angles.shape), f"a last axis of {circuit.angles} for circuit {circuit.name}")
+    rows = angles.reshape(-1, angles.shape[-1])
+    strings = _diagonal(circuit, rows, noise)  # (N, 2^Q): expectations of products of Z
+    bits = torch.arange(2**circuit.qubits)
+    ones = torch.tensor([bit.bit_count() for bit in bits.tolist()], device=rows.device)
+    strings = strings * (1 - 2 * noise.flips) ** ones.to(rows)
+    signs = 1 - 2 * (torch.tensor([[(i & j).bit_count() for i in bits.tolist()] for j in bits.tolist()]) % 2)
+    outcomes = strings @ signs.to(rows) / len(bits)
+    return outcomes.clamp_min(0).view(*angles.shape[:-1], len(bits))
+
+
+def _diagonal(circuit: Circuit, angles: torch.Tensor, noise: Noise) -> torch.Tensor:
+    """<Z string> (N, 2^Q); the k-th binary digit says whether wire k has a Z."""
+    ground = angles.new_tensor([1.0, 0.0, 0.0, 1.0])
+    state = functools.reduce(lambda low, _: torch.kron(ground, low), range(circuit.qubits - 1), ground)
+    state = state.expand(len(angles), -1)
+    for gate in circuit.gates:
+        if gate.angle is not None:
+            state = _rotate(state, gate, angles[:, gate.angle], noise)
+        else:
+            state = _fixed(state, gate, circuit.qubits, noise)
+    grid = state.view(-1, *[4] * circuit.qubits)
+    for axis in range(1, circuit.qubits + 1):
+        grid = grid.index_select(axis, torch.tensor([0, 3], device=grid.device))
+    return grid.reshape(len(angles), -1)
+
+
+def _rotate(state: torch.Tensor, gate: Gate, theta: torch.Tensor, noise: Noise) -> torch.Tensor:
+    parts = list(_wire(state, gate.wires[0]).unbind(2))  # each (N, H, L)
+    cos, sin = torch.cos(theta)[:, None, None], torch.sin(theta)[:, None, None]
+    first, second = TURNED[gate.name]
+    parts[first], parts[second] = (
+        cos * parts[first] - sin * parts[second],
+        cos * parts[second] + sin * parts[first],
+    )
+    if gate.name not in QUIET_GATES:
+        parts = _shrunk(parts, noise)
+    return torch.stack(parts, 2).flatten(1)
+
+
+def _fixed(state: torch.Tensor, gate: Gate, qubits: int, noise: Noise) -> torch.Tensor:
+    order, weights = _permutation(gate, qubits, noise)
+    state = state[:, order.to(state.device)] * weights.to(state)
+    if noise.kind != "depolarising":
+        for wire in gate.wires if noise.bloch() != (1, 1, 0) else ():
+            state = torch.stack(_shrunk(_wire(state, wire).unbind(2), noise), 2).flatten(1)
+    return state
+
+
+def _wire(state: torch.Tensor, wire: int) -> torch.Tensor:
+    """(N, H, 4, L): the digit of one wire on an axis of its own."""
+    return state.view(len(state), -1, 4, 4**wire)
+
+
+def _shrunk(parts, noise: Noise) -> list[torch.Tensor]:
+    """I, X, Y, Z parts of one wire after the noise of a gate on it."""
+    a, b, c = noise.bloch()
+    if (a, b, c) == (1, 1, 0):
+        return list(parts)
+    i, x, y, z = parts
+    return [i, a * x, a * y, b * z + c * i if c else b * z]
+
+
+@functools.cache
+def _permutation(gate: Gate, qubits: int, noise: Noise) -> tuple[torch.Tensor, torch.Tensor]:
+    """A gate without angle is a Clifford gate: new[i] = weights[i] old[order[i]] for the 4^Q coefficients. The weights
+    are signs, and depolarising noise in them shrinks what is not the identity on all wires of the gate."""
+    transfer = _transfer(gate.name)  # (4^n, 4^n), the first of the gate's wires being the slower digit
+    index = np.arange(4**qubits)
+    digits = [index // 4**wire % 4 for wire in gate.wires]
+    local = functools.reduce(lambda high, low: 4 * high + low, digits)
+    source = np.abs(transfer).argmax(1)[local]
+    order = index.copy()
+    for place, (wire, digit) in enumerate(zip(gate.wires, digits, strict=True)):
+        there = source // 4 ** (len(gate.wires) - 1 - place) % 4
+        order = order + (there - digit) * 4**wire
+    weights = transfer[local, source]
+    if noise.kind == "depolarising":
+        weights = weights * np.where(local == 0, 1, 1 - noise.level)
+    return torch.from_numpy(order), torch.from_numpy(weights)
+
+
+@functools.cache
+def _transfer(name: str) -> np.ndarray:
+    """Pauli transfer matrix tr(P_i U P_j U^+) / 2^n."""
+    unitary = FIXED[name]
+    strings = PAULIS if len(unitary) == 2 else [np.kron(a, b) for a in PAULIS for b in PAULIS]
+    moved = [unitary @ string @ unitary.conj().T for string in strings]
+    return np.array([[np.trace(i @ j).real for j in moved] for i in strings]).round(12) / len(unitary)

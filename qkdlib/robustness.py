@@ -1,0 +1,235 @@
+"""Are distilled students less sensitive to shots and noise? The declared students and conditions, and the table."""
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from qkdlib import executions, paper, parallel, revised, statistics, tables, verdicts
+from qkdlib.executions import DEVICE, Condition
+from qkdlib.experiment import Experiment, Teacher
+from qkdlib.noise import Noise
+from qkdlib.workspace import Workspace
+
+SEEDS = 10
+SHOTS = (10, 30, 100, 300, 1000, 3000, 10_000)
+LEVELS = {
+    "depolarising": (0.005, 0.01, 0.02, 0.05, 0.1),
+    "amplitude_damping": (0.005, 0.01, 0.02, 0.05, 0.1),
+    "readout": (0.01, 0.02, 0.05, 0.1, 0.2),
+}
+SEEN = Noise("depolarising", 0.05)  # the noise that some students train under
+IMAGES = {"published": 50, "revised": 20}  # per class: 300 and 200 test images
+DEVICES = {4: 5, 8: 8}  # students of so many qubits on a device of so many
+DEVICE_IMAGES, DEVICE_SHOTS = {4: 20, 8: 5}, 1000
+BASELINE = "none"
+COLUMNS = (
+    "student", "teacher", "dataset", "qubits", "encoder", "condition", "level", "seeds", "mean_placebo",
+    "mean_distilled", "delta", "ci_low", "ci_high", "p_holm", "depth", "two_qubit_gates", "verdict", "trained_under",
+    "shots", "images", "loss_placebo", "loss_distilled", "spared", "spared_ci_low", "spared_ci_high", "spared_p_holm",
+    "p_wilcoxon", "spared_p_wilcoxon",
+)  # fmt: skip
+UNITS = (
+    "Accuracies in percent on the QASM simulator, mean over seeds, the same first test images of each class for all. "
+    "Level: shots; the noise's level (0 to 1); qubits of the device. Delta: distilled minus placebo, paired by seed. "
+    "Loss: accuracy without noise at 5000 shots minus accuracy under the condition. Spared: points that the distilled "
+    "student loses less than the placebo, paired by seed. [ ]: 95 % bootstrap interval; p: Wilcoxon signed-rank, "
+    "after Holm's correction over the levels of one condition of one student. Depth and two-qubit gates of one image's "
+    "circuit as it is executed. Noise acts after every gate but RZ; the device is Qiskit's `GenericBackendV2` with "
+    "{cx, rz, sx, x} in a line."
+)
+RULE = (
+    "Verdict on `less sensitive`: `reproduced` if spared lies above 0 with p after Holm's correction below "
+    f"{verdicts.LEVEL:g} and the distilled student is not less accurate there (delta's interval not below 0), because "
+    "a student that has collapsed has nothing to lose; `not reproduced` if spared lies below 0, or delta does; else "
+    "`within seed noise`. `missing`: no record yet."
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A placebo, its distilled twin, and the conditions under which both are executed. `student` names the protocol."""
+
+    student: str
+    experiment: Experiment
+    teacher: Teacher
+    conditions: tuple[tuple[str, Condition], ...]
+
+    @property
+    def arms(self) -> tuple[Experiment, Experiment]:
+        """Placebo and distilled."""
+        return self.experiment, self.experiment.distilled(self.teacher)
+
+    @property
+    def trained_under(self) -> Noise:
+        """The noise of their training."""
+        return Noise(self.experiment.noise, self.experiment.noise_level)
+
+
+def sweep(images: int) -> tuple[tuple[str, Condition], ...]:
+    """Shots, each kind of noise, and neither, with the name of each condition."""
+    found = [(BASELINE, Condition(images_per_class=images))]
+    found += [("shots", Condition(shots=shots, images_per_class=images)) for shots in SHOTS]
+    found += [
+        (kind, Condition(noise=kind, level=level, images_per_class=images))
+        for kind, levels in LEVELS.items()
+        for level in levels
+    ]
+    return tuple(found)
+
+
+def on_device(qubits: int) -> tuple[tuple[str, Condition], ...]:
+    """The device, and no noise with the same images and shots."""
+    same = {"shots": DEVICE_SHOTS, "images_per_class": DEVICE_IMAGES[qubits]}
+    return (BASELINE, Condition(**same)), (DEVICE, Condition(noise=DEVICE, level=DEVICES[qubits], **same))
+
+
+@functools.cache
+def pairs() -> tuple[Pair, ...]:
+    """Every pair of the table."""
+    ensemble = {dataset: paper.row(id).experiment for dataset, id in PUBLISHED.items()}
+    found = [_published(experiment) for experiment in ensemble.values()]
+    found.append(_published(under(ensemble["mnist"], SEEN)))
+    for dataset, qubits, method in REVISED:
+        bar = revised.bar(method, dataset, qubits, revised.CONVERGED)
+        found.append(_revised(bar.experiment, (*(sweep(IMAGES["revised"]) if qubits == 4 else ()), *on_device(qubits))))
+    found.append(_revised(under(revised.bar("original", "mnist", 4, revised.CONVERGED).experiment, SEEN),
+                          sweep(IMAGES["revised"])))  # fmt: skip
+    return tuple(found)
+
+
+# Of the paper's three teachers the one whose published students collapse least, so that there is something to lose.
+PUBLISHED = {"mnist": "M-D-ens-3q-05", "fashion_mnist": "F-D-ens-3q-05"}
+REVISED = (
+    ("mnist", 4, "original"), ("fashion_mnist", 4, "original"), ("mnist", 4, "qubit"), ("mnist", 8, "original"),
+    ("mnist", 8, "qubit"),
+)  # fmt: skip
+
+
+def under(experiment: Experiment, noise: Noise) -> Experiment:
+    """The same experiment, trained under noise."""
+    return dataclasses.replace(experiment, noise=noise.kind, noise_level=noise.level)
+
+
+def _published(experiment: Experiment) -> Pair:
+    placebo = dataclasses.replace(experiment.placebo(), seeds=SEEDS)
+    return Pair("published", placebo, experiment.teacher, sweep(IMAGES["published"]))
+
+
+def _revised(experiment: Experiment, conditions) -> Pair:
+    return Pair("revised", dataclasses.replace(experiment, seeds=SEEDS), revised.teacher("lenet"), conditions)
+
+
+def trainings() -> list[Experiment]:
+    """The experiments behind the pairs."""
+    return [arm for pair in pairs() for arm in pair.arms]
+
+
+def missing(workspace: Workspace) -> list[tuple[Experiment, list[Condition]]]:
+    """The arms with conditions that have no record."""
+    asked: dict[Experiment, list[Condition]] = {}
+    for pair in pairs():
+        for arm in pair.arms:
+            asked.setdefault(arm, []).extend(condition for _, condition in pair.conditions)
+    found = [(arm, executions.missing(arm, conditions, workspace)) for arm, conditions in asked.items()]
+    return [(arm, conditions) for arm, conditions in found if conditions]
+
+
+def run_missing(workspace: Workspace, say) -> None:
+    """Train and execute whatever has no record, on all cores."""
+    wanted = missing(workspace)
+    wanted.sort(key=lambda call: -(4 ** call[0].qubits) * len(call[1]))
+    parallel.each(_execute, [(arm, conditions, workspace.folder()) for arm, conditions in wanted], say)
+
+
+def _execute(arm: Experiment, conditions: list[Condition], root) -> str:
+    executions.run(arm, conditions, Workspace(root))
+    return f"{arm.name}, {len(conditions)} conditions"
+
+
+def table(workspace: Workspace) -> pd.DataFrame:
+    """One row for each pair and condition but the baselines, with the columns `COLUMNS`."""
+    frame = pd.DataFrame([row for pair in pairs() for row in _rows(pair, workspace)], columns=list(COLUMNS))
+    groups = frame.groupby(["student", "dataset", "qubits", "encoder", "trained_under", "condition"], sort=False)
+    for name in ("p", "spared_p"):
+        frame[f"{name}_holm"] = groups[f"{name}_wilcoxon"].transform(lambda ps: statistics.holm(ps.astype(float)))
+    frame["verdict"] = [_verdict(row) for row in frame.to_dict("records")]
+    return frame
+
+
+def _rows(pair: Pair, workspace: Workspace) -> list[dict]:
+    found = [executions.find(arm, workspace) for arm in pair.arms]
+    baselines = [condition for name, condition in pair.conditions if name == BASELINE]
+    rows = []
+    for name, condition in pair.conditions:
+        if name != BASELINE:
+            same = baselines[-1] if name == DEVICE else baselines[0]
+            rows.append(_identity(pair, name, condition) | _measured(found, condition, same))
+    return rows
+
+
+def _identity(pair: Pair, name: str, condition: Condition) -> dict:
+    student = pair.experiment
+    return {
+        "student": pair.student, "teacher": pair.teacher.architecture, "dataset": student.dataset,
+        "qubits": student.qubits, "encoder": student.encoder, "condition": name,
+        "level": condition.shots if name == "shots" else condition.level, "trained_under": str(pair.trained_under),
+        "shots": condition.shots, "images": condition.images_per_class * len(student.classes),
+    }  # fmt: skip
+
+
+def _measured(found: list[dict], condition: Condition, baseline: Condition) -> dict:
+    if any(each not in results for results in found for each in (condition, baseline)):
+        return {}
+    placebo, distilled = (accuracies(results[condition]) for results in found)
+    before = [accuracies(results[baseline]) for results in found]
+    delta = statistics.paired_gain(distilled, placebo)
+    spared = statistics.paired_gain(distilled - before[1], placebo - before[0])
+    facts = found[0][condition].facts
+    return {
+        "seeds": len(placebo), "mean_placebo": placebo.mean(), "mean_distilled": distilled.mean(), "delta": delta.mean,
+        "ci_low": delta.low, "ci_high": delta.high, "p_wilcoxon": delta.p_wilcoxon, "depth": facts["depth"],
+        "two_qubit_gates": facts["two_qubit_gates"], "loss_placebo": (before[0] - placebo).mean(),
+        "loss_distilled": (before[1] - distilled).mean(), "spared": spared.mean, "spared_ci_low": spared.low,
+        "spared_ci_high": spared.high, "spared_p_wilcoxon": spared.p_wilcoxon,
+    }  # fmt: skip
+
+
+def accuracies(result: executions.Result) -> np.ndarray:
+    """Accuracies in percent of the first `SEEDS` seeds, (S,)."""
+    return np.array([result.accuracies[seed] for seed in range(SEEDS)])
+
+
+def _verdict(row: dict) -> str:
+    if pd.isna(row["delta"]):
+        return verdicts.MISSING
+    verdict = verdicts.gain_verdict(1.0, row["spared_ci_low"], row["spared_ci_high"], row["spared_p_holm"])
+    return verdicts.NOT_REPRODUCED if row["ci_high"] < 0 else verdict
+
+
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns that a reader wants first, rounded, as text."""
+    return pd.DataFrame([_readable_row(row) for row in frame.to_dict("records")])
+
+
+def _readable_row(row: dict) -> dict[str, str]:
+    text, interval = tables.text, tables.interval
+    encoder = "angles" if row["encoder"] == "ansatz_angles" else row["encoder"]
+    trained = "" if row["trained_under"] == str(Noise()) else f", trained under {row['trained_under']}"
+    return {
+        "student": f"{row['student']}, {row['dataset']}, {row['qubits']} qubits, {encoder}{trained}",
+        "teacher": row["teacher"],
+        "condition": row["condition"],
+        "level": f"{row['level']:g}",
+        "placebo": text(row["mean_placebo"], ".1f"),
+        "distilled": text(row["mean_distilled"], ".1f"),
+        "delta": text(row["delta"], "+.1f") + interval(row["ci_low"], row["ci_high"], "+", ".1f"),
+        "p (Holm)": text(row["p_holm"], ".3f"),
+        "spared": text(row["spared"], "+.2f") + interval(row["spared_ci_low"], row["spared_ci_high"], "+"),
+        "p of spared (Holm)": text(row["spared_p_holm"], ".3f"),
+        "depth": text(row["depth"], ".0f"),
+        "two-qubit gates": text(row["two_qubit_gates"], ".0f"),
+        "verdict": row["verdict"],
+    }
