@@ -10,7 +10,7 @@ import numpy as np
 
 from qkdlib import aer_import, checks, circuits, runtime
 from qkdlib.circuits import Circuit
-from qkdlib.noise import Noise
+from qkdlib.noise import IDEAL, Noise
 
 SEED = 0  # of the transpiler, whose routing is random
 
@@ -137,7 +137,7 @@ def get(on=None) -> Backend:
     if isinstance(on, Backend):
         return on
     if on is None or isinstance(on, Noise):
-        return aer(on or Noise())
+        return aer(on or IDEAL)
     if isinstance(on, aer_import.load().AerSimulator):
         model = on.options.noise_model
         return Aer(on, on.name, "none" if model is None or model.is_ideal() else "a noise model", written=False)
@@ -151,7 +151,7 @@ def get(on=None) -> Backend:
 
 
 @functools.cache
-def aer(noise: Noise = Noise()) -> Backend:
+def aer(noise: Noise = IDEAL) -> Backend:
     """Aer with this noise after every gate as written; without noise, or with read-out errors alone, on state vectors,
     else on density matrices."""
     method = "statevector" if noise.is_ideal or noise.kind == "readout" else "density_matrix"

@@ -78,3 +78,6 @@ class Noise:
                 error = error if wires == 1 else error.tensor(error)
             model.add_all_qubit_quantum_error(error, list(names))
         return model
+
+
+IDEAL = Noise()

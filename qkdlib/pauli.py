@@ -13,7 +13,7 @@ import torch
 
 from qkdlib import checks
 from qkdlib.circuits import Circuit, Gate
-from qkdlib.noise import QUIET_GATES, Noise
+from qkdlib.noise import IDEAL, QUIET_GATES, Noise
 
 PAULIS = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 TURNED = {"rx": (2, 3), "ry": (3, 1), "rz": (1, 2)}  # the two components that a rotation mixes
@@ -24,10 +24,9 @@ FIXED = {
     "cx": np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]),
     "cz": np.diag([1, 1, 1, -1]),
 }
-EMPTY = Noise()
 
 
-def probabilities(circuit: Circuit, angles: torch.Tensor, noise: Noise = EMPTY) -> torch.Tensor:
+def probabilities(circuit: Circuit, angles: torch.Tensor, noise: Noise = IDEAL) -> torch.Tensor:
     """Outcome probabilities (..., 2^Q), wire 0 least significant, of angles (..., A) in radians, from |0...0>."""
     if angles.shape[-1] != circuit.angles:
         checks.fail("angles", tuple(angles.shape), f"a last axis of {circuit.angles} for circuit {circuit.name}")

@@ -10,7 +10,7 @@ import pandas as pd
 from qkdlib import executions, paper, parallel, revised, statistics, tables, verdicts
 from qkdlib.executions import DEVICE, Condition
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.noise import Noise
+from qkdlib.noise import IDEAL, Noise
 from qkdlib.workspace import Workspace
 
 SEEDS = 10
@@ -217,7 +217,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
 def _readable_row(row: dict) -> dict[str, str]:
     text, interval = tables.text, tables.interval
     encoder = "angles" if row["encoder"] == "ansatz_angles" else row["encoder"]
-    trained = "" if row["trained_under"] == str(Noise()) else f", trained under {row['trained_under']}"
+    trained = "" if row["trained_under"] == str(IDEAL) else f", trained under {row['trained_under']}"
     return {
         "student": f"{row['student']}, {row['dataset']}, {row['qubits']} qubits, {encoder}{trained}",
         "teacher": row["teacher"],

@@ -6,7 +6,7 @@ import torch
 
 from qkdlib import simulation
 from qkdlib.circuits import Circuit
-from qkdlib.noise import Noise
+from qkdlib.noise import IDEAL, Noise
 from qkdlib.randomness import stream
 
 
@@ -16,7 +16,7 @@ class Multinomial:
     Distributed as the counts of a sampling simulator, which it replaces where that would be the slowest part.
     """
 
-    def __init__(self, shots: int, seeds: list[int], stage: str, noise: Noise = simulation.IDEAL):
+    def __init__(self, shots: int, seeds: list[int], stage: str, noise: Noise = IDEAL):
         self.shots, self.noise = shots, noise
         self.generators = [np.random.default_rng(stream(seed, stage)) for seed in seeds]
 
@@ -35,7 +35,7 @@ class Multinomial:
 class OnAer:
     """Frequencies of `shots` samples on Qiskit Aer: one job for each call and seed, with all its circuits."""
 
-    def __init__(self, shots: int, seeds: list[int], stage: str, noise: Noise = simulation.IDEAL):
+    def __init__(self, shots: int, seeds: list[int], stage: str, noise: Noise = IDEAL):
         from qkdlib import backends
 
         self.shots, self.backend = shots, backends.aer(noise)

@@ -13,9 +13,8 @@ import torch
 
 from qkdlib import checks, pauli
 from qkdlib.circuits import Circuit
-from qkdlib.noise import QUIET_GATES, Noise
+from qkdlib.noise import IDEAL, QUIET_GATES, Noise
 
-IDEAL = Noise()
 Outcomes = Callable[[Circuit, torch.Tensor], torch.Tensor]
 
 
