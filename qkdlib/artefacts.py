@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from qkdlib import ablation, claims, cost, paper, records, revised, runs, tables, verdicts
+from qkdlib import ablation, claims, cost, hardware, paper, records, revised, robustness, runs, tables, verdicts
 from qkdlib.experiment import Experiment
 from qkdlib.workspace import Workspace
 
@@ -20,6 +20,8 @@ def make(
         say: prints a line for the reader.
     """
     runs.run_missing(runs.missing(parts, workspace, fresh), workspace, fresh, say)
+    if "robustness" in parts:
+        robustness.run_missing(workspace, fresh != "no", say)
     write_tables(workspace, say)
     draw_figures(workspace, say)
     _list_undeclared(workspace, say)
@@ -27,7 +29,7 @@ def make(
 
 
 def write_tables(workspace: Workspace, say) -> None:
-    """tables/table_1, table_2, described, ablation, entangler, cost and claims; some also into the README."""
+    """All tables; some also into the README."""
     page, frames = workspace.folder() / "README.md", {}
     for name, rows in {
         "table_1": paper.rows(1), "table_2": paper.rows(2), "described": paper.described_rows()
@@ -38,6 +40,7 @@ def write_tables(workspace: Workspace, say) -> None:
         tables.embed(page, name, shown[README_COLUMNS].to_markdown(index=False, disable_numparse=True))
         say(f"\n{name}\n\n{shown.drop(columns='note').to_markdown(index=False, disable_numparse=True)}\n")
     _write_revised(workspace, page, say)
+    _write_robustness(workspace, page, say)
     frame = claims.table(workspace, [frames["table_1"], frames["table_2"]])
     shown = claims.readable(frame)
     tables.write(frame, workspace.tables, "claims", [claims.RULE], shown)
@@ -62,10 +65,21 @@ def _write_revised(workspace: Workspace, page, say) -> None:
     tables.write(frame, workspace.tables, "cost", [cost.UNITS], cost.readable(frame))
 
 
+def _write_robustness(workspace: Workspace, page, say) -> None:
+    """What shots and noise do, and what a quantum computer would be asked for."""
+    frame = robustness.table(workspace)
+    shown = robustness.readable(frame)
+    tables.write(frame, workspace.tables, "robustness", [robustness.UNITS, robustness.RULE], shown)
+    say(f"\nrobustness\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n")
+    frame = hardware.table()
+    tables.write(frame, workspace.tables, "hardware", [hardware.UNITS], hardware.readable(frame))
+    tables.embed(page, "hardware", hardware.readable(frame).to_markdown(index=False, disable_numparse=True))
+
+
 def draw_figures(workspace: Workspace, say) -> None:
-    """figures/: 1 to 7, 11, 12, strategies and seed_spread. A figure whose records or images are not there keeps its
-    file, and says so."""
+    """All figures. One whose records or images are not there keeps its file, and says so."""
     from qkdlib import circuits, drawings, figures, paper_figures, revised_figures, strategies, teachers
+    from qkdlib import robustness_figures as executed_figures
 
     named = [circuits.build("h_ry", qubits) for qubits in (3, 4)]
     shape, classes = (1, 28, 28), 6
@@ -86,6 +100,9 @@ def draw_figures(workspace: Workspace, say) -> None:
         drawn["figure_12"] = revised_figures.figure_12(workspace)
     else:
         say("figure_12 needs records, and its bars have none: a committed figure stays as it is")
+    drawn |= (executed := executed_figures.drawn(workspace))
+    for name in sorted(set(executed_figures.FIGURES) - set(executed)):
+        say(f"{name} needs records of executions: a committed figure stays as it is")
     for name, figure in drawn.items():
         figures.save(figure, workspace.figures, name)
     _draw_images(workspace, say)

@@ -163,14 +163,22 @@ def aer(noise: Noise = IDEAL) -> Backend:
 def device(qubits: int, seed: int = 0) -> Backend:
     """A made-up device on Aer: Qiskit's `GenericBackendV2` of `qubits` in a line, gates {cx, rz, sx, x}, with
     its gates' errors (relaxation while they last included) and its read-out errors."""
+    simulator = aer_import.load().AerSimulator.from_backend(_generic(qubits, seed), method="density_matrix")
+    return Aer(simulator, f"generic_{qubits}q_line", "GenericBackendV2", written=False)
+
+
+@functools.cache
+def line(qubits: int) -> Backend:
+    """The same device without noise, to see what circuits become on it."""
+    return get(_generic(qubits, noise_info=False))
+
+
+def _generic(qubits: int, seed: int = 0, noise_info: bool = True):
     from qiskit.providers.fake_provider import GenericBackendV2
     from qiskit.transpiler import CouplingMap
 
-    generic = GenericBackendV2(
-        qubits, ["cx", "rz", "sx", "x"], coupling_map=CouplingMap.from_line(qubits), seed=seed, noise_info=True
-    )
-    simulator = aer_import.load().AerSimulator.from_backend(generic, method="density_matrix")
-    return Aer(simulator, f"generic_{qubits}q_line", "GenericBackendV2", written=False)
+    in_a_line = CouplingMap.from_line(qubits)
+    return GenericBackendV2(qubits, ["cx", "rz", "sx", "x"], coupling_map=in_a_line, seed=seed, noise_info=noise_info)
 
 
 def _seed(sampler, seed: int) -> None:

@@ -25,7 +25,7 @@ UNITS = (
     "Parameters are trained ones, classical and quantum; bytes: 4 for each. Multiply-adds: the classical ones for one "
     "image, in products and convolutions; a student's circuit comes on top. Gates and depth: encoding of one image and "
     "ansatz together, after Qiskit's transpilation to {" + ", ".join(BASIS) + "} (optimisation level 1, any wire with "
-    "any other); an amplitude encoding is the preparation of one generic state. Seconds per epoch: of a teacher with "
+    "any other), with the angles of one generic image. Seconds per epoch: of a teacher with "
     "all training images; of all `seeds` students side by side on one core with 150 images per class, the one "
     "measurement on test images at the end included; from records of MNIST and CIFAR10, on whatever machine made them. "
     "Error: in percent on their test images, after the last epoch; of students the mean over seeds of the placebo."
@@ -123,25 +123,17 @@ def multiply_adds(compute) -> int:
 
 def executed(student: Student) -> dict[str, int]:
     """Gates, gates between wires, and depth of one image's whole circuit on a machine that has the gates `BASIS`."""
-    return _transpiled(
-        student.experiment.encoder, student.encoder and getattr(student.encoder, "circuit", None), student.circuit
-    )
+    return _transpiled(student.executed)
 
 
 @functools.cache
-def _transpiled(encoder: str, encoding: circuits.Circuit | None, ansatz: circuits.Circuit) -> dict[str, int]:
-    from qiskit import QuantumCircuit, transpile
-    from qiskit.circuit.library import StatePreparation
+def _transpiled(circuit: circuits.Circuit) -> dict[str, int]:
+    from qiskit import transpile
 
-    draw = np.random.default_rng(0)  # any numbers will do: gates and depth are those of a generic image
-    whole = QuantumCircuit(ansatz.qubits)
-    if encoder.startswith("amplitude"):
-        state = draw.standard_normal(2**ansatz.qubits)
-        whole.append(StatePreparation(state / np.linalg.norm(state)), range(ansatz.qubits))
-    for circuit in filter(None, (encoding, ansatz)):
-        turns = draw.uniform(-math.pi, math.pi, circuit.angles)
-        whole.compose(circuits.to_qiskit(circuit, measure=False).assign_parameters(turns), inplace=True)
-    found = transpile(whole, basis_gates=BASIS, optimization_level=1, seed_transpiler=0)
+    # Any angles will do: gates and depth are those of a generic image.
+    turns = np.random.default_rng(0).uniform(-math.pi, math.pi, circuit.angles)
+    bound = circuits.to_qiskit(circuit, measure=False).assign_parameters(turns)
+    found = transpile(bound, basis_gates=BASIS, optimization_level=1, seed_transpiler=0)
     return {"gates": found.size(), "two_qubit_gates": found.num_nonlocal_gates(), "depth": found.depth()}
 
 

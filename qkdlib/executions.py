@@ -93,10 +93,16 @@ def missing(experiment: Experiment, conditions: list[Condition], workspace: Work
     return [each for each in conditions if each not in there or not seeds <= set(there[each].accuracies)]
 
 
-def run(experiment: Experiment, conditions: list[Condition], workspace: Workspace, device: str = "auto") -> None:
+def run(
+    experiment: Experiment, conditions: list[Condition], workspace: Workspace, fresh: bool = False, device: str = "auto"
+) -> None:
     """Execute the trained students of an experiment under each condition that has no record, saving after each.
-    Students without a record or without weights are trained first."""
-    wanted = missing(experiment, conditions, workspace)
+    Students without a record or without weights are trained first.
+
+    Args:
+        fresh: execute under all conditions anew.
+    """
+    wanted = conditions if fresh else missing(experiment, conditions, workspace)
     if not wanted:
         return
     from qkdlib import datasets, execution, pipeline

@@ -127,25 +127,27 @@ def trainings() -> list[Experiment]:
     return [arm for pair in pairs() for arm in pair.arms]
 
 
-def missing(workspace: Workspace) -> list[tuple[Experiment, list[Condition]]]:
-    """The arms with conditions that have no record."""
+def missing(workspace: Workspace, fresh: bool = False) -> list[tuple[Experiment, list[Condition]]]:
+    """The arms with conditions that have no record, or with all their conditions if `fresh`."""
     asked: dict[Experiment, list[Condition]] = {}
     for pair in pairs():
         for arm in pair.arms:
             asked.setdefault(arm, []).extend(condition for _, condition in pair.conditions)
+    if fresh:
+        return list(asked.items())
     found = [(arm, executions.missing(arm, conditions, workspace)) for arm, conditions in asked.items()]
     return [(arm, conditions) for arm, conditions in found if conditions]
 
 
-def run_missing(workspace: Workspace, say) -> None:
-    """Train and execute whatever has no record, on all cores."""
-    wanted = missing(workspace)
+def run_missing(workspace: Workspace, fresh: bool, say) -> None:
+    """Train and execute whatever has no record, or execute everything anew, on all cores."""
+    wanted = missing(workspace, fresh)
     wanted.sort(key=lambda call: -(4 ** call[0].qubits) * len(call[1]))
-    parallel.each(_execute, [(arm, conditions, workspace.folder()) for arm, conditions in wanted], say)
+    parallel.each(_execute, [(arm, conditions, workspace.folder(), fresh) for arm, conditions in wanted], say)
 
 
-def _execute(arm: Experiment, conditions: list[Condition], root) -> str:
-    executions.run(arm, conditions, Workspace(root))
+def _execute(arm: Experiment, conditions: list[Condition], root, fresh: bool) -> str:
+    executions.run(arm, conditions, Workspace(root), fresh=fresh)
     return f"{arm.name}, {len(conditions)} conditions"
 
 
@@ -161,13 +163,11 @@ def table(workspace: Workspace) -> pd.DataFrame:
 
 def _rows(pair: Pair, workspace: Workspace) -> list[dict]:
     found = [executions.find(arm, workspace) for arm in pair.arms]
-    baselines = [condition for name, condition in pair.conditions if name == BASELINE]
-    rows = []
-    for name, condition in pair.conditions:
-        if name != BASELINE:
-            same = baselines[-1] if name == DEVICE else baselines[0]
-            rows.append(_identity(pair, name, condition) | _measured(found, condition, same))
-    return rows
+    return [
+        _identity(pair, name, condition) | _measured(found, condition, baseline(pair, name))
+        for name, condition in pair.conditions
+        if name != BASELINE
+    ]
 
 
 def _identity(pair: Pair, name: str, condition: Condition) -> dict:
@@ -180,11 +180,11 @@ def _identity(pair: Pair, name: str, condition: Condition) -> dict:
     }  # fmt: skip
 
 
-def _measured(found: list[dict], condition: Condition, baseline: Condition) -> dict:
-    if any(each not in results for results in found for each in (condition, baseline)):
+def _measured(found: list[dict], condition: Condition, same: Condition) -> dict:
+    if any(each not in results for results in found for each in (condition, same)):
         return {}
     placebo, distilled = (accuracies(results[condition]) for results in found)
-    before = [accuracies(results[baseline]) for results in found]
+    before = [accuracies(results[same]) for results in found]
     delta = statistics.paired_gain(distilled, placebo)
     spared = statistics.paired_gain(distilled - before[1], placebo - before[0])
     facts = found[0][condition].facts
@@ -195,6 +195,46 @@ def _measured(found: list[dict], condition: Condition, baseline: Condition) -> d
         "loss_distilled": (before[1] - distilled).mean(), "spared": spared.mean, "spared_ci_low": spared.low,
         "spared_ci_high": spared.high, "spared_p_wilcoxon": spared.p_wilcoxon,
     }  # fmt: skip
+
+
+def less_sensitive(workspace: Workspace) -> tuple[int, int]:
+    """Rows with noise in which the distilled student is less sensitive, of all of them.
+
+    Raises:
+        LookupError: a row has no records.
+    """
+    frame = table(workspace)
+    noisy = frame[frame.condition != "shots"]
+    if (noisy.verdict == verdicts.MISSING).any():
+        raise LookupError("of a row of tables/robustness")
+    return int((noisy.verdict == verdicts.REPRODUCED).sum()), len(noisy)
+
+
+def mean_spared(student: str, workspace: Workspace) -> np.ndarray:
+    """Points that distilled students lose less than placebos, mean over every level of every noise of the pairs of that
+    protocol that were trained without noise, per seed: (S,).
+
+    Raises:
+        LookupError: an execution has no record.
+    """
+    spared = []
+    for pair in pairs():
+        if pair.student != student or pair.trained_under != IDEAL:
+            continue
+        found = [executions.find(arm, workspace) for arm in pair.arms]
+        for name, condition in pair.conditions:
+            if name not in (BASELINE, "shots"):
+                same = baseline(pair, name)
+                if any(each not in results for results in found for each in (condition, same)):
+                    raise LookupError(f"of executions of {pair.experiment.name}")
+                placebo, distilled = (accuracies(r[condition]) - accuracies(r[same]) for r in found)
+                spared.append(distilled - placebo)
+    return np.mean(spared, axis=0)
+
+
+def baseline(pair: Pair, name: str) -> Condition:
+    """No noise, with the images and shots of the pair's condition `name`."""
+    return [condition for each, condition in pair.conditions if each == BASELINE][-1 if name == DEVICE else 0]
 
 
 def accuracies(result: executions.Result) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from qkdlib import checks, paper, parallel, revised, runtime, tables
+from qkdlib import checks, paper, parallel, revised, robustness, runtime, tables
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.paper import Row
 from qkdlib.teacher_files import teacher_name
@@ -17,7 +17,7 @@ V2_PARTS = {
     "v2-full-set": lambda: revised.bars(revised.FULL),
     "v2-entangler": lambda: revised.variants(),
 }
-PARTS = ("v1", *V2_PARTS)
+PARTS = ("v1", *V2_PARTS, "robustness")
 NOT_YET = ("v2-converged-alexnet", "v2-full-set")  # declared; run when they are asked for by name
 COMMITTED = tuple(part for part in PARTS if part not in NOT_YET)
 
@@ -37,7 +37,7 @@ def declared() -> list[Experiment]:
     """Every experiment whose record belongs to the project, on every copy of its images."""
     bars = [bar for part in V2_PARTS.values() for bar in part()]
     found = experiments(declared_rows()) + [e for bar in bars for copy in bar.copies for e in copy.arms.values()]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys([*found, *robustness.trainings()]))
 
 
 def missing(parts: Iterable[str], workspace: Workspace, fresh: str = "no") -> list[Experiment]:
@@ -52,8 +52,9 @@ def missing(parts: Iterable[str], workspace: Workspace, fresh: str = "no") -> li
         checks.one_of("part", part, PARTS)
         if part == "v1":
             found += filter(lacks, experiments(declared_rows()))
-            continue
-        for bar in V2_PARTS[part]():
+        elif part == "robustness":
+            found += filter(lacks, robustness.trainings())
+        for bar in V2_PARTS.get(part, list)():
             if all(any(map(lacks, copy.arms.values())) for copy in bar.copies):
                 found += filter(lacks, revised.at_hand(bar).arms.values())
     return list(dict.fromkeys(found))

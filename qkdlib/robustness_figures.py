@@ -1,0 +1,164 @@
+"""Figures of the executions: accuracy against shots, against noise, and on a device, from records alone."""
+
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from qkdlib import executions, paper, robustness, statistics
+from qkdlib.executions import DEVICE
+from qkdlib.figures import COLOURS, OTHER, Figure, styled
+from qkdlib.noise import IDEAL
+from qkdlib.robustness import BASELINE, Pair
+from qkdlib.workspace import Workspace
+
+KINDS = {"depolarising": "depolarising", "amplitude_damping": "amplitude damping", "readout": "read-out error"}
+ENCODERS = {"ansatz_angles": "angles", "amplitude": "amplitude", "qubit": "qubit encoding"}
+WIDTH = 0.2
+Curve = list[tuple[float, statistics.Summary]]
+
+
+def found(workspace: Workspace, condition: str) -> list[Pair]:
+    """The pairs that have records of every level of a condition."""
+    return [pair for pair in robustness.pairs() if all(curves(pair, condition, workspace))]
+
+
+def curves(pair: Pair, condition: str, workspace: Workspace) -> tuple[Curve, Curve]:
+    """(level, accuracies over seeds) of placebo and distilled; empty if a level has no record, or the pair none."""
+    asked = [(each.shots if condition == "shots" else each.level, each) for name, each in pair.conditions
+             if name == condition]  # fmt: skip
+    both = []
+    for arm in pair.arms:
+        results = executions.find(arm, workspace)
+        there = all(each in results for _, each in asked)
+        both.append(
+            [(level, statistics.summarise(robustness.accuracies(results[each]))) for level, each in asked]
+            if there else []
+        )  # fmt: skip
+    return tuple(both)
+
+
+@styled
+def shots(workspace: Workspace) -> Figure:
+    """Accuracy against shots per image: mean over seeds and its 95 % interval."""
+    pairs = [pair for pair in found(workspace, "shots") if pair.trained_under == IDEAL]
+    figure = Figure(figsize=(2.5 * len(pairs), 2.9))
+    axes = figure.subplots(1, len(pairs), squeeze=False, sharey=True)[0]
+    for axis, pair in zip(axes, pairs, strict=True):
+        _lines(axis, curves(pair, "shots", workspace), "-")
+        axis.set(xscale="log", title=_title(pair), xlabel="shots per image")
+        _chance(axis, pair)
+    axes[0].set(ylabel="accuracy (%)", ylim=(0, 100))
+    axes[-1].legend(handles=_handles(), loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+@styled
+def noise(workspace: Workspace) -> Figure:
+    """Accuracy against the level of each kind of noise, 5000 shots; dashed: students trained under depolarising noise
+    of `robustness.SEEN`."""
+    pairs = [pair for pair in found(workspace, "depolarising") if pair.trained_under == IDEAL]
+    trained = {
+        (pair.student, pair.experiment.dataset, pair.experiment.encoder): pair
+        for pair in found(workspace, "depolarising")
+        if pair.trained_under != IDEAL
+    }
+    figure = Figure(figsize=(2.5 * len(pairs), 2.3 * len(KINDS) + 0.4))
+    axes = figure.subplots(len(KINDS), len(pairs), squeeze=False, sharey=True)
+    for row, kind in zip(axes, KINDS, strict=True):
+        for axis, pair in zip(row, pairs, strict=True):
+            _lines(axis, _from_zero(pair, kind, workspace), "-")
+            twin = trained.get((pair.student, pair.experiment.dataset, pair.experiment.encoder))
+            if twin:
+                _lines(axis, _from_zero(twin, kind, workspace), "--")
+            _chance(axis, pair)
+            axis.set(xlabel=KINDS[kind])
+        row[0].set(ylabel="accuracy (%)", ylim=(0, 100))
+    for axis, pair in zip(axes[0], pairs, strict=True):
+        axis.set_title(_title(pair))
+    seen = Line2D([], [], color="#333333", linestyle="--", label=f"trained under\n{robustness.SEEN}")
+    axes[0, -1].legend(handles=[*_handles(), seen], loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+@styled
+def device(workspace: Workspace) -> Figure:
+    """Accuracy without noise (pale) and on the device-like backend (full), the same images and shots."""
+    pairs = found(workspace, DEVICE)
+    figure = Figure(figsize=(1.6 * len(pairs) + 1.2, 3.0))
+    axis = figure.subplots()
+    for place, pair in enumerate(pairs):
+        for number, arm in enumerate(pair.arms):
+            for on_device, (x, accuracies) in enumerate(_device_bars(place, number, pair, arm, workspace)):
+                summary = statistics.summarise(accuracies)
+                reach = [[summary.mean - summary.low], [summary.high - summary.mean]]
+                axis.bar(x, summary.mean, WIDTH * 0.92, yerr=reach, capsize=1.5, ecolor="#333333",
+                         color=_colours()[number], alpha=1.0 if on_device else 0.35)  # fmt: skip
+    labels = [f"{_title(pair)}\n{_circuit(pair, workspace)}" for pair in pairs]
+    axis.set_xticks(range(len(pairs)), labels, fontsize=7)
+    axis.axhline(10, color="#999999", linewidth=0.8, linestyle=":")
+    axis.set(ylabel="accuracy (%)", ylim=(0, 100))
+    axis.grid(axis="x", visible=False)
+    handles = [
+        *(Patch(color=colour, label=label) for colour, label in zip(_colours(), ("placebo", "distilled"), strict=True)),
+        Patch(color="#333333", alpha=0.35, label="no noise"), Patch(color="#333333", label="device"),
+    ]  # fmt: skip
+    axis.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def _device_bars(place: int, number: int, pair: Pair, arm, workspace: Workspace):
+    """Place and accuracies without noise, then on the device."""
+    results = executions.find(arm, workspace)
+    (on_device,) = (each for name, each in pair.conditions if name == DEVICE)
+    ideal = [each for name, each in pair.conditions if name == BASELINE][-1]
+    for offset, condition in enumerate((ideal, on_device)):
+        x = place + (2 * number + offset - 1.5) * WIDTH
+        yield x, robustness.accuracies(results[condition])
+
+
+def _circuit(pair: Pair, workspace: Workspace) -> str:
+    (on_device,) = (each for name, each in pair.conditions if name == DEVICE)
+    facts = executions.find(pair.arms[0], workspace)[on_device].facts
+    return f"depth {facts['depth']},\n{facts['two_qubit_gates']} CNOTs"
+
+
+def _from_zero(pair: Pair, kind: str, workspace: Workspace) -> list[Curve]:
+    """The curves of a kind of noise, with the baseline as level 0."""
+    baseline = curves(pair, BASELINE, workspace)
+    return [[(0.0, start[0][1]), *curve] for start, curve in zip(baseline, curves(pair, kind, workspace), strict=True)]
+
+
+def _lines(axis, both, style: str) -> None:
+    for curve, colour in zip(both, _colours(), strict=True):
+        x = [level for level, _ in curve]
+        axis.plot(x, [s.mean for _, s in curve], style, color=colour, marker=".", markersize=4)
+        if style == "-":
+            axis.fill_between(
+                x, [s.low for _, s in curve], [s.high for _, s in curve], color=colour, alpha=0.2, linewidth=0
+            )
+
+
+def _chance(axis, pair: Pair) -> None:
+    axis.axhline(100 / len(pair.experiment.classes), color="#999999", linewidth=0.8, linestyle=":")
+
+
+def _title(pair: Pair) -> str:
+    student = pair.experiment
+    return f"{pair.student} {paper.TITLES[student.dataset]}\n{student.qubits} qubits, {ENCODERS[student.encoder]}"
+
+
+def _colours() -> tuple[str, str]:
+    return COLOURS["placebo"], OTHER
+
+
+def _handles() -> list:
+    lines = [Line2D([], [], color=colour, label=label)
+             for colour, label in zip(_colours(), ("placebo", "distilled"), strict=True)]  # fmt: skip
+    return [*lines, Line2D([], [], color="#999999", linestyle=":", label="chance")]
+
+
+FIGURES = {"shots": (shots, "shots"), "noise": (noise, "depolarising"), "device": (device, DEVICE)}
+
+
+def drawn(workspace: Workspace) -> dict[str, Figure]:
+    """The figures that have records, by name."""
+    return {name: draw(workspace) for name, (draw, condition) in FIGURES.items() if found(workspace, condition)}

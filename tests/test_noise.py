@@ -1,0 +1,236 @@
+"""Noise: what is refused, and noisy probabilities against Qiskit Aer's density matrices, in closed form, and their
+gradients."""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from qiskit.quantum_info import Statevector
+
+from qkdlib import aer_import, circuits, pauli, simulation
+from qkdlib.circuits import Circuit, Gate
+from qkdlib.noise import MOST, Noise
+
+WIRES = {"h": 1, "sx": 1, "sxdg": 1, "rx": 1, "ry": 1, "rz": 1, "cx": 2, "cz": 2}
+NOISES = [
+    Noise("depolarising", 0.03), Noise("depolarising", 0.6), Noise("amplitude_damping", 0.07),
+    Noise("amplitude_damping", 0.8), Noise("readout", 0.02), Noise("readout", 0.4),
+]  # fmt: skip
+PRODUCTS = {
+    "h_ry": circuits.h_ry(3, layers=2), "rx_ry_rz": circuits.rx_ry_rz(3, layers=2),
+    "angle": circuits.join(circuits.angle_encoding(3, 9), circuits.rx_ry_rz(3)),
+    "qubit": circuits.join(circuits.qubit_encoding(4), circuits.rx_ry_rz(4)), "one wire": circuits.rx_ry_rz(1),
+}  # fmt: skip
+ENTANGLED = {
+    "amplitude": circuits.join(circuits.amplitude_encoding(3), circuits.rx_ry_rz(3)),
+    "ring_cnot": circuits.h_ry(3, layers=2, entangler="ring_cnot"),
+    "ring_cz": circuits.rx_ry_rz(2, layers=2, entangler="ring_cz"),
+}
+
+
+def random_circuit(qubits: int, seed: int, gates: int = 25) -> Circuit:
+    """Gates of every name on random wires, whose angles do not lie in the order of the gates."""
+    rng = np.random.default_rng([qubits, seed])
+    names = [*WIRES, *rng.choice(list(WIRES), gates - len(WIRES))]
+    rng.shuffle(names)
+    places = iter(rng.permutation(sum(name in circuits.ROTATIONS for name in names)).tolist())
+    return Circuit(f"random {seed}", qubits, tuple(
+        Gate(name, tuple(rng.permutation(qubits)[: WIRES[name]].tolist()),
+             next(places) if name in circuits.ROTATIONS else None)
+        for name in names
+    ))  # fmt: skip
+
+
+def random_angles(circuit: Circuit, rows: int = 2, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.rand(rows, circuit.angles, generator=generator, dtype=torch.float64) * 2 - 1) * 3
+
+
+def on_aer(circuit: Circuit, angles: torch.Tensor, noise: Noise) -> np.ndarray:
+    """Outcome probabilities of Aer's density matrices, and read-out errors by hand: Aer puts none into them."""
+    simulator = aer_import.load().AerSimulator(method="density_matrix", noise_model=noise.aer_model())
+    found = []
+    for row in angles.tolist():
+        quantum = circuits.to_qiskit(circuit, measure=False).assign_parameters(row)
+        quantum.save_probabilities()
+        found.append(simulator.run(quantum).result().data()["probabilities"])
+    flip = noise.level if noise.kind == "readout" else 0.0
+    confusion = functools.reduce(np.kron, [np.array([[1 - flip, flip], [flip, 1 - flip]])] * circuit.qubits)
+    return np.array(found) @ confusion
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("kind", "level", "message"),
+    [
+        ("dephasing", 0.1, "noise='dephasing' is not allowed; allowed: one of none, depolarising, amplitude_damping, "),
+        ("Depolarising", 0.1, "noise='Depolarising' is not allowed; allowed: one of none"),
+        (None, 0.0, "noise=None is not allowed; allowed: one of none"),
+        ("depolarising", -0.01, "noise_level=-0.01 is not allowed; allowed: a finite number of 0 or more"),
+        ("readout", math.nan, "noise_level=nan is not allowed; allowed: a finite number"),
+        ("readout", math.inf, "noise_level=inf is not allowed; allowed: a finite number"),
+        ("readout", "0.1", "noise_level='0.1' is not allowed; allowed: a finite number"),
+        ("readout", True, "noise_level=True is not allowed; allowed: a finite number"),
+        ("depolarising", 1.01, "noise_level=1.01 is not allowed; allowed: a number from 0 to 1 for noise depolarising"),
+        ("amplitude_damping", 2, "noise_level=2 is not allowed; allowed: a number from 0 to 1 for noise amplitude_damp"),
+        ("readout", 0.51, "noise_level=0.51 is not allowed; allowed: a number from 0 to 0.5 for noise readout"),
+        ("none", 0.1, "noise_level=0.1 is not allowed; allowed: a number from 0 to 0 for noise none"),
+    ],
+)  # fmt: skip
+def test_noise_that_there_is_not_is_refused_by_name_value_and_what_is_allowed(kind, level, message):
+    with pytest.raises(ValueError) as caught:
+        Noise(kind, level)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", MOST)
+def test_every_kind_is_allowed_from_0_to_its_highest_level(kind):
+    assert Noise(kind, 0).is_ideal and Noise(kind).aer_model() is None
+    most = Noise(kind, MOST[kind])
+    assert most.level == MOST[kind] and isinstance(most.level, float)
+    assert most.is_ideal == (kind == "none") == (most.aer_model() is None)
+    assert str(most) == ("none" if kind == "none" else f"{kind} {MOST[kind]:g}")
+    assert most.flips == (0.5 if kind == "readout" else 0)
+
+
+# Numbers
+
+
+@pytest.mark.parametrize("noise", [Noise(), *NOISES], ids=str)
+@pytest.mark.parametrize("qubits", [2, 3, 4])
+def test_probabilities_of_random_circuits_are_those_of_aers_density_matrices(qubits, noise):
+    for seed in range(2):
+        circuit = random_circuit(qubits, seed)
+        angles = random_angles(circuit)
+        found = pauli.probabilities(circuit, angles, noise)
+        np.testing.assert_allclose(found, on_aer(circuit, angles, noise), atol=1e-9)
+        if noise.level:  # it is seen
+            assert (found - pauli.probabilities(circuit, angles)).abs().max() > 0.003
+
+
+@pytest.mark.parametrize("noise", NOISES, ids=str)
+@pytest.mark.parametrize("name", ENTANGLED)
+def test_probabilities_of_the_librarys_circuits_are_aers(name, noise):
+    circuit = ENTANGLED[name]
+    angles = random_angles(circuit)
+    np.testing.assert_allclose(simulation.exact(circuit, angles, noise), on_aer(circuit, angles, noise), atol=1e-9)
+
+
+@pytest.mark.parametrize("noise", [Noise(), *NOISES], ids=str)
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_bloch_vectors_pauli_coefficients_and_aer_agree_where_no_wire_is_entangled(name, noise):
+    circuit = PRODUCTS[name]
+    angles = random_angles(circuit, rows=3)
+    found = simulation.bloch(circuit, angles, noise)
+    torch.testing.assert_close(found, pauli.probabilities(circuit, angles, noise), atol=1e-12, rtol=0)
+    np.testing.assert_allclose(found, on_aer(circuit, angles, noise), atol=1e-9)
+
+
+@pytest.mark.parametrize("qubits", [1, 2, 3, 4, 5])
+def test_without_noise_the_probabilities_are_those_of_qiskits_state(qubits):
+    wires = {name: count for name, count in WIRES.items() if count <= qubits}
+    circuit = random_circuit(qubits, seed=3) if qubits > 1 else Circuit("one", 1, tuple(
+        Gate(name, (0,), None if name in ("h", "sx", "sxdg") else ("rz", "ry", "rx").index(name)) for name in wires
+    ))  # fmt: skip
+    angles = random_angles(circuit)
+    for row, found in zip(angles.tolist(), pauli.probabilities(circuit, angles), strict=True):
+        quantum = circuits.to_qiskit(circuit, measure=False).assign_parameters(row)
+        np.testing.assert_allclose(found, Statevector(quantum).probabilities(), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", MOST)
+def test_level_0_is_no_noise_at_all(kind):
+    for simulate, circuit in ((pauli.probabilities, random_circuit(3, 5)), (simulation.bloch, PRODUCTS["rx_ry_rz"])):
+        angles = random_angles(circuit)
+        assert torch.equal(simulate(circuit, angles, Noise(kind, 0)), simulate(circuit, angles))
+
+
+@pytest.mark.parametrize("name", [*PRODUCTS, *ENTANGLED])
+def test_the_most_of_each_noise_leaves_nothing_of_the_angles(name):
+    circuit = (PRODUCTS | ENTANGLED)[name]
+    angles, size = random_angles(circuit), 2**circuit.qubits
+    uniform = torch.full((2, size), 1 / size, dtype=torch.float64)
+    ground = torch.eye(size, dtype=torch.float64)[:1].expand(2, -1)
+    for kind, expected in (("depolarising", uniform), ("readout", uniform), ("amplitude_damping", ground)):
+        found = simulation.exact(circuit, angles, Noise(kind, MOST[kind]))
+        torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+
+
+def test_noise_on_one_gate_is_what_it_says():
+    # RX(pi) |0> is |1>; RZ adds no noise of its own.
+    one = Circuit("x", 1, (Gate("rx", (0,), 0), Gate("rz", (0,), 1)))
+    angles = torch.tensor([[math.pi, 0.7]], dtype=torch.float64)
+    for noise, up in (("depolarising", 1 - 0.2 / 2), ("amplitude_damping", 0.8), ("readout", 0.8)):
+        for found in (
+            pauli.probabilities(one, angles, Noise(noise, 0.2)),
+            simulation.bloch(one, angles, Noise(noise, 0.2)),
+        ):
+            torch.testing.assert_close(found, torch.tensor([[1 - up, up]]).double(), atol=1e-12, rtol=0)
+    bell = Circuit("bell", 2, (Gate("rz", (0,), 0), Gate("cx", (0, 1))))  # depolarising of both wires at once
+    found = pauli.probabilities(bell, angles[:, :1], Noise("depolarising", 0.2))
+    torch.testing.assert_close(found, torch.tensor([[0.85, 0.05, 0.05, 0.05]]).double(), atol=1e-12, rtol=0)
+
+
+@settings(deadline=None, max_examples=30, database=None, derandomize=True)
+@given(
+    kind=st.sampled_from(sorted(MOST)), share=st.floats(0, 1), seed=st.integers(0, 5), qubits=st.integers(2, 3),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)  # fmt: skip
+def test_noisy_probabilities_are_probabilities(kind, share, seed, qubits, dtype):
+    noise, precise = Noise(kind, share * MOST[kind]), 1e-5 if dtype is torch.float32 else 1e-12
+    for circuit in (random_circuit(qubits, seed), circuits.rx_ry_rz(qubits)):
+        found = simulation.exact(circuit, random_angles(circuit, seed=seed).to(dtype), noise) if circuit.entangles \
+            else simulation.bloch(circuit, random_angles(circuit, seed=seed).to(dtype), noise)  # fmt: skip
+        assert found.dtype == dtype and found.shape == (2, 2**qubits)
+        assert found.min() >= -precise
+        assert (found.sum(-1) - 1).abs().max() <= precise
+
+
+def test_axes_before_the_angles_are_kept():
+    circuit = ENTANGLED["amplitude"]
+    angles = random_angles(circuit, rows=6)
+    found = pauli.probabilities(circuit, angles.view(2, 3, -1), NOISES[0])
+    torch.testing.assert_close(found.view(6, -1), pauli.probabilities(circuit, angles, NOISES[0]), atol=1e-14, rtol=0)
+
+
+def test_a_wrong_number_of_angles_is_named():
+    with pytest.raises(
+        ValueError, match=r"^angles=\(2, 4\) is not allowed; allowed: a last axis of 6 for circuit h_ry"
+    ):
+        pauli.probabilities(ENTANGLED["ring_cnot"], torch.zeros(2, 4))
+
+
+# Gradients
+
+
+def gradient(circuit: Circuit, angles: torch.Tensor, which: str, noise: Noise) -> torch.Tensor:
+    angles = angles.clone().requires_grad_()
+    weights = torch.linspace(-1, 2, 2**circuit.qubits, dtype=angles.dtype) ** 2
+    (simulation.probabilities(circuit, angles, which, noise=noise) * weights).sum().backward()
+    return angles.grad
+
+
+@pytest.mark.parametrize("noise", [Noise(), *NOISES[::2]], ids=str)
+def test_gradient_of_noisy_probabilities_is_that_of_finite_differences(noise):
+    circuit = random_circuit(3, seed=7)
+    angles = random_angles(circuit).requires_grad_()
+    assert torch.autograd.gradcheck(lambda theta: pauli.probabilities(circuit, theta, noise), (angles,), atol=1e-7)
+
+
+@pytest.mark.parametrize("noise", [Noise(), *NOISES[::2]], ids=str)
+@pytest.mark.parametrize("name", [*PRODUCTS, *ENTANGLED])
+def test_shifts_are_the_gradient_under_noise_and_the_published_ones_sqrt_2_times_it(name, noise):
+    circuit = (PRODUCTS | ENTANGLED)[name]
+    angles = random_angles(circuit)
+    expected = gradient(circuit, angles, "autograd", noise)
+    assert expected.abs().max() > 0.05
+    found = gradient(circuit, angles, "parameter_shift", noise)
+    torch.testing.assert_close(found, expected, atol=1e-10, rtol=0)
+    published = gradient(circuit, angles, "published_shift", noise)
+    torch.testing.assert_close(published, math.sqrt(2) * expected, atol=1e-10, rtol=0)
