@@ -1,5 +1,6 @@
-"""Circuits per second on the QASM simulator: all images in one job, against one circuit per call as in the authors'
-notebooks; and what Aer does to torch's speed in the same process, with and without `qkdlib.aer_import`."""
+"""The QASM simulator: circuits per second in one job and one circuit per call (as in the authors' notebooks), for
+angle and amplitude encoding, with and without noise; seconds of an epoch with it in the training loop; and what Aer
+does to torch's speed in the same process, with and without `qkdlib.aer_import`."""
 
 import subprocess
 import sys
@@ -9,19 +10,47 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qkdlib import circuits, execution, runtime
+from qkdlib import backends, execution, revised, runtime, training
+from qkdlib.circuits import Circuit, h_ry
+from qkdlib.datasets import Images, Splits
+from qkdlib.experiment import Experiment
+from qkdlib.noise import Noise
+from qkdlib.students import Student
 
 SHOTS, IMAGES = 5000, 900
 
 
-def rate(circuit, count: int, per_job: int) -> float:
+def rate(circuit, count: int, per_job: int, on=None) -> float:
     """Circuits per second for `count` random rows of angles, `per_job` of them in each job."""
     angles = np.random.default_rng(0).uniform(-np.pi, np.pi, (count, circuit.angles))
-    execution.sample(circuit, angles[:2], SHOTS, seed=0)  # warm-up: transpiles
+    execution.sample(circuit, angles[:2], SHOTS, 0, on)  # warm-up: transpiles
     started = time.perf_counter()
     for start in range(0, count, per_job):
-        execution.sample(circuit, angles[start : start + per_job], SHOTS, seed=0)
+        execution.sample(circuit, angles[start : start + per_job], SHOTS, 0, on)
     return count / (time.perf_counter() - started)
+
+
+def executed(method: str, qubits: int) -> Circuit:
+    """The circuit of one image of v2's student."""
+    return Student(revised.student(qubits=qubits, method=method), (1, 28, 28), [0]).executed
+
+
+def epoch(batch_size: int, sampler: str) -> float:
+    """Seconds of an epoch of 900 random images of 28 x 28 pixels, one seed, 3 qubits, 5000 shots, the published
+    student and gradient."""
+    draw = torch.Generator().manual_seed(0)
+
+    def part(size: int) -> Images:
+        return Images(torch.rand(size, 1, 28, 28, generator=draw), torch.arange(size) % 6, torch.arange(size))
+
+    train, few = part(IMAGES), part(6)
+    splits = Splits(train, few, few, train, few, tuple("012345"))
+    experiment = Experiment(
+        epochs=1, batch_size=batch_size, sampler=sampler, gradient="published_shift", shots=SHOTS, seeds=1
+    )
+    started = time.perf_counter()
+    training.train_students(experiment, splits, None, [0])
+    return time.perf_counter() - started
 
 
 def convolution(repeats: int = 1000) -> float:
@@ -38,7 +67,7 @@ def openmp(first: str) -> str:
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); {first}; import execution as b; "
         "b.runtime.start('cpu'); b.convolution(); before = b.convolution(); "
-        "rate = b.rate(b.circuits.h_ry(3), 300, 300); "
+        "rate = b.rate(b.h_ry(3), 300, 300); "
         "print(f'{before:.0f} us before, {b.convolution():.0f} us after a job at {rate:.0f} circuits/s')"
     )
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
@@ -46,11 +75,21 @@ def openmp(first: str) -> str:
 
 if __name__ == "__main__":
     runtime.start("cpu")
-    print(f"Aer, {SHOTS} shots, {runtime.threads()} threads")
-    for qubits in (3, 4):
-        circuit = circuits.h_ry(qubits)
-        together, alone = rate(circuit, IMAGES, IMAGES), rate(circuit, 100, 1)
-        print(f"  {qubits} qubits: {together:.0f} circuits/s in one job, {alone:.0f} circuits/s one per call")
+    print(f"Aer, {SHOTS} shots, {runtime.threads()} threads, circuits/s in one job")
+    named = {"3 qubits, angles": h_ry(3), "4 qubits, angles": h_ry(4)}
+    named |= {f"{q} qubits, {name}": executed(name, q) for name in ("qubit", "angle", "original") for q in (4, 8)}
+    for name, circuit in named.items():
+        count = 300 if circuit.qubits < 8 else 60
+        ideal = rate(circuit, count, count)
+        noisy = rate(circuit, count, count, Noise("depolarising", 0.01)) if circuit.qubits < 8 else None
+        print(f"  {name:<20} {ideal:6.0f}" + ("" if noisy is None else f", with depolarising noise {noisy:6.0f}"))
+    print(f"  one per call, 3 qubits: {rate(h_ry(3), 100, 1):.0f}")
+    for qubits, method in ((4, "original"), (8, "qubit"), (8, "original")):
+        found = rate(executed(method, qubits), 4, 4, backends.device(max(qubits, 5)))
+        print(f"  {qubits} qubits, {method}, device-like: {found:.1f}")
+    print("an epoch of 900 images in the loop, 3 qubits, published gradient")
+    for sampler in ("aer", "multinomial"):
+        print(f"  {sampler}: " + ", ".join(f"batch {size}: {epoch(size, sampler):.1f} s" for size in (1, 32)))
     print("torch convolution beside Aer")
     print(f"  with qkdlib.aer_import: {openmp('pass')}")
     print(f"  plain import:           {openmp('import torch, qiskit_aer')}")

@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -22,7 +24,6 @@ LEVELS = {
 }
 SEEN = Noise("depolarising", 0.05)  # the noise that some students train under
 IMAGES = {"published": 50, "revised": 20}  # per class: 300 and 200 test images
-DEVICES = {4: 5, 8: 8}  # students of so many qubits on a device of so many
 DEVICE_IMAGES, DEVICE_SHOTS = {4: 20, 8: 5}, 1000
 BASELINE = "none"
 COLUMNS = (
@@ -68,36 +69,36 @@ class Pair:
         return Noise(self.experiment.noise, self.experiment.noise_level)
 
 
-def sweep(images: int) -> tuple[tuple[str, Condition], ...]:
-    """Shots, each kind of noise, and neither, with the name of each condition."""
+def sweep(images: int, shots=SHOTS, levels=MappingProxyType(LEVELS)) -> tuple[tuple[str, Condition], ...]:
+    """Shots, each kind of noise, and neither, with the name of each condition; the first `images` of each class."""
     found = [(BASELINE, Condition(images_per_class=images))]
-    found += [("shots", Condition(shots=shots, images_per_class=images)) for shots in SHOTS]
+    found += [("shots", Condition(shots=number, images_per_class=images)) for number in shots]
     found += [
         (kind, Condition(noise=kind, level=level, images_per_class=images))
-        for kind, levels in LEVELS.items()
-        for level in levels
+        for kind, steps in levels.items()
+        for level in steps
     ]
     return tuple(found)
 
 
-def on_device(qubits: int) -> tuple[tuple[str, Condition], ...]:
+def on_device(qubits: int, images: int) -> tuple[tuple[str, Condition], ...]:
     """The device, and no noise with the same images and shots."""
-    same = {"shots": DEVICE_SHOTS, "images_per_class": DEVICE_IMAGES[qubits]}
-    return (BASELINE, Condition(**same)), (DEVICE, Condition(noise=DEVICE, level=DEVICES[qubits], **same))
+    same = {"shots": DEVICE_SHOTS, "images_per_class": images}
+    return (BASELINE, Condition(**same)), (DEVICE, Condition(noise=DEVICE, level=max(qubits, 5), **same))
 
 
 @functools.cache
 def pairs() -> tuple[Pair, ...]:
     """Every pair of the table."""
-    ensemble = {dataset: paper.row(id).experiment for dataset, id in PUBLISHED.items()}
-    found = [_published(experiment) for experiment in ensemble.values()]
-    found.append(_published(under(ensemble["mnist"], SEEN)))
+    published = {dataset: paper.row(id).experiment for dataset, id in PUBLISHED.items()}
+    found = [_published(experiment) for experiment in published.values()]
+    found.append(_published(under(published["mnist"], SEEN)))
     for dataset, qubits, method in REVISED:
-        bar = revised.bar(method, dataset, qubits, revised.CONVERGED)
-        found.append(_revised(bar.experiment, (*(sweep(IMAGES["revised"]) if qubits == 4 else ()), *on_device(qubits))))
-    found.append(_revised(under(revised.bar("original", "mnist", 4, revised.CONVERGED).experiment, SEEN),
-                          sweep(IMAGES["revised"])))  # fmt: skip
-    return tuple(found)
+        swept = sweep(IMAGES["revised"]) if qubits == 4 else ()
+        student = revised.bar(method, dataset, qubits, revised.CONVERGED).experiment
+        found.append(_revised(student, (*swept, *on_device(qubits, DEVICE_IMAGES[qubits]))))
+    noisy = under(revised.bar("original", "mnist", 4, revised.CONVERGED).experiment, SEEN)
+    return (*found, _revised(noisy, sweep(IMAGES["revised"])))
 
 
 # Of the paper's three teachers the one whose published students collapse least, so that there is something to lose.
@@ -127,21 +128,25 @@ def trainings() -> list[Experiment]:
     return [arm for pair in pairs() for arm in pair.arms]
 
 
-def missing(workspace: Workspace, fresh: bool = False) -> list[tuple[Experiment, list[Condition]]]:
-    """The arms with conditions that have no record, or with all their conditions if `fresh`."""
-    asked: dict[Experiment, list[Condition]] = {}
-    for pair in pairs():
+def missing(
+    workspace: Workspace, fresh: bool = False, chosen: Iterable[Pair] | None = None
+) -> list[tuple[Experiment, list[Condition]]]:
+    """The arms of the `chosen` pairs (None: all declared ones) with conditions that have no record; with all their
+    conditions if `fresh`."""
+    asked: dict[Experiment, dict[Condition, None]] = {}
+    for pair in pairs() if chosen is None else chosen:
         for arm in pair.arms:
-            asked.setdefault(arm, []).extend(condition for _, condition in pair.conditions)
+            asked.setdefault(arm, {}).update(dict.fromkeys(condition for _, condition in pair.conditions))
+    calls = [(arm, list(conditions)) for arm, conditions in asked.items()]
     if fresh:
-        return list(asked.items())
-    found = [(arm, executions.missing(arm, conditions, workspace)) for arm, conditions in asked.items()]
+        return calls
+    found = [(arm, executions.missing(arm, conditions, workspace)) for arm, conditions in calls]
     return [(arm, conditions) for arm, conditions in found if conditions]
 
 
-def run_missing(workspace: Workspace, fresh: bool, say) -> None:
-    """Train and execute whatever has no record, or execute everything anew, on all cores."""
-    wanted = missing(workspace, fresh)
+def run_missing(workspace: Workspace, fresh: bool = False, say=print, chosen: Iterable[Pair] | None = None) -> None:
+    """Train and execute whatever has no record, or execute everything anew, on all cores; as `missing`."""
+    wanted = missing(workspace, fresh, chosen)
     wanted.sort(key=lambda call: -(4 ** call[0].qubits) * len(call[1]))
     parallel.each(_execute, [(arm, conditions, workspace.folder(), fresh) for arm, conditions in wanted], say)
 
@@ -151,9 +156,10 @@ def _execute(arm: Experiment, conditions: list[Condition], root, fresh: bool) ->
     return f"{arm.name}, {len(conditions)} conditions"
 
 
-def table(workspace: Workspace) -> pd.DataFrame:
+def table(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> pd.DataFrame:
     """One row for each pair and condition but the baselines, with the columns `COLUMNS`."""
-    frame = pd.DataFrame([row for pair in pairs() for row in _rows(pair, workspace)], columns=list(COLUMNS))
+    asked = pairs() if chosen is None else chosen
+    frame = pd.DataFrame([row for pair in asked for row in _rows(pair, workspace)], columns=list(COLUMNS))
     groups = frame.groupby(["student", "dataset", "qubits", "encoder", "trained_under", "condition"], sort=False)
     for name in ("p", "spared_p"):
         frame[f"{name}_holm"] = groups[f"{name}_wilcoxon"].transform(lambda ps: statistics.holm(ps.astype(float)))
@@ -164,7 +170,7 @@ def table(workspace: Workspace) -> pd.DataFrame:
 def _rows(pair: Pair, workspace: Workspace) -> list[dict]:
     found = [executions.find(arm, workspace) for arm in pair.arms]
     return [
-        _identity(pair, name, condition) | _measured(found, condition, baseline(pair, name))
+        _identity(pair, name, condition) | _measured(found, condition, baseline(pair, name), pair.experiment.seeds)
         for name, condition in pair.conditions
         if name != BASELINE
     ]
@@ -180,16 +186,16 @@ def _identity(pair: Pair, name: str, condition: Condition) -> dict:
     }  # fmt: skip
 
 
-def _measured(found: list[dict], condition: Condition, same: Condition) -> dict:
+def _measured(found: list[dict], condition: Condition, same: Condition, seeds: int) -> dict:
     if any(each not in results for results in found for each in (condition, same)):
         return {}
-    placebo, distilled = (accuracies(results[condition]) for results in found)
-    before = [accuracies(results[same]) for results in found]
+    placebo, distilled = (accuracies(results[condition], seeds) for results in found)
+    before = [accuracies(results[same], seeds) for results in found]
     delta = statistics.paired_gain(distilled, placebo)
     spared = statistics.paired_gain(distilled - before[1], placebo - before[0])
     facts = found[0][condition].facts
     return {
-        "seeds": len(placebo), "mean_placebo": placebo.mean(), "mean_distilled": distilled.mean(), "delta": delta.mean,
+        "seeds": seeds, "mean_placebo": placebo.mean(), "mean_distilled": distilled.mean(), "delta": delta.mean,
         "ci_low": delta.low, "ci_high": delta.high, "p_wilcoxon": delta.p_wilcoxon, "depth": facts["depth"],
         "two_qubit_gates": facts["two_qubit_gates"], "loss_placebo": (before[0] - placebo).mean(),
         "loss_distilled": (before[1] - distilled).mean(), "spared": spared.mean, "spared_ci_low": spared.low,
@@ -227,7 +233,8 @@ def mean_spared(student: str, workspace: Workspace) -> np.ndarray:
                 same = baseline(pair, name)
                 if any(each not in results for results in found for each in (condition, same)):
                     raise LookupError(f"of executions of {pair.experiment.name}")
-                placebo, distilled = (accuracies(r[condition]) - accuracies(r[same]) for r in found)
+                seeds = pair.experiment.seeds
+                placebo, distilled = (accuracies(r[condition], seeds) - accuracies(r[same], seeds) for r in found)
                 spared.append(distilled - placebo)
     return np.mean(spared, axis=0)
 
@@ -237,9 +244,9 @@ def baseline(pair: Pair, name: str) -> Condition:
     return [condition for each, condition in pair.conditions if each == BASELINE][-1 if name == DEVICE else 0]
 
 
-def accuracies(result: executions.Result) -> np.ndarray:
-    """Accuracies in percent of the first `SEEDS` seeds, (S,)."""
-    return np.array([result.accuracies[seed] for seed in range(SEEDS)])
+def accuracies(result: executions.Result, seeds: int) -> np.ndarray:
+    """Accuracies in percent of the first seeds, (S,)."""
+    return np.array([result.accuracies[seed] for seed in range(seeds)])
 
 
 def _verdict(row: dict) -> str:

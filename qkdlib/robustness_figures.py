@@ -1,5 +1,7 @@
 """Figures of the executions: accuracy against shots, against noise, and on a device, from records alone."""
 
+from collections.abc import Iterable
+
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -16,9 +18,10 @@ WIDTH = 0.2
 Curve = list[tuple[float, statistics.Summary]]
 
 
-def found(workspace: Workspace, condition: str) -> list[Pair]:
-    """The pairs that have records of every level of a condition."""
-    return [pair for pair in robustness.pairs() if all(curves(pair, condition, workspace))]
+def found(workspace: Workspace, condition: str, chosen: Iterable[Pair] | None = None) -> list[Pair]:
+    """Those of the `chosen` pairs (None: all declared ones) that have records of every level of a condition."""
+    asked = robustness.pairs() if chosen is None else chosen
+    return [pair for pair in asked if all(curves(pair, condition, workspace))]
 
 
 def curves(pair: Pair, condition: str, workspace: Workspace) -> tuple[Curve, Curve]:
@@ -30,16 +33,16 @@ def curves(pair: Pair, condition: str, workspace: Workspace) -> tuple[Curve, Cur
         results = executions.find(arm, workspace)
         there = all(each in results for _, each in asked)
         both.append(
-            [(level, statistics.summarise(robustness.accuracies(results[each]))) for level, each in asked]
+            [(level, statistics.summarise(robustness.accuracies(results[each], arm.seeds))) for level, each in asked]
             if there else []
         )  # fmt: skip
     return tuple(both)
 
 
 @styled
-def shots(workspace: Workspace) -> Figure:
+def shots(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure:
     """Accuracy against shots per image: mean over seeds and its 95 % interval."""
-    pairs = [pair for pair in found(workspace, "shots") if pair.trained_under == IDEAL]
+    pairs = [pair for pair in found(workspace, "shots", chosen) if pair.trained_under == IDEAL]
     figure = Figure(figsize=(2.5 * len(pairs), 2.9))
     axes = figure.subplots(1, len(pairs), squeeze=False, sharey=True)[0]
     for axis, pair in zip(axes, pairs, strict=True):
@@ -52,13 +55,13 @@ def shots(workspace: Workspace) -> Figure:
 
 
 @styled
-def noise(workspace: Workspace) -> Figure:
+def noise(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure:
     """Accuracy against the level of each kind of noise, 5000 shots; dashed: students trained under depolarising noise
     of `robustness.SEEN`."""
-    pairs = [pair for pair in found(workspace, "depolarising") if pair.trained_under == IDEAL]
+    pairs = [pair for pair in found(workspace, "depolarising", chosen) if pair.trained_under == IDEAL]
     trained = {
         (pair.student, pair.experiment.dataset, pair.experiment.encoder): pair
-        for pair in found(workspace, "depolarising")
+        for pair in found(workspace, "depolarising", chosen)
         if pair.trained_under != IDEAL
     }
     figure = Figure(figsize=(2.5 * len(pairs), 2.3 * len(KINDS) + 0.4))
@@ -80,9 +83,9 @@ def noise(workspace: Workspace) -> Figure:
 
 
 @styled
-def device(workspace: Workspace) -> Figure:
+def device(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure:
     """Accuracy without noise (pale) and on the device-like backend (full), the same images and shots."""
-    pairs = found(workspace, DEVICE)
+    pairs = found(workspace, DEVICE, chosen)
     figure = Figure(figsize=(1.6 * len(pairs) + 1.2, 3.0))
     axis = figure.subplots()
     for place, pair in enumerate(pairs):
@@ -112,7 +115,7 @@ def _device_bars(place: int, number: int, pair: Pair, arm, workspace: Workspace)
     ideal = [each for name, each in pair.conditions if name == BASELINE][-1]
     for offset, condition in enumerate((ideal, on_device)):
         x = place + (2 * number + offset - 1.5) * WIDTH
-        yield x, robustness.accuracies(results[condition])
+        yield x, robustness.accuracies(results[condition], arm.seeds)
 
 
 def _circuit(pair: Pair, workspace: Workspace) -> str:
@@ -143,7 +146,8 @@ def _chance(axis, pair: Pair) -> None:
 
 def _title(pair: Pair) -> str:
     student = pair.experiment
-    return f"{pair.student} {paper.TITLES[student.dataset]}\n{student.qubits} qubits, {ENCODERS[student.encoder]}"
+    images = paper.TITLES.get(student.dataset, student.dataset)
+    return f"{pair.student} {images}\n{student.qubits} qubits, {ENCODERS[student.encoder]}"
 
 
 def _colours() -> tuple[str, str]:

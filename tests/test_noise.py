@@ -78,7 +78,7 @@ def on_aer(circuit: Circuit, angles: torch.Tensor, noise: Noise) -> np.ndarray:
         ("readout", "0.1", "noise_level='0.1' is not allowed; allowed: a finite number"),
         ("readout", True, "noise_level=True is not allowed; allowed: a finite number"),
         ("depolarising", 1.01, "noise_level=1.01 is not allowed; allowed: a number from 0 to 1 for noise depolarising"),
-        ("amplitude_damping", 2, "noise_level=2 is not allowed; allowed: a number from 0 to 1 for noise amplitude_damp"),
+        ("amplitude_damping", 2, "noise_level=2 is not allowed; allowed: a number from 0 to 1 for noise amplitude_"),
         ("readout", 0.51, "noise_level=0.51 is not allowed; allowed: a number from 0 to 0.5 for noise readout"),
         ("none", 0.1, "noise_level=0.1 is not allowed; allowed: a number from 0 to 0 for noise none"),
     ],
@@ -171,10 +171,10 @@ def test_noise_on_one_gate_is_what_it_says():
             pauli.probabilities(one, angles, Noise(noise, 0.2)),
             simulation.bloch(one, angles, Noise(noise, 0.2)),
         ):
-            torch.testing.assert_close(found, torch.tensor([[1 - up, up]]).double(), atol=1e-12, rtol=0)
+            torch.testing.assert_close(found, torch.tensor([[1 - up, up]], dtype=torch.float64), atol=1e-12, rtol=0)
     bell = Circuit("bell", 2, (Gate("rz", (0,), 0), Gate("cx", (0, 1))))  # depolarising of both wires at once
     found = pauli.probabilities(bell, angles[:, :1], Noise("depolarising", 0.2))
-    torch.testing.assert_close(found, torch.tensor([[0.85, 0.05, 0.05, 0.05]]).double(), atol=1e-12, rtol=0)
+    torch.testing.assert_close(found, torch.tensor([[0.85, 0.05, 0.05, 0.05]], dtype=torch.float64), atol=1e-12, rtol=0)
 
 
 @settings(deadline=None, max_examples=30, database=None, derandomize=True)
@@ -185,8 +185,7 @@ def test_noise_on_one_gate_is_what_it_says():
 def test_noisy_probabilities_are_probabilities(kind, share, seed, qubits, dtype):
     noise, precise = Noise(kind, share * MOST[kind]), 1e-5 if dtype is torch.float32 else 1e-12
     for circuit in (random_circuit(qubits, seed), circuits.rx_ry_rz(qubits)):
-        found = simulation.exact(circuit, random_angles(circuit, seed=seed).to(dtype), noise) if circuit.entangles \
-            else simulation.bloch(circuit, random_angles(circuit, seed=seed).to(dtype), noise)  # fmt: skip
+        found = simulation.exact(circuit, random_angles(circuit, seed=seed).to(dtype), noise)
         assert found.dtype == dtype and found.shape == (2, 2**qubits)
         assert found.min() >= -precise
         assert (found.sum(-1) - 1).abs().max() <= precise
