@@ -1,5 +1,6 @@
 """Made-up records and teachers' files of the project's experiments, and their numbers read back without qkdlib."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from qkdlib import paper, revised, runs
+from qkdlib import paper, revised, robustness, runs
 from qkdlib.experiment import Experiment
 from qkdlib.records import Record
 from qkdlib.teacher_files import TeacherLogits, teacher_name
@@ -84,11 +85,16 @@ def fill(workspace: Workspace, accuracies=scattered, parts=runs.PARTS) -> None:
     of v1's students. CIFAR10's are on its JPEG copy, as the project's own."""
     rng = np.random.default_rng(0)
     for part in parts:
-        if part != "v1":
+        if part == "robustness":
+            for experiment in robustness.trainings():
+                lasts = rng.normal(0.7, 0.02, experiment.seeds)
+                made = revised_record(experiment, lasts, rng) if experiment.patience else record(experiment, lasts, 0)
+                made.save(workspace)
+        elif part != "v1":
             fill_bars(workspace, [bar.copies[-1] for bar in runs.V2_PARTS[part]()], rng)
-            continue
-        for experiment in runs.experiments(runs.declared_rows()):
-            record(experiment, accuracies(experiment, rng), qasm_seeds=2).save(workspace)
+        else:
+            for experiment in runs.experiments(runs.declared_rows()):
+                record(experiment, accuracies(experiment, rng), qasm_seeds=2).save(workspace)
 
 
 def fill_bars(workspace: Workspace, bars: list[revised.Bar], rng) -> None:
@@ -103,9 +109,35 @@ def fill_bars(workspace: Workspace, bars: list[revised.Bar], rng) -> None:
                 revised_record(experiment, lasts, rng).save(workspace)
 
 
+def fill_executions(workspace: Workspace, pairs=None, fall: float = 50.0, rest: float = 0.0) -> None:
+    """Executions of every arm of these pairs (None: all declared ones), as their files are written: 80 % without noise,
+    `fall` times the level of the noise less with it, `rest` times it more where there is a teacher, and a little chance
+    everywhere."""
+    rng = np.random.default_rng(0)
+    for pair in robustness.pairs() if pairs is None else pairs:
+        for arm in pair.arms:
+            entries = []
+            for _, condition in pair.conditions:
+                level = 0.1 if condition.noise == "device" else condition.level
+                slope = fall - (rest if arm.teacher else 0)
+                drawn = 80 - slope * level - 100 / condition.shots + rng.normal(0, 0.8, arm.seeds)
+                facts = {"backend": "aer", "noise": condition.noise, "depth": 7, "gates": 20, "two_qubit_gates": 3}
+                accuracies = {str(seed): round(float(value), 4) for seed, value in enumerate(drawn)}
+                entries.append({"condition": dataclasses.asdict(condition), "facts": facts, "accuracies": accuracies})
+            path = workspace.folder("results", "executions") / f"{arm.name}.json"
+            path.write_text(json.dumps({"digest": arm.digest, "conditions": entries}))
+
+
 def few_bars(patch) -> None:
-    """Leave of v2 the bars of MNIST with 4 qubits on 150 images per class, and four variants, for tests that go through
-    all tables and figures. A bar that is looked up by name is found as ever."""
+    """Leave of v2 the bars of MNIST with 4 qubits on 150 images per class, and four variants, and of the executions
+    those of two pairs, for tests that go through all tables and figures. A bar that is looked up by name is found as
+    ever."""
+    few = [each for each in robustness.pairs() if each.experiment.encoder in ("ansatz_angles", "qubit")]
+    shots, noises = (10, 1000), {kind: levels[:2] for kind, levels in robustness.LEVELS.items()}
+    swept = robustness.sweep(20, shots, noises)
+    pairs = (dataclasses.replace(few[0], conditions=swept),
+             dataclasses.replace(few[-1], conditions=(*swept, *robustness.on_device(8, 5))))  # fmt: skip
+    patch.setattr(robustness, "pairs", lambda: pairs)
     every = {(bar.method, bar.dataset, bar.qubits, bar.regime): bar for bar in revised.bars()}
     all_bars = revised.bars
 

@@ -8,7 +8,7 @@ import sys
 
 import pandas as pd
 import pytest
-from made_up import few_bars, fill, per_seed, record, save_all_teachers
+from made_up import few_bars, fill, fill_executions, per_seed, record, save_all_teachers
 
 from qkdlib import (
     __main__,
@@ -18,11 +18,13 @@ from qkdlib import (
     cost,
     datasets,
     figures,
+    hardware,
     notebooks,
     paper,
     parallel,
     pipeline,
     revised_figures,
+    robustness,
     runs,
     statistics,
     summary,
@@ -40,9 +42,12 @@ TINY = Experiment(
     epochs=2, seeds=2, shots=20,
 )  # fmt: skip
 DRAWINGS = {"figure_1", "figure_3", "figure_4", "figure_5", "strategies"}
-FIGURES = DRAWINGS | {"figure_6", "figure_7", "figure_12", "seed_spread"}
-TABLES = {"table_1", "table_2", "described", "claims", "ablation", "ranking", "entangler", "cost"}
-ON_PAGE = TABLES - {"described", "cost"}
+EXECUTED = {"shots", "noise", "device"}
+FIGURES = DRAWINGS | {"figure_6", "figure_7", "figure_12", "seed_spread"} | EXECUTED
+TABLES = {
+    "table_1", "table_2", "described", "claims", "ablation", "ranking", "entangler", "cost", "robustness", "hardware",
+}  # fmt: skip
+ON_PAGE = TABLES - {"described", "cost", "robustness"}
 STRAY = dataclasses.replace(paper.row("M-B-3q-05").experiment, shots=7, seeds=1)
 PAGE = "# Title\n" + "".join(f"<!-- begin: {name} -->\nold\n<!-- end: {name} -->\n" for name in sorted(ON_PAGE))
 
@@ -68,6 +73,7 @@ def drawn(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         few_bars(patch)
         fill(workspace)
+        fill_executions(workspace)
         save_all_teachers(workspace)
         record(STRAY, [0.5]).save(workspace)
         patch.setenv("QKD_DATA", str(tmp_path_factory.mktemp("no data")))
@@ -131,7 +137,9 @@ def test_v2s_tables_have_every_bar_and_their_rules_below(drawn):
     workspace, said, _ = drawn
     notes = {"ablation": [ablation.UNITS, ablation.RULE], "ranking": [ablation.RANKING], "cost": [cost.UNITS]}
     notes["entangler"] = notes["ablation"]
-    for name, count in {"ablation": 14, "entangler": 4, "ranking": 1 + 4, "cost": 6 + 4 + 7 + 4}.items():
+    notes |= {"robustness": [robustness.UNITS, robustness.RULE], "hardware": [hardware.UNITS]}
+    counts = {"ablation": 14, "entangler": 4, "ranking": 1 + 4, "cost": 6 + 4 + 7 + 4, "hardware": 2 + 9}
+    for name, count in (counts | {"robustness": 2 * (2 + 3 * 2) + 1}).items():
         frame = pd.read_csv(workspace.tables / f"{name}.csv")
         assert len(frame) == count, name
         text = (workspace.tables / f"{name}.md").read_text()
@@ -202,7 +210,7 @@ def test_without_records_the_drawings_are_there_and_the_rest_is_said(workspace, 
     monkeypatch.setattr(datasets, "at_hand", lambda name: False)
     said = []
     artefacts.draw_figures(workspace, said.append)
-    wanted = ["figure_6", "figure_7", "seed_spread", "figure_12", "figure_2", "figure_11"]
+    wanted = ["figure_6", "figure_7", "seed_spread", "figure_12", *sorted(EXECUTED), "figure_2", "figure_11"]
     assert [line.split()[0] for line in said] == wanted
     assert all("committed figure stays as it is" in line for line in said)
     assert {path.stem for path in workspace.figures.iterdir()} == DRAWINGS
@@ -253,7 +261,7 @@ def test_what_has_no_record_is_run_and_drawn(tiny_paper, workspace, monkeypatch)
     said = "\n".join(lines)
     assert "2 experiments to run" in said
     assert f"teacher {teacher_name(TINY, tiny_paper.teacher)}" in said
-    assert {path.stem for path in workspace.figures.iterdir()} == FIGURES - {"figure_12"}
+    assert {path.stem for path in workspace.figures.iterdir()} == FIGURES - {"figure_12"} - EXECUTED
     assert {path.stem for path in workspace.tables.iterdir()} == TABLES
     assert set(pd.read_csv(workspace.tables / "ablation.csv").verdict) == {verdicts.MISSING}
     frame = pd.read_csv(workspace.tables / "table_2.csv")

@@ -88,7 +88,7 @@ def test_every_claim_of_the_abstract_says_what(found):
     assert found.index.tolist() == ids and len(set(found.claim)) == len(ids)
     for id, letter in itertools.product(("V1", "V1a", "V2", "V3"), REGIMES):
         assert found.claim[id + letter].endswith(f"({REGIMES[letter]})")
-    assert MISSING not in set(found.verdict)
+    assert set(found.index[found.verdict == MISSING]) == {"V6"}  # executions with noise: tests/test_robustness.py
 
 
 def test_what_the_figure_itself_gives(found):
@@ -101,7 +101,7 @@ def test_what_the_figure_itself_gives(found):
 
 
 def test_what_no_record_can_tell(found):
-    assert found.verdict["V5"] == found.verdict["V6"] == NOT_SHOWN
+    assert found.verdict["V5"] == NOT_SHOWN
     assert found.ours["V5"] == "0 of 12 gates act between wires"  # RX, RY and RZ on each of four wires
     lenet = 6 * 26 + 16 * 151 + 120 * 257 + 84 * 121 + 10 * 85
     student = 256 * 785 + 10 * 9 + 24
@@ -202,7 +202,9 @@ def test_verdicts_of(workspace, gain, over_teacher, ranks, verdicts):
             assert frame.ours[id] == expected
             expected = REPRODUCED if few == all_of_them else NOT_REPRODUCED
         assert frame.verdict[id] == expected, id
-    assert {id for id in frame.index if frame.verdict[id] == MISSING} == {id for id in MEASURED if id.endswith("c")}
+    assert {id for id in frame.index if frame.verdict[id] == MISSING} == {"V6"} | {
+        id for id in MEASURED if id.endswith("c")
+    }
 
 
 # Missing records
@@ -210,7 +212,7 @@ def test_verdicts_of(workspace, gain, over_teacher, ranks, verdicts):
 
 def test_without_records_the_claims_about_them_are_missing(workspace):
     frame = table(workspace)
-    assert set(frame.index[frame.verdict == MISSING]) == MEASURED
+    assert set(frame.index[frame.verdict == MISSING]) == MEASURED | {"V6"}
     assert frame.note["V1"] == "no record of max_pool, mnist, 4 qubits, 10 epochs"
     assert frame.note["V4"] == "no record of original, mnist, 8 qubits, full set"
     assert frame.recomputed["V2"] == "6 of 6"  # the figure needs no record
@@ -232,8 +234,8 @@ def test_missing_records_take_only_the_claims_that_need_them(filled, found, monk
     monkeypatch.setattr(tables, "complete", lambda e, place: None if e in away else complete(e, place))
     frame = table(filled)
     missing = frame.index[frame.verdict == MISSING].tolist()
-    assert missing == ["V1", "V1c", "V1a", "V1ac", "V2", "V3c"]
-    for id in missing:
+    assert missing == ["V1", "V1c", "V1a", "V1ac", "V2", "V3c", "V6"]
+    for id in missing[:-1]:
         one = "of angle, mnist, 4 qubits, converged" if id.endswith("c") else "of pca, cifar10, 8 qubits, 10 epochs"
         assert frame.note[id] == f"no record {one}"
     assert frame.drop(missing).equals(found.drop(missing))

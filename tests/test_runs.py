@@ -14,7 +14,7 @@ TINY = Experiment(
 )  # fmt: skip
 IN_ALL = {
     "v1": 40, "v2-10-epochs": 112, "v2-converged": 84, "v2-converged-alexnet": 56, "v2-full-set": 16,
-    "v2-entangler": 96,
+    "v2-entangler": 96, "robustness": 4,
 }  # fmt: skip
 SHARED = 28  # placebos of v2-converged-alexnet, which are v2-converged's
 
@@ -49,19 +49,19 @@ def test_declared_rows_are_both_tables_and_the_described_rows():
 
 def test_declared_experiments_are_v1s_and_v2s_on_every_copy_of_cifar10():
     """Counted by hand: v2 has 14 bars in each regime, 2 on the full set and 16 variants for each data set; two teachers
-    for the bars of MNIST and FashionMNIST, one for CIFAR10's and for variants."""
+    for the bars of MNIST and FashionMNIST, one for CIFAR10's and for variants; and two pairs are trained under noise."""
     grey, colour = 3 * (14 + 14 + 2) + 2 * 16, 2 * (14 + 14 + 2) + 2 * 16
     found = runs.declared()
-    assert len(found) == 40 + 2 * grey + 2 * colour == sum(IN_ALL.values()) - SHARED + colour
+    assert len(found) == 40 + 2 * grey + 2 * colour + 4 == sum(IN_ALL.values()) - SHARED + colour
     assert len({experiment.name for experiment in found}) == len({e.digest for e in found}) == len(found)
     names = [experiment.dataset for experiment in found if experiment.seeds == 10]
     assert {name: names.count(name) for name in names} == {
-        "mnist": grey, "fashion_mnist": grey, "cifar10": colour, "cifar10_jpeg": colour,
+        "mnist": grey + 4, "fashion_mnist": grey, "cifar10": colour, "cifar10_jpeg": colour,
     }  # fmt: skip
     assert found[:40] == runs.experiments(runs.declared_rows())
 
 
-def test_parts_are_v1_and_the_regimes_and_variants_of_v2():
+def test_parts_are_v1_the_regimes_and_variants_of_v2_and_what_is_trained_under_noise():
     assert list(runs.PARTS) == [*IN_ALL]
     arms = [e for part in runs.PARTS[1:5] for bar in runs.V2_PARTS[part]() for e in bar.arms.values()]
     assert set(arms) == {e for bar in revised.bars() for e in bar.arms.values()}
@@ -160,7 +160,7 @@ def test_fresh_students_are_all_declared_ones_and_no_teacher(workspace, monkeypa
     assert wanted == all_of_it and len(set(wanted)) == sum(IN_ALL.values()) - SHARED
     assert place == workspace
     assert options.pop("say") and options == {"fresh": True, "aer_seeds": 2}
-    assert said == ["376 experiments to run"]
+    assert said == ["380 experiments to run"]
 
 
 def test_missing_experiments_are_run_and_nothing_else(workspace, monkeypatch, asked):
