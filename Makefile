@@ -4,7 +4,8 @@ VENV := .venv
 STAMP := $(VENV)/.stamp
 PY := $(VENV)/bin/python
 OF_A_ROW := teachers baselines distillation
-NOTEBOOKS := $(OF_A_ROW) quickstart audit ablations
+ONCE := audit ablations shots_and_noise
+NOTEBOOKS := $(OF_A_ROW) quickstart $(ONCE)
 AUDIT_MNIST := -p dataset mnist -p train_per_class 150 -p validation_per_class 50
 CIFAR10 ?= cifar10
 CIFAR10_V1 := -p dataset $(CIFAR10) -p train_per_class 150 -p validation_per_class 50 -p test_per_class 150
@@ -32,7 +33,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(STAMP) ## teacher, placebo and distilled student on real digits, no data set or network needed
-	@$(RUN) -m qkdlib notebooks $(filter-out audit ablations,$(NOTEBOOKS)) --out $(DEMO)/notebooks
+	@$(RUN) -m qkdlib notebooks $(filter-out $(ONCE),$(NOTEBOOKS)) --out $(DEMO)/notebooks
 	@$(RUN) -m qkdlib summary --workspace $(DEMO)
 	@echo "executed notebooks in $(DEMO)/notebooks"
 
@@ -49,6 +50,7 @@ notebooks: $(STAMP) ## refresh notebooks/executed/ (needs the data sets: QKD_DAT
 	@$(RUN) -m qkdlib notebooks $(OF_A_ROW) --row F-D-alex-3q-05 --out notebooks/executed/fashion_mnist
 	@$(RUN) -m qkdlib notebooks teachers distillation $(CIFAR10_V1) -p teacher_epochs 10 --out notebooks/executed/cifar10
 	@$(RUN) -m qkdlib notebooks baselines $(CIFAR10_V1) --out notebooks/executed/cifar10
+	@$(RUN) -m qkdlib notebooks shots_and_noise -p paper_records True -p workspace . --out notebooks/executed/mnist
 	@for name in mnist fashion_mnist cifar10; do $(RUN) -m qkdlib notebooks ablations -p dataset $$name \
 	    -p paper_bars True -p workspace . --out notebooks/executed/$$name || exit 1; done
 

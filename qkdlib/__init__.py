@@ -17,6 +17,7 @@ _HOME = {
     "Teacher": "experiment",
     "Workspace": "workspace",
     "run": "pipeline",
+    "execute": "execution",
     "trained_student": "pipeline",
     "train_teacher": "teacher_training",
     "splits": "datasets",

@@ -80,9 +80,6 @@ def test_jobs_have_seeds_of_their_own_and_a_single_job_has_the_seed_itself():
     assert seeds[0] == [11] and len({*seeds[1], *seeds[2]}) == 20
 
 
-# Trying again
-
-
 @pytest.mark.parametrize("failures", [{1: RuntimeError("busy")}, {1: RuntimeError("busy"), 2: OSError("gone")}])
 def test_a_job_that_fails_is_tried_again_with_the_same_rows_and_seed(failures):
     fake = Fake(failures)

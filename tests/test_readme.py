@@ -11,6 +11,7 @@ from qkdlib import artefacts, paper, runs
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.S)
 BLOCKS = dict(re.findall(r"<!-- begin: (\w+) -->\n(.*?)<!-- end: \1 -->", README, flags=re.S))
 
 
@@ -28,7 +29,7 @@ def test_own_teacher_student_and_images(tmp_path, monkeypatch, capsys):
                 pixels = rng.integers(0, 40, (20, 24, 3)) + 60 * place
                 Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
     monkeypatch.chdir(tmp_path)
-    published, revised = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+    published, revised = [code for code in EXAMPLES if "my_images" in code]
     for code, arms in ((published, ("placebo", "custom:ResNet")), (revised, ("placebo", "lenet"))):
         assert len(code.splitlines()) <= 13 and "seeds=10" in code
         before = set(Path(tmp_path).glob("my_runs/results/students/*.json"))
@@ -36,6 +37,15 @@ def test_own_teacher_student_and_images(tmp_path, monkeypatch, capsys):
         printed = capsys.readouterr().out
         assert all(arm in printed for arm in arms)
         assert len(set(Path(tmp_path).glob("my_runs/results/students/*.json")) - before) == 2
+
+
+def test_a_backend_of_ones_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (code,) = [code for code in EXAMPLES if "GenericBackendV2" in code]
+    exec(code.replace("seeds=10", "seeds=2, epochs=1").replace("shots=1000", "shots=50"), {})
+    printed = capsys.readouterr().out
+    assert "accuracies={0: " in printed and "backend='generic_backend_5q'" in printed and "two_qubit_gates=14" in printed
+    assert len(list(tmp_path.glob("my_runs/jobs/*.npz"))) == 2  # a job for each seed
 
 
 def test_links_lead_somewhere():
