@@ -147,7 +147,8 @@ def missing(
 def run_missing(workspace: Workspace, fresh: bool = False, say=print, chosen: Iterable[Pair] | None = None) -> None:
     """Train and execute whatever has no record, or execute everything anew, on all cores; as `missing`."""
     wanted = missing(workspace, fresh, chosen)
-    wanted.sort(key=lambda call: -(4 ** call[0].qubits) * len(call[1]))
+    # The longest first: those that train under noise, then those with the largest density matrices.
+    wanted.sort(key=lambda call: (call[0].noise == "none", -(4 ** call[0].qubits) * len(call[1])))
     parallel.each(_execute, [(arm, conditions, workspace.folder(), fresh) for arm, conditions in wanted], say)
 
 
