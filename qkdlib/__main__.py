@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="retrain all students first, or the teachers, too",
     )  # fmt: skip
     artefacts.add_argument(
-        "--only", nargs="+", choices=runs.PARTS, default=runs.COMMITTED, help="run these parts of the experiments"
+        "--only", nargs="+", choices=runs.PARTS, default=runs.PARTS, help="run these parts of the experiments"
     )
     teachers = commands.add_parser("teachers", help="train the teachers of the paper's tables that have no logits yet")
     teachers.add_argument("--fresh", action="store_true", help="train all of them anew")

@@ -2,7 +2,20 @@
 
 from collections.abc import Callable, Iterable
 
-from qkdlib import ablation, claims, cost, hardware, paper, records, revised, robustness, runs, tables, verdicts
+from qkdlib import (
+    ablation,
+    claims,
+    cost,
+    hardware,
+    paper,
+    records,
+    revised,
+    robustness,
+    robustness_table,
+    runs,
+    tables,
+    verdicts,
+)
 from qkdlib.experiment import Experiment
 from qkdlib.workspace import Workspace
 
@@ -10,7 +23,7 @@ README_COLUMNS = ["row", "paper", "ours", "collapsed", "paper's gain", "our gain
 
 
 def make(
-    workspace: Workspace, fresh: str = "no", parts: Iterable[str] = runs.COMMITTED, say: Callable[[str], None] = print
+    workspace: Workspace, fresh: str = "no", parts: Iterable[str] = runs.PARTS, say: Callable[[str], None] = print
 ) -> None:
     """Run what has no record, then draw all tables and figures.
 
@@ -67,9 +80,9 @@ def _write_revised(workspace: Workspace, page, say) -> None:
 
 def _write_robustness(workspace: Workspace, page, say) -> None:
     """What shots and noise do, and what a quantum computer would be asked for."""
-    frame = robustness.table(workspace)
-    shown = robustness.readable(frame)
-    tables.write(frame, workspace.tables, "robustness", [robustness.UNITS, robustness.RULE], shown)
+    frame = robustness_table.table(workspace)
+    shown = robustness_table.readable(frame)
+    tables.write(frame, workspace.tables, "robustness", [robustness_table.UNITS, robustness_table.RULE], shown)
     say(f"\nrobustness\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n")
     frame = hardware.table()
     tables.write(frame, workspace.tables, "hardware", [hardware.UNITS], hardware.readable(frame))

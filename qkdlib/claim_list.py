@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from qkdlib import paper, robustness, verdicts
+from qkdlib import paper, robustness_table, verdicts
 from qkdlib.claims import TASKS, Claim, Evidence
 from qkdlib.paper import MEANT, RAN
 from qkdlib.students import Student
@@ -120,9 +120,9 @@ CLAIMS = (
     Claim("C3", "contribution 3", "the same student with and without distillation", "18 rows", "count",
           same_student(), lambda _: same_student(), "rows that distil and have the head of their direct row"),
     Claim("C4a", "contribution 4", "distillation makes the student robust, less sensitive to noise", "", "count",
-          "", lambda e: robustness.less_sensitive(e.workspace), "ours: rows of tables/robustness with noise"),
+          "", lambda e: robustness_table.less_sensitive(e.workspace), "ours: rows of tables/robustness with noise"),
     Claim("C4a2", "contribution 4", "the same: points that noise costs the distilled student less", "", "gain",
-          "", lambda e: robustness.mean_spared("published", e.workspace), "ours: published students, all levels"),
+          "", lambda e: robustness_table.mean_spared("published", e.workspace), "ours: published students, all levels"),
     Claim("C4b", "contribution 4", "distillation makes the student more efficient", "", "fact",
           note="both arms have the same circuit and the same number of parameters"),
     Claim("C4c", "contribution 4", "cross-domain and cross-hardware use", "", "fact"),

@@ -1,4 +1,5 @@
-"""Are distilled students less sensitive to shots and noise? The declared students and conditions, and the table."""
+"""Are distilled students less sensitive to shots and noise? The declared students and conditions, and their executions;
+what came of them is in `robustness_table`."""
 
 import dataclasses
 import functools
@@ -7,9 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-import pandas as pd
 
-from qkdlib import executions, paper, parallel, revised, statistics, tables, verdicts
+from qkdlib import executions, paper, parallel, revised
 from qkdlib.executions import DEVICE, Condition
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.noise import IDEAL, Noise
@@ -26,27 +26,6 @@ SEEN = Noise("depolarising", 0.05)  # the noise that some students train under
 IMAGES = {"published": 50, "revised": 20}  # per class: 300 and 200 test images
 DEVICE_IMAGES, DEVICE_SHOTS = {4: 20, 8: 5}, 1000
 BASELINE = "none"
-COLUMNS = (
-    "student", "teacher", "dataset", "qubits", "encoder", "condition", "level", "seeds", "mean_placebo",
-    "mean_distilled", "delta", "ci_low", "ci_high", "p_holm", "depth", "two_qubit_gates", "verdict", "trained_under",
-    "shots", "images", "loss_placebo", "loss_distilled", "spared", "spared_ci_low", "spared_ci_high", "spared_p_holm",
-    "p_wilcoxon", "spared_p_wilcoxon",
-)  # fmt: skip
-UNITS = (
-    "Accuracies in percent on the QASM simulator, mean over seeds, the same first test images of each class for all. "
-    "Level: shots; the noise's level (0 to 1); qubits of the device. Delta: distilled minus placebo, paired by seed. "
-    "Loss: accuracy without noise at 5000 shots minus accuracy under the condition. Spared: points that the distilled "
-    "student loses less than the placebo, paired by seed. [ ]: 95 % bootstrap interval; p: Wilcoxon signed-rank, "
-    "after Holm's correction over the levels of one condition of one student. Depth and two-qubit gates of one image's "
-    "circuit as it is executed. Noise acts after every gate but RZ; the device is Qiskit's `GenericBackendV2` with "
-    "{cx, rz, sx, x} in a line."
-)
-RULE = (
-    "Verdict on `less sensitive`: `reproduced` if spared lies above 0 with p after Holm's correction below "
-    f"{verdicts.LEVEL:g} and the distilled student is not less accurate there (delta's interval not below 0), because "
-    "a student that has collapsed has nothing to lose; `not reproduced` if spared lies below 0, or delta does; else "
-    "`within seed noise`. `missing`: no record yet."
-)
 
 
 @dataclass(frozen=True)
@@ -157,89 +136,6 @@ def _execute(arm: Experiment, conditions: list[Condition], root, fresh: bool) ->
     return f"{arm.name}, {len(conditions)} conditions"
 
 
-def table(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> pd.DataFrame:
-    """One row for each pair and condition but the baselines, with the columns `COLUMNS`."""
-    asked = pairs() if chosen is None else chosen
-    frame = pd.DataFrame([row for pair in asked for row in _rows(pair, workspace)], columns=list(COLUMNS))
-    groups = frame.groupby(["student", "dataset", "qubits", "encoder", "trained_under", "condition"], sort=False)
-    for name in ("p", "spared_p"):
-        frame[f"{name}_holm"] = groups[f"{name}_wilcoxon"].transform(lambda ps: statistics.holm(ps.astype(float)))
-    frame["verdict"] = [_verdict(row) for row in frame.to_dict("records")]
-    return frame
-
-
-def _rows(pair: Pair, workspace: Workspace) -> list[dict]:
-    found = [executions.find(arm, workspace) for arm in pair.arms]
-    return [
-        _identity(pair, name, condition) | _measured(found, condition, baseline(pair, name), pair.experiment.seeds)
-        for name, condition in pair.conditions
-        if name != BASELINE
-    ]
-
-
-def _identity(pair: Pair, name: str, condition: Condition) -> dict:
-    student = pair.experiment
-    return {
-        "student": pair.student, "teacher": pair.teacher.architecture, "dataset": student.dataset,
-        "qubits": student.qubits, "encoder": student.encoder, "condition": name,
-        "level": condition.shots if name == "shots" else condition.level, "trained_under": str(pair.trained_under),
-        "shots": condition.shots, "images": condition.images_per_class * len(student.classes),
-    }  # fmt: skip
-
-
-def _measured(found: list[dict], condition: Condition, same: Condition, seeds: int) -> dict:
-    if any(each not in results for results in found for each in (condition, same)):
-        return {}
-    placebo, distilled = (accuracies(results[condition], seeds) for results in found)
-    before = [accuracies(results[same], seeds) for results in found]
-    delta = statistics.paired_gain(distilled, placebo)
-    spared = statistics.paired_gain(distilled - before[1], placebo - before[0])
-    facts = found[0][condition].facts
-    return {
-        "seeds": seeds, "mean_placebo": placebo.mean(), "mean_distilled": distilled.mean(), "delta": delta.mean,
-        "ci_low": delta.low, "ci_high": delta.high, "p_wilcoxon": delta.p_wilcoxon, "depth": facts["depth"],
-        "two_qubit_gates": facts["two_qubit_gates"], "loss_placebo": (before[0] - placebo).mean(),
-        "loss_distilled": (before[1] - distilled).mean(), "spared": spared.mean, "spared_ci_low": spared.low,
-        "spared_ci_high": spared.high, "spared_p_wilcoxon": spared.p_wilcoxon,
-    }  # fmt: skip
-
-
-def less_sensitive(workspace: Workspace) -> tuple[int, int]:
-    """Rows with noise in which the distilled student is less sensitive, of all of them.
-
-    Raises:
-        LookupError: a row has no records.
-    """
-    frame = table(workspace)
-    noisy = frame[frame.condition != "shots"]
-    if (noisy.verdict == verdicts.MISSING).any():
-        raise LookupError("of a row of tables/robustness")
-    return int((noisy.verdict == verdicts.REPRODUCED).sum()), len(noisy)
-
-
-def mean_spared(student: str, workspace: Workspace) -> np.ndarray:
-    """Points that distilled students lose less than placebos, mean over every level of every noise of the pairs of that
-    protocol that were trained without noise, per seed: (S,).
-
-    Raises:
-        LookupError: an execution has no record.
-    """
-    spared = []
-    for pair in pairs():
-        if pair.student != student or pair.trained_under != IDEAL:
-            continue
-        found = [executions.find(arm, workspace) for arm in pair.arms]
-        for name, condition in pair.conditions:
-            if name not in (BASELINE, "shots"):
-                same = baseline(pair, name)
-                if any(each not in results for results in found for each in (condition, same)):
-                    raise LookupError(f"of executions of {pair.experiment.name}")
-                seeds = pair.experiment.seeds
-                placebo, distilled = (accuracies(r[condition], seeds) - accuracies(r[same], seeds) for r in found)
-                spared.append(distilled - placebo)
-    return np.mean(spared, axis=0)
-
-
 def baseline(pair: Pair, name: str) -> Condition:
     """No noise, with the images and shots of the pair's condition `name`."""
     return [condition for each, condition in pair.conditions if each == BASELINE][-1 if name == DEVICE else 0]
@@ -248,36 +144,3 @@ def baseline(pair: Pair, name: str) -> Condition:
 def accuracies(result: executions.Result, seeds: int) -> np.ndarray:
     """Accuracies in percent of the first seeds, (S,)."""
     return np.array([result.accuracies[seed] for seed in range(seeds)])
-
-
-def _verdict(row: dict) -> str:
-    if pd.isna(row["delta"]):
-        return verdicts.MISSING
-    verdict = verdicts.gain_verdict(1.0, row["spared_ci_low"], row["spared_ci_high"], row["spared_p_holm"])
-    return verdicts.NOT_REPRODUCED if row["ci_high"] < 0 else verdict
-
-
-def readable(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns that a reader wants first, rounded, as text."""
-    return pd.DataFrame([_readable_row(row) for row in frame.to_dict("records")])
-
-
-def _readable_row(row: dict) -> dict[str, str]:
-    text, interval = tables.text, tables.interval
-    encoder = "angles" if row["encoder"] == "ansatz_angles" else row["encoder"]
-    trained = "" if row["trained_under"] == str(IDEAL) else f", trained under {row['trained_under']}"
-    return {
-        "student": f"{row['student']}, {row['dataset']}, {row['qubits']} qubits, {encoder}{trained}",
-        "teacher": row["teacher"],
-        "condition": row["condition"],
-        "level": f"{row['level']:g}",
-        "placebo": text(row["mean_placebo"], ".1f"),
-        "distilled": text(row["mean_distilled"], ".1f"),
-        "delta": text(row["delta"], "+.1f") + interval(row["ci_low"], row["ci_high"], "+", ".1f"),
-        "p (Holm)": text(row["p_holm"], ".3f"),
-        "spared": text(row["spared"], "+.2f") + interval(row["spared_ci_low"], row["spared_ci_high"], "+"),
-        "p of spared (Holm)": text(row["spared_p_holm"], ".3f"),
-        "depth": text(row["depth"], ".0f"),
-        "two-qubit gates": text(row["two_qubit_gates"], ".0f"),
-        "verdict": row["verdict"],
-    }

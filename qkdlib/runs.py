@@ -18,8 +18,6 @@ V2_PARTS = {
     "v2-entangler": lambda: revised.variants(),
 }
 PARTS = ("v1", *V2_PARTS, "robustness")
-NOT_YET = ("v2-converged-alexnet", "v2-full-set")  # declared; run when they are asked for by name
-COMMITTED = tuple(part for part in PARTS if part not in NOT_YET)
 
 
 def declared_rows() -> list[Row]:

@@ -24,7 +24,7 @@ from qkdlib import (
     parallel,
     pipeline,
     revised_figures,
-    robustness,
+    robustness_table,
     runs,
     statistics,
     summary,
@@ -137,7 +137,7 @@ def test_v2s_tables_have_every_bar_and_their_rules_below(drawn):
     workspace, said, _ = drawn
     notes = {"ablation": [ablation.UNITS, ablation.RULE], "ranking": [ablation.RANKING], "cost": [cost.UNITS]}
     notes["entangler"] = notes["ablation"]
-    notes |= {"robustness": [robustness.UNITS, robustness.RULE], "hardware": [hardware.UNITS]}
+    notes |= {"robustness": [robustness_table.UNITS, robustness_table.RULE], "hardware": [hardware.UNITS]}
     counts = {"ablation": 14, "entangler": 4, "ranking": 1 + 4, "cost": 6 + 4 + 7 + 4, "hardware": 2 + 9}
     for name, count in (counts | {"robustness": 2 * (2 + 3 * 2) + 1}).items():
         frame = pd.read_csv(workspace.tables / f"{name}.csv")
@@ -305,7 +305,7 @@ def test_paper_artifacts_command(monkeypatch, tmp_path, options, fresh):
     calls = []
     monkeypatch.setattr(artefacts, "make", lambda *arguments: calls.append(arguments))
     assert __main__.main(["paper-artifacts", "--workspace", str(tmp_path), *options]) == 0
-    assert calls == [(Workspace(str(tmp_path)), fresh, runs.COMMITTED)]
+    assert calls == [(Workspace(str(tmp_path)), fresh, runs.PARTS)]
 
 
 @pytest.mark.parametrize("parts", [["v1"], ["v2-full-set", "v2-entangler"], list(runs.PARTS)])

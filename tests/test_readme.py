@@ -44,7 +44,7 @@ def test_a_backend_of_ones_own(tmp_path, monkeypatch, capsys):
     (code,) = [code for code in EXAMPLES if "GenericBackendV2" in code]
     exec(code.replace("seeds=10", "seeds=2, epochs=1").replace("shots=1000", "shots=50"), {})
     printed = capsys.readouterr().out
-    assert "accuracies={0: " in printed and "backend='generic_backend_5q'" in printed and "two_qubit_gates=14" in printed
+    assert all(part in printed for part in ("accuracies={0: ", "backend='generic_backend_5q'", "two_qubit_gates=14"))
     assert len(list(tmp_path.glob("my_runs/jobs/*.npz"))) == 2  # a job for each seed
 
 

@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 from made_up import fill_executions, holm
 
-from qkdlib import claims, executions, hardware, robustness, robustness_figures, runs
+from qkdlib import claims, executions, hardware, robustness, robustness_figures, robustness_table, runs
 from qkdlib.executions import Condition
 from qkdlib.verdicts import MISSING, NOISE, NOT_REPRODUCED, REPRODUCED
 from qkdlib.workspace import Workspace
@@ -91,16 +91,16 @@ def test_a_device_is_compared_with_no_noise_at_its_own_shots_and_images():
 
 
 def test_without_records_every_row_is_missing(workspace, few):
-    frame = robustness.table(workspace)
+    frame = robustness_table.table(workspace)
     assert len(frame) == 2 + 3 * 2 + 1
     assert set(frame.verdict) == {MISSING}
-    assert not robustness.readable(frame).map(lambda cell: "nan" in str(cell).lower().split()).any(axis=None)
+    assert not robustness_table.readable(frame).map(lambda cell: "nan" in str(cell).lower().split()).any(axis=None)
 
 
 def test_numbers_are_those_of_the_files(workspace, few):
     fill_executions(workspace, few, fall=100, rest=20)
-    frame = robustness.table(workspace)
-    assert list(frame.columns) == list(robustness.COLUMNS)
+    frame = robustness_table.table(workspace)
+    assert list(frame.columns) == list(robustness_table.COLUMNS)
     first = frame[frame.qubits == 3]
     placebo, distilled = raw(workspace, few[0])
     for line in first.itertuples():
@@ -118,7 +118,7 @@ def test_numbers_are_those_of_the_files(workspace, few):
 
 def test_p_is_corrected_over_the_levels_of_one_condition(workspace, few):
     fill_executions(workspace, few, rest=10)
-    frame = robustness.table(workspace)
+    frame = robustness_table.table(workspace)
     for _, group in frame[frame.qubits == 3].groupby("condition"):
         assert len(group) == 2
         for name in ("p", "spared_p"):
@@ -133,7 +133,7 @@ def test_p_is_corrected_over_the_levels_of_one_condition(workspace, few):
 @pytest.mark.parametrize(("rest", "expected"), [(60.0, REPRODUCED), (-60.0, NOT_REPRODUCED), (0.0, NOISE)])
 def test_verdicts_of_students_that_lose_less_more_or_the_same(workspace, few, rest, expected):
     fill_executions(workspace, few, fall=100, rest=rest)
-    frame = robustness.table(workspace)
+    frame = robustness_table.table(workspace)
     strong = frame[(frame.level == 0.1) & (frame.qubits == 3)]
     assert set(strong.condition) == set(NOISES)
     if expected == NOISE:
@@ -149,7 +149,7 @@ def test_a_student_with_nothing_to_lose_is_not_called_robust(workspace, few):
     for entry in body["conditions"]:  # collapsed: at chance with and without noise
         entry["accuracies"] = {seed: 16.0 + 0.01 * int(seed) for seed in entry["accuracies"]}
     path.write_text(json.dumps(body))
-    frame = robustness.table(workspace)
+    frame = robustness_table.table(workspace)
     strong = frame[(frame.level == 0.1) & (frame.qubits == 3)]
     assert (strong.spared > 20).all() and (strong.spared_p_holm < 0.05).all()
     assert set(strong.verdict) == {NOT_REPRODUCED}
@@ -161,7 +161,7 @@ def test_a_student_with_nothing_to_lose_is_not_called_robust(workspace, few):
 def test_claims_about_noise_are_counted_and_averaged_from_the_executions(workspace, few):
     fill_executions(workspace, few, fall=100, rest=60)
     found = claims.table(workspace).set_index("id")
-    frame = robustness.table(workspace)
+    frame = robustness_table.table(workspace)
     noisy = frame[frame.condition != "shots"]
     count = int((noisy.verdict == REPRODUCED).sum())
     assert found.ours["C4a"] == f"{count} of {len(noisy)}" and 0 < count < len(noisy)

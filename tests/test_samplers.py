@@ -1,0 +1,192 @@
+"""Both samplers: that Aer's samples and ours are distributed alike, seed by seed and under noise, that gradients from
+them are unbiased, and that students which train on either end alike."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from qkdlib import circuits, datasets, revised, samplers, simulation, training
+from qkdlib.noise import Noise
+from qkdlib.samplers import Multinomial, OnAer
+from qkdlib.students import Student
+
+SHOTS = 5000
+BOTH = {"multinomial": Multinomial, "aer": OnAer}
+NOISES = [Noise("depolarising", 0.15), Noise("amplitude_damping", 0.3), Noise("readout", 0.15)]
+CIRCUITS = [
+    circuits.h_ry(3), circuits.h_ry(4, layers=2, entangler="ring_cnot"), circuits.rx_ry_rz(2, entangler="ring_cz"),
+    circuits.rx_ry_rz(3, layers=2, entangler="ring_cnot"), circuits.rx_ry_rz(4), circuits.amplitude_encoding(2),
+    circuits.join(circuits.amplitude_encoding(3), circuits.rx_ry_rz(3)),
+    circuits.join(circuits.qubit_encoding(2), circuits.h_ry(2, entangler="ring_cnot")),
+    circuits.join(circuits.angle_encoding(3, 9), circuits.rx_ry_rz(3, entangler="ring_cz")),
+]  # fmt: skip
+CIRCUIT = CIRCUITS[3]
+
+
+def random_angles(*shape: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.rand(shape, generator=generator, dtype=torch.float64) * 2 - 1) * 3
+
+
+def p_values(frequencies: torch.Tensor, exact: torch.Tensor) -> np.ndarray:
+    """Of the chi-square test for each row; outcomes that are hardly expected count as one."""
+    found = []
+    for one, expected in zip(SHOTS * frequencies.numpy(), SHOTS * exact.numpy(), strict=True):
+        often = expected >= 5
+        rest = [(np.append(x[often], x[~often].sum()) if (~often).any() else x) for x in (one, expected)]
+        found.append(stats.chisquare(*rest, sum_check=False).pvalue)
+    return np.array(found)
+
+
+# Distribution
+
+
+def test_samples_of_aer_are_distributed_as_ours():
+    values = []
+    for place, circuit in enumerate(CIRCUITS):
+        angles = random_angles(1, 8, circuit.angles, seed=place)
+        aer, ours = (sampler(SHOTS, [place], "test shots")(circuit, angles)[0] for sampler in (OnAer, Multinomial))
+        for table in SHOTS * torch.stack([aer, ours], 1).numpy():  # (8, 2, outcomes)
+            rare = table.sum(0) < 20
+            table = np.column_stack([table[:, ~rare], table[:, rare].sum(1)])
+            values.append(stats.chi2_contingency(np.round(table[:, table.sum(0) > 0])).pvalue)
+    assert len(values) == 72
+    assert min(values) > 1e-4
+    assert stats.kstest(values, "uniform").pvalue > 1e-3  # neither too far from each other nor too near
+
+
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("noise", [Noise(), *NOISES], ids=str)
+def test_noise_reaches_both_samplers(name, noise):
+    angles = random_angles(1, 6, CIRCUIT.angles, seed=1)
+    (training_shots, test_shots) = samplers.build(name, SHOTS, [0], noise)
+    for sampler in (training_shots, test_shots):
+        found = sampler(CIRCUIT, angles)[0]
+        assert p_values(found, simulation.exact(CIRCUIT, angles, noise)[0]).min() > 1e-4
+        if not noise.is_ideal:
+            assert p_values(found, simulation.exact(CIRCUIT, angles)[0]).max() < 1e-4
+
+
+# Seeds and shapes
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_samples_of_a_seed_do_not_depend_on_the_others_beside_it(name):
+    angles = random_angles(1, 2, CIRCUIT.angles).expand(3, -1, -1)
+    together, alone = BOTH[name](200, [0, 3, 9], "test shots"), BOTH[name](200, [3], "test shots")
+    drawn = []
+    for _ in range(3):  # as training goes on
+        found = together(CIRCUIT, angles)
+        assert torch.equal(found[1:2], alone(CIRCUIT, angles[:1]))
+        drawn += found.flatten(0, 1).tolist()
+    assert len(set(map(tuple, drawn))) == 3 * 3 * 2  # every seed, call and row draws its own
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_training_and_testing_draw_from_streams_of_their_own_that_repeat(name):
+    angles = random_angles(2, 3, CIRCUIT.angles)
+    first, again = (
+        [sampler(CIRCUIT, angles) for sampler in samplers.build(name, 100, [0, 1], Noise())] for _ in range(2)
+    )
+    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], first[1])
+
+
+def test_exact_outcomes_need_no_sampler():
+    assert samplers.build("exact", 100, [0, 1], Noise()) == []
+
+
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("shape", [(2,), (2, 3), (2, 3, 4)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_frequencies_have_the_shape_and_type_of_the_angles_and_no_gradient(name, shape, dtype):
+    circuit = circuits.h_ry(3)
+    places = torch.arange(math.prod(shape)).view(shape) % 8  # each row has an outcome that is certain
+    angles = (math.pi * ((places[..., None] >> torch.arange(3) & 1) - 0.5)).to(dtype).requires_grad_()
+    found = BOTH[name](50, [0, 1], "test shots")(circuit, angles)
+    assert (found.shape, found.dtype, found.requires_grad) == ((*shape, 8), dtype, False)
+    assert torch.equal(found.argmax(-1), places) and found.amax(-1).eq(1).all()
+
+
+# Gradients
+
+
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("circuit", [CIRCUITS[0], CIRCUITS[2]], ids=lambda circuit: circuit.name)
+def test_gradient_of_sampled_circuits_is_unbiased(name, circuit):
+    angles, draws = random_angles(1, 1, circuit.angles, seed=2) / 2, 250
+    weights = torch.linspace(-1, 2, 2**circuit.qubits, dtype=torch.float64)
+    here = angles.clone().requires_grad_()
+    (simulation.probabilities(circuit, here) * weights).sum().backward()
+    many = angles.expand(1, draws, -1).clone().requires_grad_()
+    sampler = BOTH[name](30, [4], "training shots")
+    (simulation.probabilities(circuit, many, "parameter_shift", sampler) * weights).sum().backward()
+    error = many.grad[0].std(0) / math.sqrt(draws)
+    assert error.min() > 0  # it is sampled
+    assert ((many.grad[0].mean(0) - here.grad[0, 0]) / error).abs().max() < 4.5
+    assert (here.grad[0, 0] / error).abs().max() > 10  # far from zero, so that a wrong gradient would be seen
+
+
+# Students
+
+
+def digits(qubits: int, method: str, **changes):
+    fields = {"classes": (0, 1, 2), "train_per_class": 16, "validation_per_class": 2, "test_per_class": 40}
+    return revised.student("digits", qubits, method, **{**fields, **changes})
+
+
+def train(task, seeds: int) -> tuple[Student, np.ndarray]:
+    """The students and their test accuracies."""
+    student, results = training.train_students(task, datasets.splits(task), None, list(range(seeds)))
+    return student, np.array([curves["test_accuracy"][-1] for curves in results])
+
+
+def test_students_that_train_on_samples_of_aer_end_as_those_on_ours():
+    changes = {"ansatz": "h_ry", "gradient": "parameter_shift", "shots": 200, "learning_rate": 0.01, "epochs": 6}
+    aer, ours = (train(digits(4, "qubit", sampler=name, **changes), 5)[1] for name in ("aer", "multinomial"))
+    assert (aer != ours).any()  # samples of their own
+    assert min(aer.mean(), ours.mean()) > 0.6  # chance is 1/3
+    paired = stats.ttest_rel(aer, ours).confidence_interval(0.95)
+    assert paired.low < 0 < paired.high
+    assert abs(aer.mean() - ours.mean()) < 0.1
+
+
+@pytest.mark.parametrize("entangler", ["none", "ring_cnot"])
+def test_amplitude_encoded_student_trains_by_parameter_shift_to_the_weights_of_autograd(entangler, one_thread):
+    trained = {}
+    for gradient in ("autograd", "parameter_shift", "published_shift"):
+        task = digits(2, "original", gradient=gradient, entangler=entangler, epochs=1)
+        trained[gradient] = weights(train(task, 2)[0])
+    start = weights(Student(task, datasets.splits(task).shape, [0, 1]))
+    for name, expected in trained["autograd"].items():
+        torch.testing.assert_close(trained["parameter_shift"][name], expected, atol=1e-4, rtol=0)
+        assert (start[name] - expected).abs().max() > 1e-3  # it has moved
+    name = "reducer.out.weight"
+    assert not torch.equal(trained["published_shift"][name], trained["parameter_shift"][name])
+
+
+def weights(student: Student) -> dict[str, torch.Tensor]:
+    """Of both seeds; not the last RZ, which nothing depends on: Adam makes steps of the rounding of its gradient."""
+    found = {name: value.detach().clone() for name, value in student.named_parameters()}
+    return found | {"theta": found["theta"][:, : -student.experiment.qubits]}
+
+
+@pytest.mark.parametrize("noise", [Noise(), *NOISES], ids=str)
+@torch.no_grad()
+def test_student_sees_the_noisy_outcomes_of_its_executed_circuit(noise):
+    x = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    fields = {"noise": noise.kind, "noise_level": noise.level, "gradient": "parameter_shift", "shots": SHOTS}
+    seen = {}
+    for sampler in ("exact", "multinomial", "aer"):
+        student = Student(digits(3, "original", sampler=sampler, **fields), (1, 8, 8), [0, 1])
+        seen[sampler] = [student.train(mode).outcomes(x) for mode in (True, False)]
+    expected = simulation.exact(student.executed, student.angles(x).double(), noise)
+    for outcomes in seen["exact"]:
+        torch.testing.assert_close(outcomes.double(), expected, atol=1e-5, rtol=0)
+    for outcomes in (*seen["multinomial"], *seen["aer"]):
+        assert p_values(outcomes.double().flatten(0, 1), expected.flatten(0, 1)).min() > 1e-4
+    for training_outcomes, test_outcomes in (seen["multinomial"], seen["aer"]):
+        assert not torch.equal(training_outcomes, test_outcomes)
