@@ -4,6 +4,7 @@ A backend `prepare`s a circuit once (transpiled, its angles open) and `sample`s 
 """
 
 import functools
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,7 @@ class Backend:
 
     def __init__(self, name: str, noise: str, target, rows_per_job: int):
         self.name, self.noise, self.target, self.rows_per_job = name, noise, target, rows_per_job
+        self.identity = (name, noise)
         self._prepared = {}
 
     def prepare(self, circuit: Circuit):
@@ -80,6 +82,7 @@ class Aer(Backend):
     def __init__(self, simulator, name: str, noise: str, written: bool):
         super().__init__(name, noise, None if written else simulator, rows_per_job=2000)
         self.simulator = simulator
+        self.identity = (name, noise, _fingerprint(simulator))
 
     def sample(self, quantum, angles, shots, seed):
         """As `Backend.sample`."""
@@ -109,6 +112,7 @@ class Primitive(Backend):
     def __init__(self, sampler, target=None, name: str = "", noise: str = "the backend's own", rows_per_job: int = 300):
         super().__init__(name or getattr(target, "name", None) or type(sampler).__name__, noise, target, rows_per_job)
         self.sampler = sampler
+        self.identity = (self.name, noise, _fingerprint(target))
 
     def sample(self, quantum, angles, shots, seed):
         """As `Backend.sample`; the seed is for simulators that take one."""
@@ -170,7 +174,7 @@ def device(qubits: int, seed: int = 0) -> Backend:
 @functools.cache
 def line(qubits: int) -> Backend:
     """The same device without noise, to see what circuits become on it."""
-    return get(_generic(qubits, noise_info=False))
+    return Primitive(None, _generic(qubits, noise_info=False), noise="none")
 
 
 def _generic(qubits: int, seed: int = 0, noise_info: bool = True):
@@ -179,6 +183,22 @@ def _generic(qubits: int, seed: int = 0, noise_info: bool = True):
 
     in_a_line = CouplingMap.from_line(qubits)
     return GenericBackendV2(qubits, ["cx", "rz", "sx", "x"], coupling_map=in_a_line, seed=seed, noise_info=noise_info)
+
+
+def _fingerprint(target) -> str:
+    """A short text that differs between backends of one name whose errors differ."""
+    model = getattr(getattr(target, "options", None), "noise_model", None)
+    if model is not None:
+        return hashlib.sha256(repr(model.to_dict(serializable=True)).encode()).hexdigest()[:16]
+    known = getattr(target, "target", None)
+    if known is None:
+        return ""
+    rates = [
+        (name, wires, properties and (properties.error, properties.duration))
+        for name in sorted(known.operation_names)
+        for wires, properties in sorted((known[name] or {}).items(), key=repr)
+    ]
+    return hashlib.sha256(repr(rates).encode()).hexdigest()[:16]
 
 
 def _seed(sampler, seed: int) -> None:

@@ -117,7 +117,7 @@ def execute(
             attempts=attempts, keep=keep,
         )  # fmt: skip
         jobs += found.jobs
-        logits = student.read_out(torch.from_numpy(found.frequencies), place)
+        logits = student.read_out(torch.from_numpy(found.frequencies), place).cpu()
         accuracies[seed] = float(correct(logits, images.y.cpu()).float().mean())
     return Executed(accuracies, facts, shots, len(images), jobs, time.perf_counter() - started)
 
@@ -129,7 +129,7 @@ def facts(executed: Executed | Sampled) -> dict:
 
 def _angles(student: Student, x: torch.Tensor) -> np.ndarray:
     with torch.inference_mode():
-        chunks = x.split(student.reducer.evaluation_batch)
+        chunks = x.to(student.signs.device).split(student.reducer.evaluation_batch)
         return torch.cat([student.angles(chunk) for chunk in chunks], dim=1).cpu().numpy()
 
 
@@ -140,14 +140,13 @@ def _jobs(angles: np.ndarray, size: int, seed: int) -> Iterator[tuple[np.ndarray
 
 
 def _name(backend: Backend, circuit: Circuit, rows: np.ndarray, shots: int, seed: int) -> str:
-    facts = backend.facts(circuit)
-    body = repr((facts, circuit, shots, seed)).encode() + rows.tobytes()
+    body = repr((backend.identity, backend.facts(circuit), circuit, shots, seed)).encode() + rows.tobytes()
     return f"job_{hashlib.sha256(body).hexdigest()[:20]}"
 
 
 def _kept(path: Path) -> np.ndarray:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
             return file["frequencies"]
     except Exception as error:
         raise ValueError(f"{path} is damaged ({error}); delete it to run that job again") from error

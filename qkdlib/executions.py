@@ -7,6 +7,7 @@ its condition; the file by the experiment's digest.
 import dataclasses
 import datetime
 import json
+import shutil
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,8 @@ class Condition:
         checks.whole("shots", self.shots)
         checks.whole("images_per_class", self.images_per_class)
         if self.noise == DEVICE:
-            checks.whole("level", int(self.level) if self.level == int(self.level) else self.level)
+            whole = isinstance(self.level, float) and self.level.is_integer()
+            checks.whole("level", int(self.level) if whole else self.level)
         else:
             Noise(self.noise, self.level)
         object.__setattr__(self, "level", float(self.level))
@@ -114,11 +116,12 @@ def run(
         size = condition.images_per_class
         if size not in parts:
             parts[size] = datasets.splits(dataclasses.replace(experiment, test_per_class=size)).test
-        keep = workspace.checkpoints / "jobs" / experiment.name
+        keep = workspace.checkpoints / "jobs" / f"{experiment.name}_{experiments.digest(condition)}"
+        if fresh:
+            shutil.rmtree(keep, ignore_errors=True)
         executed = execution.execute(student, parts[size], shots=condition.shots, on=condition.backend(), keep=keep)
         _save(experiment, condition, executed, workspace)
-        for path in keep.glob("*.npz"):
-            path.unlink()
+        shutil.rmtree(keep, ignore_errors=True)
 
 
 def _compare(student, record: Record) -> None:
@@ -129,7 +132,8 @@ def _compare(student, record: Record) -> None:
     experiment = record.experiment
     images = datasets.splits(experiment).test
     with torch.inference_mode():
-        prepared = dataclasses.replace(images, x=student.reducer.prepare(images.x))
+        x = student.reducer.prepare(images.x.to(student.signs.device))
+        prepared = dataclasses.replace(images, x=x, y=images.y.to(x.device))
         found = np.array(training.evaluate(student, prepared)[1]) * 100
     kept = np.array(statistics.accuracies(record, statistics.kept(record)))
     differs = np.abs(found - kept).max()

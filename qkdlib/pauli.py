@@ -70,7 +70,8 @@ def _rotate(state: torch.Tensor, gate: Gate, theta: torch.Tensor, noise: Noise) 
 
 
 def _fixed(state: torch.Tensor, gate: Gate, qubits: int, noise: Noise) -> torch.Tensor:
-    order, weights = _permutation(gate, qubits, noise)
+    # Kept as numpy's: a tensor made in inference mode would have no gradient later.
+    order, weights = map(torch.from_numpy, _permutation(gate, qubits, noise))
     state = state[:, order.to(state.device)] * weights.to(state)
     if noise.kind != "depolarising":
         for wire in gate.wires if noise.bloch() != (1, 1, 0) else ():
@@ -93,7 +94,7 @@ def _shrunk(parts, noise: Noise) -> list[torch.Tensor]:
 
 
 @functools.cache
-def _permutation(gate: Gate, qubits: int, noise: Noise) -> tuple[torch.Tensor, torch.Tensor]:
+def _permutation(gate: Gate, qubits: int, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
     """A gate without angle is a Clifford gate: new[i] = weights[i] old[order[i]] for the 4^Q coefficients. The weights
     are signs, and depolarising noise in them shrinks what is not the identity on all wires of the gate."""
     transfer = _transfer(gate.name)  # (4^n, 4^n), the first of the gate's wires being the slower digit
@@ -108,7 +109,7 @@ def _permutation(gate: Gate, qubits: int, noise: Noise) -> tuple[torch.Tensor, t
     weights = transfer[local, source]
     if noise.kind == "depolarising":
         weights = weights * np.where(local == 0, 1, 1 - noise.level)
-    return torch.from_numpy(order), torch.from_numpy(weights)
+    return order, weights
 
 
 @functools.cache

@@ -43,12 +43,13 @@ class OnAer:
 
     def __call__(self, circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
         """Frequencies (S, ..., 2^Q) for angles (S, ..., A); they carry no gradient."""
-        quantum, rows = self.backend.prepare(circuit), angles.detach().double().cpu().flatten(1, -2).numpy()
+        quantum = self.backend.prepare(circuit)
+        rows = angles.detach().double().cpu().reshape(len(angles), -1, circuit.angles).numpy()
         found = [
             self.backend.sample(quantum, of_seed, self.shots, int(g.integers(2**31)))
             for g, of_seed in zip(self.generators, rows, strict=True)
         ]
-        return torch.from_numpy(np.stack(found)).to(angles).unflatten(1, angles.shape[1:-1])
+        return torch.from_numpy(np.stack(found)).to(angles).reshape(*angles.shape[:-1], 2**circuit.qubits)
 
 
 def build(name: str, shots: int, seeds: list[int], noise: Noise) -> list:

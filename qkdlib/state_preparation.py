@@ -8,15 +8,18 @@ The alphas of one level become the angles between CNOTs by a Walsh-Hadamard tran
 
 import functools
 
+import numpy as np
 import torch
 
-TINY = 1e-30  # squared norm of a half that counts as empty: its angle is 0, and has no gradient
+TINY = 1e-30  # squared norm, the largest amplitude being 1/2 to 1, of a half that counts as empty: its angle is 0
 
 
 def angles(amplitudes: torch.Tensor) -> torch.Tensor:
     """Angles (..., 2^Q - 1) in radians of `circuits.amplitude_encoding` for real amplitudes (..., 2^Q), wire 0 least
     significant. The length of the vector does not matter; one of zeros gives |0...0>."""
-    levels, state = [], amplitudes
+    # By a power of 2, which rounds nothing: squares of very short or long vectors would not fit.
+    _, exponent = torch.frexp(amplitudes.detach().abs().amax(-1, keepdim=True))
+    levels, state = [], torch.ldexp(amplitudes, -exponent)
     while state.shape[-1] > 1:
         low, high = state.unflatten(-1, (-1, 2)).unbind(-1)  # (..., nodes): of the level's wire 0 and 1
         levels.append(_multiplexed(2 * _safe_atan2(high, low)))
@@ -26,14 +29,15 @@ def angles(amplitudes: torch.Tensor) -> torch.Tensor:
 
 def _multiplexed(alphas: torch.Tensor) -> torch.Tensor:
     """Angles between the CNOTs for rotations alphas (..., 2^k), one per state of the k controls."""
-    return alphas @ _gray(alphas.shape[-1]).to(alphas) if alphas.shape[-1] > 1 else alphas
+    return alphas @ torch.from_numpy(_gray(alphas.shape[-1])).to(alphas) if alphas.shape[-1] > 1 else alphas
 
 
 @functools.cache
-def _gray(size: int) -> torch.Tensor:
-    """(size, size): (-1)^(j . g_i) / size for control state j and the i-th Gray code."""
+def _gray(size: int) -> np.ndarray:
+    """(size, size): (-1)^(j . g_i) / size for control state j and the i-th Gray code. Kept as numpy's: a tensor made in
+    inference mode would have no gradient later."""
     signs = [[(-1) ** (j & (i ^ i >> 1)).bit_count() for i in range(size)] for j in range(size)]
-    return torch.tensor(signs, dtype=torch.float64) / size
+    return np.array(signs, dtype=float) / size
 
 
 def _safe_atan2(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

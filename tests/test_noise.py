@@ -233,3 +233,14 @@ def test_shifts_are_the_gradient_under_noise_and_the_published_ones_sqrt_2_times
     torch.testing.assert_close(found, expected, atol=1e-10, rtol=0)
     published = gradient(circuit, angles, "published_shift", noise)
     torch.testing.assert_close(published, math.sqrt(2) * expected, atol=1e-10, rtol=0)
+
+
+def test_gradients_work_after_a_first_use_in_inference_mode():
+    """What is computed once and kept must not be a tensor of inference mode."""
+    circuit = circuits.join(circuits.amplitude_encoding(2), circuits.build("rx_ry_rz", 2, 1, "ring_cz"))
+    noise = Noise("depolarising", 0.0123)  # used nowhere else, so that nothing is kept of it
+    with torch.inference_mode():
+        pauli.probabilities(circuit, torch.zeros(1, circuit.angles), noise)
+    angles = torch.full((1, circuit.angles), 0.3, requires_grad=True)
+    pauli.probabilities(circuit, angles, noise)[0, 0].backward()
+    assert angles.grad.abs().max() > 0.01

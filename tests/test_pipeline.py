@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import inspect
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -181,7 +182,8 @@ def test_interrupted_run_leaves_no_record(tmp_path, monkeypatch):
 
 
 def test_each_seed_gets_its_own_curves_and_executed_accuracy(tmp_path, monkeypatch):
-    monkeypatch.setattr(execution, "execute_students", lambda *_arguments: [0.25, 0.75])
+    executed = SimpleNamespace(accuracies={0: 0.25, 1: 0.75})
+    monkeypatch.setattr(execution, "execute", lambda *_arguments, **_options: executed)
     record = run(TINY, Workspace(tmp_path))
     assert [record.seeds[seed]["qasm_accuracy"] for seed in (0, 1)] == [0.25, 0.75]
     _, results = training.train_students(TINY, datasets.splits(TINY), None, [0, 1])
