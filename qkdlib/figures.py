@@ -86,9 +86,11 @@ def _images_by_class(axes, splits: Splits) -> None:
 @styled
 def circuit_diagram(*named: circuits.Circuit) -> Figure:
     """Circuits as Qiskit draws them, side by side (v1, Fig. 5)."""
-    figure = Figure(figsize=(3.6 * len(named), 2.6))
-    for axis, circuit in zip(figure.subplots(1, len(named), squeeze=False)[0], named, strict=True):
-        quantum = circuits.to_qiskit(circuit)
+    drawn = [circuits.to_qiskit(circuit) for circuit in named]
+    widths = [3.6 * max(1, quantum.depth() / 5) for quantum in drawn]
+    figure = Figure(figsize=(sum(widths), 2.6))
+    axes = figure.subplots(1, len(named), squeeze=False, width_ratios=widths)[0]
+    for axis, circuit, quantum in zip(axes, named, drawn, strict=True):
         quantum.draw("mpl", ax=axis, style="bw", plot_barriers=False)
         axis.set_title(f"{circuit.qubits} qubits")
     return figure

@@ -43,7 +43,7 @@ def curves(pair: Pair, condition: str, workspace: Workspace) -> tuple[Curve, Cur
 def shots(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure:
     """Accuracy against shots per image: mean over seeds and its 95 % interval."""
     pairs = [pair for pair in found(workspace, "shots", chosen) if pair.trained_under == IDEAL]
-    figure = Figure(figsize=(2.5 * len(pairs), 2.9))
+    figure = Figure(figsize=(2.3 * len(pairs) + 1.3, 2.9))
     axes = figure.subplots(1, len(pairs), squeeze=False, sharey=True)[0]
     for axis, pair in zip(axes, pairs, strict=True):
         _lines(axis, curves(pair, "shots", workspace), "-")
@@ -64,7 +64,7 @@ def noise(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure:
         for pair in found(workspace, "depolarising", chosen)
         if pair.trained_under != IDEAL
     }
-    figure = Figure(figsize=(2.5 * len(pairs), 2.3 * len(KINDS) + 0.4))
+    figure = Figure(figsize=(2.3 * len(pairs) + 1.5, 2.2 * len(KINDS) + 0.4))
     axes = figure.subplots(len(KINDS), len(pairs), squeeze=False, sharey=True)
     for row, kind in zip(axes, KINDS, strict=True):
         for axis, pair in zip(row, pairs, strict=True):
@@ -86,7 +86,7 @@ def noise(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure:
 def device(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure:
     """Accuracy without noise (pale) and on the device-like backend (full), the same images and shots."""
     pairs = found(workspace, DEVICE, chosen)
-    figure = Figure(figsize=(1.6 * len(pairs) + 1.2, 3.0))
+    figure = Figure(figsize=(1.6 * len(pairs) + 1.6, 3.0))
     axis = figure.subplots()
     for place, pair in enumerate(pairs):
         for number, arm in enumerate(pair.arms):

@@ -26,11 +26,12 @@ UNITS = (
     "circuit as it is executed. Noise acts after every gate but RZ; the device is Qiskit's `GenericBackendV2` with "
     "{cx, rz, sx, x} in a line."
 )
+LESS_TO_LOSE = "less to lose"
 RULE = (
-    "Verdict on `less sensitive`: `reproduced` if spared lies above 0 with p after Holm's correction below "
-    f"{verdicts.LEVEL:g} and the distilled student is not less accurate there (delta's interval not below 0), because "
-    "a student that has collapsed has nothing to lose; `not reproduced` if spared lies below 0, or delta does; else "
-    "`within seed noise`. `missing`: no record yet."
+    "Verdict on `less sensitive`: `reproduced` if spared lies above 0 and its p after Holm's correction is below "
+    f"{verdicts.LEVEL:g}; but `{LESS_TO_LOSE}` if the distilled student is then less accurate all the same (delta's "
+    "interval below 0), as one that has collapsed is. `not reproduced` if spared lies below 0; else `within seed "
+    "noise`. `missing`: no record yet."
 )
 
 
@@ -85,7 +86,7 @@ def _verdict(row: dict) -> str:
     if pd.isna(row["delta"]):
         return verdicts.MISSING
     verdict = verdicts.gain_verdict(1.0, row["spared_ci_low"], row["spared_ci_high"], row["spared_p_holm"])
-    return verdicts.NOT_REPRODUCED if row["ci_high"] < 0 else verdict
+    return LESS_TO_LOSE if verdict == verdicts.REPRODUCED and row["ci_high"] < 0 else verdict
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
