@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
+import pandas as pd
+
 from qkdlib import (
     ablation,
     claims,
@@ -53,8 +55,8 @@ def write_tables(workspace: Workspace, say) -> None:
         tables.embed(page, name, shown[README_COLUMNS].to_markdown(index=False, disable_numparse=True))
         say(f"\n{name}\n\n{shown.drop(columns='note').to_markdown(index=False, disable_numparse=True)}\n")
     _write_revised(workspace, page, say)
-    _write_robustness(workspace, page, say)
-    frame = claims.table(workspace, [frames["table_1"], frames["table_2"]])
+    executed = _write_robustness(workspace, page, say)
+    frame = claims.table(workspace, [frames["table_1"], frames["table_2"]], executed)
     shown = claims.readable(frame)
     tables.write(frame, workspace.tables, "claims", [claims.RULE], shown)
     short = shown[shown["ours"] != ""].drop(columns=["id", "note"])
@@ -78,15 +80,16 @@ def _write_revised(workspace: Workspace, page, say) -> None:
     tables.write(frame, workspace.tables, "cost", [cost.UNITS], cost.readable(frame))
 
 
-def _write_robustness(workspace: Workspace, page, say) -> None:
-    """What shots and noise do, and what a quantum computer would be asked for."""
-    frame = robustness_table.table(workspace)
-    shown = robustness_table.readable(frame)
-    tables.write(frame, workspace.tables, "robustness", [robustness_table.UNITS, robustness_table.RULE], shown)
+def _write_robustness(workspace: Workspace, page, say) -> pd.DataFrame:
+    """What shots and noise do, and what a quantum computer would be asked for. Returns the table of the former."""
+    executed = robustness_table.table(workspace)
+    shown = robustness_table.readable(executed)
+    tables.write(executed, workspace.tables, "robustness", [robustness_table.UNITS, robustness_table.RULE], shown)
     say(f"\nrobustness\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n")
     frame = hardware.table()
     tables.write(frame, workspace.tables, "hardware", [hardware.UNITS], hardware.readable(frame))
     tables.embed(page, "hardware", hardware.readable(frame).to_markdown(index=False, disable_numparse=True))
+    return executed
 
 
 def draw_figures(workspace: Workspace, say) -> None:

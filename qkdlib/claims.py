@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from qkdlib import paper, statistics, tables, verdicts
+from qkdlib import paper, robustness_table, statistics, tables, verdicts
 from qkdlib.experiment import Experiment
 from qkdlib.paper import MEANT, RAN, Row
 from qkdlib.workspace import Workspace
@@ -27,12 +27,13 @@ TASKS = tuple((name, classes, qubits) for name in paper.TABLES for classes, qubi
 
 
 class Evidence:
-    """What the claims are tested on: Tables 1 and 2, and per-seed accuracies of their rows, in percent. A missing
-    record raises `LookupError`."""
+    """What the claims are tested on: Tables 1 and 2, and per-seed accuracies of their rows, in percent; and the table
+    of robustness. A missing record raises `LookupError`."""
 
-    def __init__(self, workspace: Workspace, frames: list[pd.DataFrame] | None = None):
+    def __init__(self, workspace: Workspace, frames: list[pd.DataFrame] | None = None, executed=None):
         self.workspace = workspace
         self.tables = frames or [tables.paper_table(paper.rows(number), workspace) for number in (1, 2)]
+        self.executed = robustness_table.table(workspace) if executed is None else executed
 
     def accuracies(self, experiment: Experiment) -> np.ndarray:
         record = tables.complete(experiment, self.workspace)
@@ -84,15 +85,18 @@ class Claim:
     note: str = ""
 
 
-def table(workspace: Workspace, frames: list[pd.DataFrame] | None = None) -> pd.DataFrame:
+def table(
+    workspace: Workspace, frames: list[pd.DataFrame] | None = None, executed: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Every claim with the columns `COLUMNS`; one whose records are missing is `missing`.
 
     Args:
         frames: Tables 1 and 2, where they are there already.
+        executed: the table of robustness, where it is.
     """
     from qkdlib import claim_list, claim_list_revised
 
-    evidence = Evidence(workspace, frames)
+    evidence = Evidence(workspace, frames, executed)
     claims = (*claim_list.CLAIMS, *claim_list_revised.CLAIMS)
     return pd.DataFrame([_row(claim, evidence) for claim in claims], columns=list(COLUMNS))
 

@@ -115,13 +115,12 @@ def _readable_row(row: dict) -> dict[str, str]:
     }
 
 
-def less_sensitive(workspace: Workspace) -> tuple[int, int]:
-    """Rows with noise in which the distilled student is less sensitive, of all of them.
+def less_sensitive(frame: pd.DataFrame) -> tuple[int, int]:
+    """Rows with noise in which the distilled student is less sensitive, of all of them, from `table`.
 
     Raises:
         LookupError: a row has no records.
     """
-    frame = table(workspace)
     noisy = frame[frame.condition != "shots"]
     if (noisy.verdict == verdicts.MISSING).any():
         raise LookupError("of a row of tables/robustness")
