@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from qkdlib import executions, robustness, statistics, tables, verdicts
-from qkdlib.executions import Condition
+from qkdlib import executions, revised, robustness, statistics, tables, verdicts
+from qkdlib.executions import DEVICE, Condition
 from qkdlib.noise import IDEAL
 from qkdlib.robustness import BASELINE, Pair, accuracies, baseline
 from qkdlib.workspace import Workspace
@@ -125,6 +125,22 @@ def less_sensitive(frame: pd.DataFrame) -> tuple[int, int]:
     if (noisy.verdict == verdicts.MISSING).any():
         raise LookupError("of a row of tables/robustness")
     return int((noisy.verdict == verdicts.REPRODUCED).sum()), len(noisy)
+
+
+def lost_on_device(method: str, dataset: str, qubits: int, workspace: Workspace) -> np.ndarray:
+    """Accuracy in points that distilled students of v2 gain on the device over no noise, per seed: (S,).
+
+    Raises:
+        LookupError: an execution has no record.
+    """
+    wanted = revised.bar(method, dataset, qubits, revised.CONVERGED).experiment.digest
+    pair = next(pair for pair in robustness.pairs() if pair.experiment.digest == wanted)
+    results, conditions = executions.find(pair.arms[1], workspace), dict(pair.conditions)
+    both = [conditions[DEVICE], baseline(pair, DEVICE)]
+    if any(each not in results for each in both):
+        raise LookupError(f"of executions of {pair.arms[1].name}")
+    on_device, ideal = (accuracies(results[each], pair.experiment.seeds) for each in both)
+    return on_device - ideal
 
 
 def mean_spared(student: str, workspace: Workspace) -> np.ndarray:

@@ -174,13 +174,15 @@ def test_claims_about_noise_are_counted_and_averaged_from_the_executions(workspa
     assert float(found.ours["C4a2"]) == pytest.approx(np.mean(spared), abs=0.00501)
     assert found.verdict["C4a2"] == REPRODUCED
     on_device = frame[frame.condition == "device"]
-    assert float(found.ours["V6"]) == pytest.approx(on_device.spared.mean(), abs=0.00501)
+    assert float(found.ours["V6a"]) == pytest.approx(on_device.spared.mean(), abs=0.00501)
+    assert float(found.ours["V6"]) == pytest.approx(-on_device.loss_distilled.mean(), abs=0.00501)
+    assert found.verdict["V6"] == NOT_REPRODUCED
 
 
 def test_one_missing_execution_takes_the_claims_with_it(workspace, few):
     fill_executions(workspace, few[:1])
     found = claims.table(workspace).set_index("id")
-    assert found.verdict["C4a"] == found.verdict["V6"] == MISSING
+    assert found.verdict["C4a"] == found.verdict["V6"] == found.verdict["V6a"] == MISSING
     assert found.verdict["C4a2"] != MISSING
 
 
