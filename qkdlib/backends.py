@@ -3,6 +3,7 @@
 A backend `prepare`s a circuit once (transpiled, its angles open) and `sample`s it for many rows of angles in one job.
 """
 
+import abc
 import functools
 import hashlib
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Facts:
     two_qubit_gates: int
 
 
-class Backend:
+class Backend(abc.ABC):
     """Samples circuits. `target` is what the transpiler needs to know: a Qiskit backend, or None to leave circuits as
     they are written.
 
@@ -60,9 +61,9 @@ class Backend:
         bare = self.prepare(circuit).remove_final_measurements(inplace=False)
         return Facts(self.name, self.noise, bare.depth(), bare.size(), bare.num_nonlocal_gates())
 
+    @abc.abstractmethod
     def sample(self, quantum, angles: np.ndarray, shots: int, seed: int) -> np.ndarray:
         """Run one job; frequencies (N, 2^Q), wire 0 least significant, of a prepared circuit and angles (N, A)."""
-        raise NotImplementedError
 
     def _transpiled(self, quantum):
         from qiskit import transpile
