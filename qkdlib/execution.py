@@ -1,6 +1,5 @@
 """Execution of circuits and of trained students on a quantum backend: jobs of a bounded size, retried and kept."""
 
-import dataclasses
 import hashlib
 import time
 from collections.abc import Iterator
@@ -120,11 +119,6 @@ def execute(
         logits = student.read_out(torch.from_numpy(found.frequencies), place).cpu()
         accuracies[seed] = float(correct(logits, images.y.cpu()).float().mean())
     return Executed(accuracies, facts, shots, len(images), jobs, time.perf_counter() - started)
-
-
-def facts(executed: Executed | Sampled) -> dict:
-    """What happened, without the results, ready for JSON."""
-    return dataclasses.asdict(executed.facts) | {"shots": executed.shots, "jobs": executed.jobs}
 
 
 def _angles(student: Student, x: torch.Tensor) -> np.ndarray:
