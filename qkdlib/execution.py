@@ -106,6 +106,8 @@ def execute(
     checks.whole("shots", shots)
     seeds = len(student.seeds) if seeds is None else seeds
     checks.whole("seeds", seeds, maximum=len(student.seeds))
+    if student.executed is None:
+        checks.fail("ansatz", student.experiment.ansatz, "h_ry or rx_ry_rz: a classical twin has no circuit")
     backend, started = backends.get(on), time.perf_counter()
     facts, jobs = backend.facts(student.executed), 0
     angles = _angles(student, images.x)[:seeds]  # (S, N, A)

@@ -19,7 +19,7 @@ NUMERICS = 1  # raise when a change of the code changes numbers: every digest ch
 DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar10_jpeg")
 REDUCERS = ("cnn", "fully_connected", "avg_pool", "max_pool", "center_crop", "pca")
 ENCODERS = ("ansatz_angles", "amplitude_tanh", "amplitude", "angle", "qubit")
-ANSATZE = ("h_ry", "rx_ry_rz")
+ANSATZE = ("h_ry", "rx_ry_rz", "classical")
 ENTANGLERS = ("none", "ring_cnot", "ring_cz")
 READOUTS = ("outcomes", "pauli_z")
 HEADS = ("sigmoid_complement", "softmax", "renormalised", "linear")
@@ -27,6 +27,8 @@ TESTED = ("every_epoch", "at_end")
 GRADIENTS = ("autograd", "parameter_shift", "published_shift")
 SAMPLERS = ("exact", "multinomial", "aer")
 ARCHITECTURES = ("lenet", "alexnet", "ensemble")
+LABELS = ("own", "smoothed", "shuffled")
+ACTIVATIONS = ("relu", "leaky_relu")
 CUSTOM = "custom:"
 IMAGEFOLDER = "imagefolder:"
 
@@ -40,7 +42,8 @@ class Teacher:
     trained networks (Eq. 16); `joint_logits` averages logits and trains both through the mean, as the authors'
     notebooks do. `images_per_class` is None for all training images of the classes. `members` are the networks of an
     ensemble of probabilities, where they differ in more than their architecture; by default LeNet and AlexNet, both
-    trained as this teacher says.
+    trained as this teacher says. `labels` says what the student gets of it: its `own` logits; as a control, labels
+    `smoothed` to the entropy of its softened ones; or its logits `shuffled` among the images of a class (`controls`).
     """
 
     architecture: str = "lenet"
@@ -51,6 +54,7 @@ class Teacher:
     ensemble: str = "mean_probabilities"
     members: tuple["Teacher", ...] = ()
     seed: int = 0
+    labels: str = "own"
 
     def __post_init__(self):
         if not (self.architecture.startswith(CUSTOM) and len(self.architecture) > len(CUSTOM)):
@@ -62,6 +66,7 @@ class Teacher:
             checks.whole("teacher images_per_class", self.images_per_class)
         checks.one_of("ensemble", self.ensemble, ("mean_probabilities", "joint_logits"))
         checks.whole("teacher seed", self.seed, minimum=0)
+        checks.one_of("teacher labels", self.labels, LABELS)
         if not isinstance(self.members, Iterable):
             checks.fail("teacher members", self.members, "a tuple of teachers")
         object.__setattr__(self, "members", tuple(self.members))
@@ -89,7 +94,9 @@ class Experiment:
     path of images counts from the current folder; a folder is known by its path alone, so use `run(..., fresh=True)`
     when its images have changed.
     Student: `qubits`, and by name `reducer`, `encoder`, `ansatz`, `entangler`, `readout`, `head`; `layers` of the
-    ansatz, `dropout` of the reducer. Read-out `pauli_z` needs the head `linear`.
+    ansatz, `dropout` of the reducer, `activation` of its hidden layer. The ansatz `classical` is the twin of a quantum
+    layer (`twins`). `angle_reach`: encoder `ansatz_angles` takes theta = pi angle_reach tanh f. `logit_scale`: the
+    head's logits times it. Read-out `pauli_z` needs the head `linear`.
     Loss: ce_weight * CE + kd_weight * T^2 * KL(teacher || student), T = `temperature`; `kd_temperature_squared`
     False leaves out T^2, as in Eq. 6. Without a teacher the experiment is a placebo and `kd_weight` is 0.
     Training: `epochs`, `batch_size`, `learning_rate` (Adam), `gradient` of the circuit: `autograd`,
@@ -126,6 +133,9 @@ class Experiment:
     readout: str = "outcomes"
     head: str = "sigmoid_complement"
     dropout: float = 0.5
+    activation: str = "relu"
+    angle_reach: float = 1.0
+    logit_scale: float = 1.0
 
     teacher: Teacher | None = None
     ce_weight: float = 1.0
@@ -155,13 +165,14 @@ class Experiment:
         for name, allowed in (
             ("reducer", REDUCERS), ("encoder", ENCODERS), ("ansatz", ANSATZE), ("entangler", ENTANGLERS),
             ("readout", READOUTS), ("head", HEADS), ("gradient", GRADIENTS), ("sampler", SAMPLERS), ("tested", TESTED),
+            ("activation", ACTIVATIONS),
         ):  # fmt: skip
             checks.one_of(name, getattr(self, name), allowed)
         for name in ("qubits", "layers", "epochs", "batch_size", "shots", "seeds"):
             checks.whole(name, getattr(self, name), maximum=10 if name == "qubits" else None)
         checks.whole("patience", self.patience, minimum=0)
         self._check_rates()
-        for name in ("learning_rate", "temperature"):
+        for name in ("learning_rate", "temperature", "angle_reach", "logit_scale"):
             checks.real(name, getattr(self, name), positive=True)
         for name in ("ce_weight", "kd_weight", "dropout"):
             checks.real(name, getattr(self, name))
@@ -192,17 +203,26 @@ class Experiment:
         if self.encoder == "ansatz_angles":
             if self.head == "linear":
                 checks.fail("head", self.head, "any but linear for encoder ansatz_angles: its outcomes are the logits")
-            if self.entangler != "none":
-                allowed = "none for encoder ansatz_angles, whose circuit differs per image"
-                checks.fail("entangler", self.entangler, allowed)
             if self.reducer not in ("cnn", "fully_connected", "pca"):
                 checks.fail("reducer", self.reducer, "cnn, fully_connected or pca for encoder ansatz_angles")
+        if self.ansatz == "classical":
+            self._check_twin()
         if self.sampler != "exact" and self.gradient == "autograd":
             checks.fail("gradient", self.gradient, "parameter_shift or published_shift where outcomes are sampled")
         if self.readout == "pauli_z" and self.head != "linear":
             checks.fail("head", self.head, "linear for readout pauli_z, which is not a distribution")
         if self.head != "linear" and 2**self.qubits < len(self.classes):
             checks.fail("qubits", self.qubits, f"enough outcomes, 2^qubits >= {len(self.classes)} classes")
+
+    def _check_twin(self):
+        if (self.encoder, self.readout) not in (("ansatz_angles", "outcomes"), ("amplitude", "pauli_z")):
+            allowed = "h_ry or rx_ry_rz but for encoder ansatz_angles with outcomes, or amplitude with pauli_z"
+            checks.fail("ansatz", self.ansatz, allowed)
+        for name, only in (
+            ("layers", 1), ("entangler", "none"), ("gradient", "autograd"), ("sampler", "exact"), ("noise", "none"),
+        ):  # fmt: skip
+            if getattr(self, name) != only:
+                checks.fail(name, getattr(self, name), f"{only} for the ansatz classical, which has no circuit")
 
     def _check_images(self):
         if not isinstance(self.dataset, str):

@@ -88,11 +88,12 @@ def _weights(experiment: Experiment, workspace: Workspace) -> Path:
 
 
 def _train(experiment: Experiment, seeds: list[int], parts, workspace: Workspace, device):
-    from qkdlib import teacher_training, training
+    from qkdlib import controls, teacher_training, training
 
     logits = None
     if experiment.teacher is not None:
         logits = teacher_training.train_teacher(experiment, experiment.teacher, parts, workspace, device).train
+        logits = controls.apply(experiment, logits, parts)
     started = time.perf_counter()
     student, results = training.train_students(experiment, parts, logits, seeds, device)
     seconds = time.perf_counter() - started

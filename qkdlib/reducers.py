@@ -26,6 +26,7 @@ class CNN(nn.Module):
     """
 
     pixels, evaluation_batch = False, 8  # patches of more images leave the cache: twice as slow
+    leak = 0.0  # slope of the hidden layer's ReLU below 0
 
     def __init__(self, shape: tuple[int, int, int], features: int, generators: list[torch.Generator], dropout: float):
         super().__init__()
@@ -60,7 +61,8 @@ class CNN(nn.Module):
         x = max_pool_relu(self.conv2(x))  # (S, 20, B, 4, 4)
         if keep is not None:  # a factor that is not negative may as well come after pooling and ReLU
             x = x * keep[..., :CONV2].transpose(1, 2)[..., None, None]
-        x = functional.relu(self.hidden(x.transpose(1, 2).flatten(2)))  # (S, B, 50)
+        x = self.hidden(x.transpose(1, 2).flatten(2))  # (S, B, 50)
+        x = functional.leaky_relu(x, self.leak) if self.leak else functional.relu(x)
         if keep is not None:
             x = x * keep[..., CONV2:]
         return self.out(x)

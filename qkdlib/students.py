@@ -10,13 +10,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from qkdlib import circuits, product_states, readouts, samplers, simulation, statevector
+from qkdlib import circuits, product_states, readouts, samplers, simulation, statevector, twins
 from qkdlib.encoders import ENCODERS, blanks
 from qkdlib.experiment import Experiment
 from qkdlib.noise import Noise
 from qkdlib.randomness import generator
 from qkdlib.reducers import REDUCERS
 from qkdlib.workspace import atomic
+
+LEAK = 0.01  # PyTorch's own
 
 
 class Student(nn.Module):
@@ -40,18 +42,24 @@ class Student(nn.Module):
         super().__init__()
         self.experiment, self.seeds = experiment, list(seeds)
         qubits, classes = experiment.qubits, len(experiment.classes)
-        self.circuit = circuits.build(experiment.ansatz, qubits, experiment.layers, experiment.entangler)
-        encoder = ENCODERS.get(experiment.encoder)
-        features = encoder.features(qubits) if encoder else self.circuit.angles
+        encoder, self.twin = ENCODERS.get(experiment.encoder), experiment.ansatz == "classical"
+        self.circuit = None
+        if not self.twin:
+            self.circuit = circuits.build(experiment.ansatz, qubits, experiment.layers, experiment.entangler)
+        features = encoder.features(qubits) if encoder else qubits if self.twin else self.circuit.angles
         generators = [generator(seed, "weights") for seed in seeds]
         self.reducer = REDUCERS[experiment.reducer](shape, features, generators, experiment.dropout)
         self.reducer.standardised = encoder is None or encoder.product
+        self.reducer.leak = LEAK if experiment.activation == "leaky_relu" else 0.0
         self.encoder = None
         if encoder:
             self.encoder = encoder(qubits, self.reducer.pixels) if encoder.product else encoder(qubits)
-            starts = [torch.empty(self.circuit.angles).uniform_(-math.pi, math.pi, generator=g) for g in generators]
-            self.theta = nn.Parameter(torch.stack(starts))  # (S, A)
-        self.executed = circuits.join(self.encoder.circuit, self.circuit) if encoder else self.circuit
+            count = 3 * qubits if self.twin else self.circuit.angles
+            starts = torch.stack([torch.empty(count).uniform_(-math.pi, math.pi, generator=g) for g in generators])
+            # A twin draws as many numbers as its circuit, so that its other weights start as those do.
+            starts = starts[:, : twins.parameter_count(qubits)] / math.pi if self.twin else starts
+            self.theta = nn.Parameter(starts.clone())  # (S, A)
+        self.executed = circuits.join(self.encoder.circuit, self.circuit) if encoder and self.circuit else self.circuit
         self.noise = Noise(experiment.noise, experiment.noise_level)
         self.register_buffer("signs", readouts.pauli_z(qubits), persistent=False)
         measured = qubits if experiment.readout == "pauli_z" else 2**qubits
@@ -72,7 +80,7 @@ class Student(nn.Module):
         """Logits (S, B, L) of what `reducer.prepare` gave, which a training computes once."""
         features = self.reducer(prepared, keep)
         measured = self._outcomes if self.experiment.readout == "outcomes" else self._expectations
-        return self.head(measured(features))
+        return self._scaled(self.head(measured(features)))
 
     def outcomes(self, images: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
         """What the student sees of its circuits, (S, B, 2^Q), wire 0 least significant: exact probabilities, or
@@ -87,14 +95,14 @@ class Student(nn.Module):
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
         """Exact outcome probabilities (S, B, 2^Q), wire 0 least significant, without samples and without noise."""
         features = self.reducer(self.reducer.prepare(images))
-        return self._state_outcomes(features) if self.encoder else simulation.bloch(self.circuit, _turns(features))
+        return self._state_outcomes(features) if self.encoder else simulation.exact(self.circuit, self._turns(features))
 
     def read_out(self, outcomes: torch.Tensor, place: int) -> torch.Tensor:
         """Logits (B, L) of the `place`-th seed for outcome frequencies (B, 2^Q)."""
         outcomes = outcomes.to(self.signs)
         measured = outcomes if self.experiment.readout == "outcomes" else outcomes @ self.signs
         with torch.inference_mode():
-            return self.head(measured.expand(len(self.seeds), *measured.shape))[place]
+            return self._scaled(self.head(measured.expand(len(self.seeds), *measured.shape)))[place]
 
     def zero_vectors(self, prepared: torch.Tensor) -> list[int]:
         """For each seed, how many images have a zero vector of features, which amplitude encoding turns to |0...0>."""
@@ -108,6 +116,10 @@ class Student(nn.Module):
         quantum = self.theta[0].numel() if self.encoder else 0
         return {"classical": sum(p[0].numel() for p in self.parameters()) - quantum, "quantum": quantum}
 
+    def _scaled(self, logits: torch.Tensor) -> torch.Tensor:
+        scale = self.experiment.logit_scale
+        return logits if scale == 1 else scale * logits
+
     @property
     def _as_executed(self) -> bool:
         """Whether training simulates the circuit gate by gate: the others have a faster way to exact numbers."""
@@ -115,11 +127,16 @@ class Student(nn.Module):
 
     def _angles(self, features: torch.Tensor) -> torch.Tensor:
         if self.encoder is None:
-            return _turns(features)
+            return self._turns(features)
         encoding = self.encoder.angles(features)
         return torch.cat([encoding, self.theta[:, None].expand(-1, encoding.shape[1], -1)], dim=-1)
 
+    def _turns(self, features: torch.Tensor) -> torch.Tensor:
+        return math.pi * self.experiment.angle_reach * torch.tanh(features)
+
     def _outcomes(self, features: torch.Tensor) -> torch.Tensor:
+        if self.twin:
+            return twins.bernoulli(features)
         if not self._as_executed:
             return self._state_outcomes(features)
         draw = self.draws[0 if self.training else 1] if self.draws else None
@@ -137,6 +154,8 @@ class Student(nn.Module):
 
     def _expectations(self, features: torch.Tensor) -> torch.Tensor:
         """<Z> on each wire, (S, B, Q)."""
+        if self.twin:
+            return twins.projection(self.encoder.state(features), self.signs, self.theta)
         if not self._as_executed and self.encoder.product and not self.circuit.entangles:
             return self._local(self.encoder.state(features))
         return self._outcomes(features) @ self.signs
@@ -169,10 +188,6 @@ class Student(nn.Module):
         except Exception as error:
             raise ValueError(f"{path} is damaged ({error}); delete it to train the students again") from error
         return True
-
-
-def _turns(features: torch.Tensor) -> torch.Tensor:
-    return math.pi * torch.tanh(features)
 
 
 def correct(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

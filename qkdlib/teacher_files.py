@@ -1,5 +1,6 @@
 """What is kept of a teacher: a small file of logits, from which students learn in the teacher's place."""
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,5 +53,6 @@ class TeacherLogits:
 
 def teacher_name(task: Experiment, teacher: Teacher) -> str:
     """The file name of a teacher's logits: data set, classes, architecture, digest of all that changes them."""
+    teacher = dataclasses.replace(teacher, labels="own")  # what a student gets of it is not the teacher's
     key = experiment.digest(teacher, dataset=task.dataset, classes=task.classes, image_size=task.image_size)
     return f"{experiment.task_name(task)}_{experiment.slug(teacher.architecture)}_{key}"

@@ -42,11 +42,10 @@ BAD_FIELDS = [
     ("reducer", "median_pool", "cnn, fully_connected, avg_pool, max_pool, center_crop, pca"),
     ("reducer", "avg_pool", "cnn, fully_connected or pca for encoder ansatz_angles"),
     ("encoder", "basis", "ansatz_angles, amplitude_tanh, amplitude, angle, qubit"),
-    ("ansatz", "h_rx", "h_ry, rx_ry_rz"),
+    ("ansatz", "h_rx", "h_ry, rx_ry_rz, classical"),
     ("layers", 0, "1 or more"),
     ("layers", 1.0, "whole number"),
     ("entangler", "chain", "none, ring_cnot, ring_cz"),
-    ("entangler", "ring_cnot", "none for encoder ansatz_angles"),
     ("readout", "expectation", "outcomes, pauli_z"),
     ("head", "quadratic", "sigmoid_complement, softmax, renormalised, linear"),
     ("patience", -1, "0 or more"),
@@ -245,7 +244,8 @@ def test_the_digest_changes_with_every_field_but_seeds():
         "dropout": 0.25, "teacher": Teacher(seed=1), "ce_weight": 0.5, "kd_weight": 0.5, "temperature": 2.0,
         "kd_temperature_squared": False, "epochs": 1, "batch_size": 2, "learning_rate": 0.5,
         "gradient": "parameter_shift", "shots": 1, "ansatz": "rx_ry_rz", "layers": 2,
-            "tested": "at_end", "noise": "readout",
+            "tested": "at_end", "noise": "readout", "activation": "leaky_relu",
+        "angle_reach": 0.5, "logit_scale": 2.0,
     }  # fmt: skip
     with_others = {"seeds", "sampler", "entangler", "readout", "patience", "learning_rates", "noise_level"}
     assert set(other) | with_others == {field.name for field in dataclasses.fields(Experiment)}
@@ -265,7 +265,7 @@ def test_the_digest_changes_with_every_field_but_seeds():
 def test_the_digest_changes_with_every_field_of_the_teacher():
     other = {
         "architecture": "alexnet", "epochs": 1, "batch_size": 1, "learning_rate": 0.1, "images_per_class": 5,
-        "ensemble": "joint_logits", "seed": 1,
+        "ensemble": "joint_logits", "seed": 1, "labels": "smoothed",
     }  # fmt: skip
     assert set(other) | {"members"} == {field.name for field in dataclasses.fields(Teacher)}
     digests = {Experiment().distilled(Teacher(**{name: value})).digest for name, value in other.items()}

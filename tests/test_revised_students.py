@@ -240,7 +240,6 @@ PARTS = [
     ({"method": "max_pool", "encoder": "angle", "qubits": 5}, "^reducer='max_pool'.*35 features"),
     ({"head": "softmax"}, "^head='softmax'.*linear for readout pauli_z"),
     ({"readout": "outcomes", "head": "softmax", "qubits": 3}, "^qubits=3.*>= 10 classes"),
-    ({"entangler": "ring_cz", **PUBLISHED}, "^entangler='ring_cz'.*none for encoder ansatz_angles"),
     ({"tested": "every_epoch", "patience": 5}, "^tested='every_epoch'.*at_end where patience"),
     ({"tested": "every_epoch", "learning_rates": (1e-3,)}, "^tested='every_epoch'.*at_end where patience"),
     ({"sampler": "multinomial"}, "^gradient='autograd'.*where outcomes are sampled"),

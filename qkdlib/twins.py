@@ -1,0 +1,34 @@
+"""Classical twins: layers of the same inputs and outputs as a student's quantum layer, with at most as many trained
+parameters, to see what the quantum layer adds."""
+
+import torch
+
+from qkdlib import simulation
+
+
+def bernoulli(features: torch.Tensor) -> torch.Tensor:
+    """The twin of H + RY(theta_k) with theta = pi tanh f and outcome frequencies: independent bits with chances
+    sigmoid(f_k) of a 1. Features (S, B, Q) -> outcome probabilities (S, B, 2^Q), wire 0 least significant, without a
+    trained parameter, as the circuit."""
+    return simulation.product(-torch.tanh(features / 2))
+
+
+def projection(state: torch.Tensor, signs: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
+    """The twin of amplitude encoding + RX RY RZ + <Z>: the normalised features added up with the signs of each wire's
+    Z, scaled, shifted, and squashed to [-1, 1].
+
+    Args:
+        state: normalised features (S, B, 2^Q).
+        signs: (2^Q, Q), as `readouts.pauli_z`.
+        parameters: (S, 2 Q): scales, then shifts; the circuit has 3 Q.
+
+    Returns:
+        (S, B, Q).
+    """
+    scales, shifts = parameters[:, None].chunk(2, dim=-1)
+    return torch.tanh(scales * (state @ signs) + shifts)
+
+
+def parameter_count(qubits: int) -> int:
+    """Trained parameters of `projection`."""
+    return 2 * qubits
