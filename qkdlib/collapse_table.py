@@ -1,0 +1,113 @@
+"""tables/collapse and figures/collapse: what each change of the published recipe does to its seeds, from records."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from qkdlib import collapse, paper, statistics, tables
+from qkdlib.figures import COLOURS, OTHER, Figure, styled
+from qkdlib.records import Record
+from qkdlib.workspace import Workspace
+
+COLUMNS = (
+    "dataset", "change", "seeds", "collapsed", "mean_validation", "sd", "ci_low", "ci_high", "worst", "best",
+    "p_fisher", "first_epoch_collapsed", "mean_test",
+)  # fmt: skip
+UNITS = (
+    "Placebos of 20 seeds, classes 0-7, 3 qubits: the published recipe with one thing changed. Accuracies in percent "
+    "on validation images after the last epoch, which choose; mean on test images beside them. Collapsed: seeds below "
+    "1.5 times chance; p: Fisher's exact test against the published recipe. First epoch collapsed: seeds below it "
+    "after the first epoch."
+)
+
+
+def table(workspace: Workspace) -> pd.DataFrame:
+    """One row per data set and change with the columns `COLUMNS`; without a record, empty."""
+    rows, published = [], {}
+    for dataset, change, experiment in collapse.variants():
+        record = tables.complete(experiment, workspace)
+        columns = {} if record is None else _row(record)
+        published.setdefault(dataset, columns)
+        if columns and published[dataset]:
+            columns["p_fisher"] = _fisher(columns, published[dataset])
+        rows.append({"dataset": dataset, "change": change, **columns})
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def validation(record: Record) -> np.ndarray:
+    """Validation accuracy in percent after each epoch, (S, epochs)."""
+    return 100 * np.array([record.seeds[seed]["validation_accuracy"] for seed in sorted(record.seeds)])
+
+
+def limit(record: Record) -> float:
+    """1.5 times chance, in percent."""
+    return 150 / len(record.experiment.classes)
+
+
+def _row(record: Record) -> dict:
+    curves = validation(record)
+    summary = statistics.summarise(curves[:, -1])
+    return {
+        "seeds": len(curves), "collapsed": int((curves[:, -1] < limit(record)).sum()), "mean_validation": summary.mean,
+        "sd": summary.sd, "ci_low": summary.low, "ci_high": summary.high, "worst": curves[:, -1].min(),
+        "best": curves[:, -1].max(), "first_epoch_collapsed": int((curves[:, 0] < limit(record)).sum()),
+        "mean_test": float(np.mean(statistics.accuracies(record))),
+    }  # fmt: skip
+
+
+def _fisher(one: dict, other: dict) -> float:
+    from scipy import stats
+
+    counts = [[each["collapsed"], each["seeds"] - each["collapsed"]] for each in (one, other)]
+    return float(stats.fisher_exact(counts).pvalue)
+
+
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every column rounded, as text."""
+    text, interval = tables.text, tables.interval
+    rows = [
+        {
+            "data set": paper.TITLES[row["dataset"]],
+            "change": row["change"],
+            "collapsed": text(row["collapsed"], ".0f", after=f" of {row['seeds']:.0f}" if row["seeds"] > 0 else ""),
+            "p (Fisher)": text(row["p_fisher"], ".3f"),
+            "after the first epoch": text(row["first_epoch_collapsed"], ".0f"),
+            "validation accuracy": text(row["mean_validation"], ".1f")
+            + interval(row["ci_low"], row["ci_high"], form=".1f"),
+            "worst, best": text(row["worst"], ".1f") + text(row["best"], ".1f", ", "),
+            "test accuracy": text(row["mean_test"], ".1f"),
+        }
+        for row in frame.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+@styled
+def figure(workspace: Workspace) -> Figure | None:
+    """Every seed's validation accuracy after the last epoch, a row per change, collapsed seeds in colour; None without
+    records."""
+    shown = [(dataset, change, tables.complete(each, workspace)) for dataset, change, each in collapse.variants()]
+    if all(record is None for *_, record in shown):
+        return None
+    drawn = Figure(figsize=(8.6, 0.32 * len(collapse.CHANGES) + 1.1))
+    axes = drawn.subplots(1, len(collapse.STUDIED), sharey=True)
+    names = list(collapse.CHANGES)
+    for axis, dataset in zip(axes, collapse.STUDIED, strict=True):
+        for name, change, record in shown:
+            if name == dataset and record is not None:
+                last, place = np.sort(validation(record)[:, -1]), names.index(change)
+                heights = place + np.linspace(-0.28, 0.28, len(last))
+                colours = [OTHER if value < limit(record) else COLOURS["placebo"] for value in last]
+                axis.scatter(last, heights, s=7, color=colours, linewidths=0)
+                axis.plot([last.mean()] * 2, [place - 0.36, place + 0.36], color="#000000", linewidth=1.2)
+                axis.axvline(limit(record), color="#999999", linewidth=0.8, linestyle=":")
+        axis.set(title=f"{paper.TITLES[dataset]} 0-7, 3 qubits", xlabel="validation accuracy (%)", xlim=(0, 100))
+    axes[0].set_yticks(range(len(names)), names)
+    axes[0].invert_yaxis()
+    handles = [
+        Line2D([], [], marker="o", linestyle="none", color=COLOURS["placebo"], markersize=3, label="seed"),
+        Line2D([], [], marker="o", linestyle="none", color=OTHER, markersize=3, label="collapsed"),
+        Line2D([], [], color="#000000", linewidth=1.2, label="mean"),
+    ]
+    axes[-1].legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1))
+    return drawn
