@@ -37,7 +37,7 @@ demo: $(STAMP) ## teacher, placebo and distilled student on real digits, no data
 	@$(RUN) -m qkdlib summary --workspace $(DEMO)
 	@echo "executed notebooks in $(DEMO)/notebooks"
 
-paper-artifacts: $(STAMP) ## redraw tables and figures from records, run what has none (FRESH=students | FRESH=all: anew; ONLY="v1 v2-10-epochs v2-converged v2-converged-alexnet v2-full-set v2-entangler robustness": these parts)
+paper-artifacts: $(STAMP) ## redraw tables and figures from records, run what has none (FRESH=students | FRESH=all: anew; ONLY="v1 v2-10-epochs v2-converged v2-converged-alexnet v2-full-set v2-entangler robustness collapse": these parts)
 	@$(RUN) -m qkdlib paper-artifacts $(if $(filter-out 0,$(FRESH)),--fresh $(FRESH:1=all)) $(if $(ONLY),--only $(ONLY))
 
 teachers: $(STAMP) ## train the teachers that have no logits yet, going on from their last epoch (FRESH=1: all anew)

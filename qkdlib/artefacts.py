@@ -7,6 +7,7 @@ import pandas as pd
 from qkdlib import (
     ablation,
     claims,
+    collapse_table,
     cost,
     hardware,
     paper,
@@ -56,6 +57,10 @@ def write_tables(workspace: Workspace, say) -> None:
         say(f"\n{name}\n\n{shown.drop(columns='note').to_markdown(index=False, disable_numparse=True)}\n")
     _write_revised(workspace, page, say)
     executed = _write_robustness(workspace, page, say)
+    frame = collapse_table.table(workspace)
+    shown = collapse_table.readable(frame)
+    tables.write(frame, workspace.tables, "collapse", [collapse_table.UNITS], shown)
+    tables.embed(page, "collapse", shown.to_markdown(index=False, disable_numparse=True))
     frame = claims.table(workspace, [frames["table_1"], frames["table_2"]], executed)
     shown = claims.readable(frame)
     tables.write(frame, workspace.tables, "claims", [claims.RULE], shown)
@@ -117,6 +122,10 @@ def draw_figures(workspace: Workspace, say) -> None:
     else:
         say("figure_12 needs records, and its bars have none: a committed figure stays as it is")
     drawn |= (executed := executed_figures.drawn(workspace))
+    if (seeds := collapse_table.figure(workspace)) is not None:
+        drawn["collapse"] = seeds
+    else:
+        say("collapse needs records, and its experiments have none: a committed figure stays as it is")
     for name in sorted(set(executed_figures.FIGURES) - set(executed)):
         say(f"{name} needs records of executions: a committed figure stays as it is")
     for name, figure in drawn.items():

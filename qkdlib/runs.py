@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from qkdlib import checks, paper, parallel, revised, robustness, runtime, tables
+from qkdlib import checks, collapse, paper, parallel, revised, robustness, runtime, tables
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.paper import Row
 from qkdlib.teacher_files import teacher_name
@@ -17,7 +17,12 @@ V2_PARTS = {
     "v2-full-set": lambda: revised.bars(revised.FULL),
     "v2-entangler": lambda: revised.variants(),
 }
-PARTS = ("v1", *V2_PARTS, "robustness")
+PLAIN_PARTS = {
+    "v1": lambda: experiments(declared_rows()),
+    "robustness": lambda: robustness.trainings(),
+    "collapse": lambda: [experiment for *_, experiment in collapse.variants()],
+}
+PARTS = ("v1", *V2_PARTS, "robustness", "collapse")
 
 
 def declared_rows() -> list[Row]:
@@ -35,7 +40,8 @@ def declared() -> list[Experiment]:
     """Every experiment whose record belongs to the project, on every copy of its images."""
     bars = [bar for part in V2_PARTS.values() for bar in part()]
     found = experiments(declared_rows()) + [e for bar in bars for copy in bar.copies for e in copy.arms.values()]
-    return list(dict.fromkeys([*found, *robustness.trainings()]))
+    plain = [experiment for part in PLAIN_PARTS.values() for experiment in part()]
+    return list(dict.fromkeys([*found, *plain]))
 
 
 def missing(parts: Iterable[str], workspace: Workspace, fresh: str = "no") -> list[Experiment]:
@@ -48,10 +54,7 @@ def missing(parts: Iterable[str], workspace: Workspace, fresh: str = "no") -> li
     found = []
     for part in parts:
         checks.one_of("part", part, PARTS)
-        if part == "v1":
-            found += filter(lacks, experiments(declared_rows()))
-        elif part == "robustness":
-            found += filter(lacks, robustness.trainings())
+        found += filter(lacks, PLAIN_PARTS.get(part, list)())
         for bar in V2_PARTS.get(part, list)():
             if all(any(map(lacks, copy.arms.values())) for copy in bar.copies):
                 found += filter(lacks, revised.at_hand(bar).arms.values())

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from qkdlib import paper, revised, robustness, runs
+from qkdlib import collapse, paper, revised, robustness, runs
 from qkdlib.experiment import Experiment
 from qkdlib.records import Record
 from qkdlib.teacher_files import TeacherLogits, teacher_name
@@ -85,7 +85,11 @@ def fill(workspace: Workspace, accuracies=scattered, parts=runs.PARTS) -> None:
     of v1's students. CIFAR10's are on its JPEG copy, as the project's own."""
     rng = np.random.default_rng(0)
     for part in parts:
-        if part == "robustness":
+        if part == "collapse":
+            for *_, experiment in collapse.variants():
+                if not (workspace.students / f"{experiment.name}.json").exists():
+                    record(experiment, accuracies(experiment, rng), qasm_seeds=0).save(workspace)
+        elif part == "robustness":
             for experiment in robustness.trainings():
                 lasts = rng.normal(0.7, 0.02, experiment.seeds)
                 made = revised_record(experiment, lasts, rng) if experiment.patience else record(experiment, lasts, 0)

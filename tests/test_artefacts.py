@@ -15,6 +15,7 @@ from qkdlib import (
     ablation,
     artefacts,
     claims,
+    collapse_table,
     cost,
     datasets,
     figures,
@@ -43,9 +44,10 @@ TINY = Experiment(
 )  # fmt: skip
 DRAWINGS = {"figure_1", "figure_3", "figure_4", "figure_5", "strategies"}
 EXECUTED = {"shots", "noise", "device"}
-FIGURES = DRAWINGS | {"figure_6", "figure_7", "figure_12", "seed_spread"} | EXECUTED
+FIGURES = DRAWINGS | {"figure_6", "figure_7", "figure_12", "seed_spread", "collapse"} | EXECUTED
 TABLES = {
     "table_1", "table_2", "described", "claims", "ablation", "ranking", "entangler", "cost", "robustness", "hardware",
+    "collapse",
 }  # fmt: skip
 ON_PAGE = TABLES - {"described", "cost", "robustness"}
 STRAY = dataclasses.replace(paper.row("M-B-3q-05").experiment, shots=7, seeds=1)
@@ -138,8 +140,9 @@ def test_v2s_tables_have_every_bar_and_their_rules_below(drawn):
     notes = {"ablation": [ablation.UNITS, ablation.RULE], "ranking": [ablation.RANKING], "cost": [cost.UNITS]}
     notes["entangler"] = notes["ablation"]
     notes |= {"robustness": [robustness_table.UNITS, robustness_table.RULE], "hardware": [hardware.UNITS]}
+    notes["collapse"] = [collapse_table.UNITS]
     counts = {"ablation": 14, "entangler": 4, "ranking": 1 + 4, "cost": 6 + 4 + 7 + 4, "hardware": 2 + 9}
-    for name, count in (counts | {"robustness": 2 * (2 + 3 * 2) + 1}).items():
+    for name, count in (counts | {"robustness": 2 * (2 + 3 * 2) + 1, "collapse": 26}).items():
         frame = pd.read_csv(workspace.tables / f"{name}.csv")
         assert len(frame) == count, name
         text = (workspace.tables / f"{name}.md").read_text()
@@ -210,7 +213,16 @@ def test_without_records_the_drawings_are_there_and_the_rest_is_said(workspace, 
     monkeypatch.setattr(datasets, "at_hand", lambda name: False)
     said = []
     artefacts.draw_figures(workspace, said.append)
-    wanted = ["figure_6", "figure_7", "seed_spread", "figure_12", *sorted(EXECUTED), "figure_2", "figure_11"]
+    wanted = [
+        "figure_6",
+        "figure_7",
+        "seed_spread",
+        "figure_12",
+        "collapse",
+        *sorted(EXECUTED),
+        "figure_2",
+        "figure_11",
+    ]
     assert [line.split()[0] for line in said] == wanted
     assert all("committed figure stays as it is" in line for line in said)
     assert {path.stem for path in workspace.figures.iterdir()} == DRAWINGS
@@ -261,7 +273,7 @@ def test_what_has_no_record_is_run_and_drawn(tiny_paper, workspace, monkeypatch)
     said = "\n".join(lines)
     assert "2 experiments to run" in said
     assert f"teacher {teacher_name(TINY, tiny_paper.teacher)}" in said
-    assert {path.stem for path in workspace.figures.iterdir()} == FIGURES - {"figure_12"} - EXECUTED
+    assert {path.stem for path in workspace.figures.iterdir()} == FIGURES - {"figure_12", "collapse"} - EXECUTED
     assert {path.stem for path in workspace.tables.iterdir()} == TABLES
     assert set(pd.read_csv(workspace.tables / "ablation.csv").verdict) == {verdicts.MISSING}
     frame = pd.read_csv(workspace.tables / "table_2.csv")

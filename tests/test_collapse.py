@@ -1,0 +1,103 @@
+"""Why seeds collapse: what is declared, and the table and figure that made-up records give, against numpy and scipy."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import scipy.stats
+from made_up import record
+
+from qkdlib import collapse, collapse_table, paper
+from qkdlib.experiment import Experiment
+
+
+def made(experiment: Experiment, lasts) -> None:
+    """A record whose validation accuracy after the last epoch, from 0 to 1, is `lasts`."""
+    made = record(experiment, lasts, qasm_seeds=0)
+    for seed, last in enumerate(lasts):
+        curve = made.seeds[seed]["validation_accuracy"]
+        curve[0], curve[-1] = 0.1, round(float(last), 6)
+    return made
+
+
+@pytest.fixture
+def filled(workspace):
+    """Seeds of each change: those of the published recipe half collapsed, the others less and less."""
+    rng, found = np.random.default_rng(0), {}
+    for place, (dataset, change, experiment) in enumerate(collapse.variants()):
+        lasts = np.round(rng.uniform(0.6, 0.95, 20), 4)
+        lasts[: max(0, 11 - place % len(collapse.CHANGES))] = 0.125
+        found[dataset, change] = lasts
+        made(experiment, lasts).save(workspace)
+    return workspace, found
+
+
+def test_each_change_is_one_field_or_the_fields_of_its_parts():
+    changes = dict(collapse.CHANGES)
+    assert changes.pop("as published") == {}
+    combined = {name: fields for name, fields in changes.items() if "," in name or name == "these three"}
+    combined.pop("exact outcomes, Eq. 12")  # one thing: without samples there is no shift to take
+    for name, fields in changes.items():
+        if name not in combined and name != "exact outcomes, Eq. 12":
+            assert len(fields) == 1, name
+    for fields in combined.values():
+        assert all(any(fields.items() >= one.items() for one in (part,)) or not part.keys() <= fields.keys()
+                   for part in (collapse.REACH, collapse.BATCH, collapse.SCALE))  # fmt: skip
+    assert len(combined["these three"]) == 3
+
+
+def test_variants_differ_from_the_published_placebo_in_what_they_say():
+    for dataset, change, experiment in collapse.variants():
+        fields = collapse.CHANGES[change]
+        row = paper.row(collapse.STUDIED[dataset])
+        published = (paper.as_meant(row) if row.deviation else row).experiment
+        assert dataclasses.replace(experiment, **{name: getattr(published, name) for name in fields}) == published
+        assert experiment.seeds == 20 and experiment.teacher is None
+        assert all(getattr(experiment, name) == value for name, value in fields.items())
+
+
+def test_numbers_are_those_of_validation_curves(filled):
+    workspace, lasts = filled
+    frame = collapse_table.table(workspace)
+    assert len(frame) == 26
+    for line in frame.itertuples():
+        values = 100 * lasts[line.dataset, line.change]
+        assert line.collapsed == (values < 150 / 8).sum()
+        assert (line.mean_validation, line.worst, line.best) == pytest.approx(
+            (values.mean(), values.min(), values.max())
+        )
+        assert line.first_epoch_collapsed == 20
+        published = 100 * lasts[line.dataset, "as published"]
+        counts = [[(each < 18.75).sum(), (each >= 18.75).sum()] for each in (values, published)]
+        assert line.p_fisher == pytest.approx(scipy.stats.fisher_exact(counts).pvalue)
+
+
+def test_without_records_the_table_is_empty_and_there_is_no_figure(workspace):
+    shown = collapse_table.readable(collapse_table.table(workspace))
+    assert len(shown) == 26 and set(shown["collapsed"]) == {""}
+    assert not shown.map(lambda cell: "nan" in str(cell).lower().split()).any(axis=None)
+    assert collapse_table.figure(workspace) is None
+
+
+def test_the_figure_shows_every_seed_and_colours_the_collapsed(filled):
+    workspace, lasts = filled
+    axes = collapse_table.figure(workspace).axes
+    assert len(axes) == 2
+    for axis, dataset in zip(axes, collapse.STUDIED, strict=True):
+        assert [len(points.get_offsets()) for points in axis.collections] == [20] * len(collapse.CHANGES)
+        for points, change in zip(axis.collections, collapse.CHANGES, strict=True):
+            x = points.get_offsets()[:, 0]
+            assert sorted(x) == pytest.approx(sorted(100 * lasts[dataset, change]))
+            colours = {tuple(colour) for colour in points.get_facecolors()}
+            assert len(colours) == (2 if (x < 18.75).any() else 1)
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == list(collapse.CHANGES)
+
+
+def test_the_robust_protocol_is_made_of_changes_that_were_studied():
+    """And of exact outcomes, so that a classical twin can be trained the same way."""
+    fields = {name for change in collapse.CHANGES.values() for name in change}
+    assert set(collapse.ROBUST) <= fields
+    for row in ("M-B-3q-05", "F-B-4q-07"):
+        experiment = collapse.robust(row)
+        assert all(getattr(experiment, name) == value for name, value in collapse.ROBUST.items())
+        assert (experiment.head, experiment.teacher) == ("sigmoid_complement", None)
