@@ -273,7 +273,7 @@ def test_what_has_no_record_is_run_and_drawn(tiny_paper, workspace, monkeypatch)
     said = "\n".join(lines)
     assert "2 experiments to run" in said
     assert f"teacher {teacher_name(TINY, tiny_paper.teacher)}" in said
-    assert {path.stem for path in workspace.figures.iterdir()} == FIGURES - {"figure_12", "collapse"} - EXECUTED
+    assert {path.stem for path in workspace.figures.iterdir()} == FIGURES - {"figure_12"} - EXECUTED
     assert {path.stem for path in workspace.tables.iterdir()} == TABLES
     assert set(pd.read_csv(workspace.tables / "ablation.csv").verdict) == {verdicts.MISSING}
     frame = pd.read_csv(workspace.tables / "table_2.csv")
