@@ -1,5 +1,9 @@
 """Why seeds of the published student collapse: its recipe with one thing changed at a time, and the `robust` protocol
-that follows from it. Validation images choose."""
+that follows from it. Validation images choose.
+
+`ROBUST` is the smallest change that leaves no seed of `STUDIED` collapsed: of the single ones that do, the one with the
+highest validation accuracy.
+"""
 
 import dataclasses
 from types import MappingProxyType
@@ -27,13 +31,14 @@ CHANGES = MappingProxyType(
         "these three": REACH | BATCH | SCALE,
     }
 )
-ROBUST = MappingProxyType({**REACH, **BATCH, **SCALE, "sampler": "exact", "gradient": "autograd"})
+ROBUST = MappingProxyType(CHANGES["learning rate / 3"])
+ROWS = ("M-B-3q-05", "M-B-3q-07", "M-B-4q-07", "F-B-3q-05", "F-B-3q-07", "F-B-4q-07")  # v1's six students
 
 
 def variants() -> list[tuple[str, str, Experiment]]:
     """(data set, change, experiment) for every change of the published placebo."""
     return [
-        (dataset, name, dataclasses.replace(_meant(row), **fields))
+        (dataset, name, dataclasses.replace(published(row), **fields))
         for dataset, row in STUDIED.items()
         for name, fields in CHANGES.items()
     ]
@@ -41,9 +46,15 @@ def variants() -> list[tuple[str, str, Experiment]]:
 
 def robust(row: str) -> Experiment:
     """The placebo of a direct row of v1 under the `robust` protocol: the published student, as meant, with `ROBUST`."""
-    return dataclasses.replace(_meant(row), **ROBUST)
+    return dataclasses.replace(published(row), **ROBUST)
 
 
-def _meant(name: str) -> Experiment:
-    row = paper.row(name)
-    return (paper.as_meant(row) if row.deviation else row).experiment
+def published(row: str) -> Experiment:
+    """The placebo of a direct row of v1, as meant."""
+    found = paper.row(row)
+    return (paper.as_meant(found) if found.deviation else found).experiment
+
+
+def experiments() -> list[Experiment]:
+    """Everything that the study needs."""
+    return list(dict.fromkeys([*(each for *_, each in variants()), *map(robust, ROWS), *map(published, ROWS)]))

@@ -20,7 +20,7 @@ V2_PARTS = {
 PLAIN_PARTS = {
     "v1": lambda: experiments(declared_rows()),
     "robustness": lambda: robustness.trainings(),
-    "collapse": lambda: [experiment for *_, experiment in collapse.variants()],
+    "collapse": lambda: collapse.experiments(),
 }
 PARTS = ("v1", *V2_PARTS, "robustness", "collapse")
 

@@ -86,7 +86,7 @@ def fill(workspace: Workspace, accuracies=scattered, parts=runs.PARTS) -> None:
     rng = np.random.default_rng(0)
     for part in parts:
         if part == "collapse":
-            for *_, experiment in collapse.variants():
+            for experiment in collapse.experiments():
                 if not (workspace.students / f"{experiment.name}.json").exists():
                     record(experiment, accuracies(experiment, rng), qasm_seeds=0).save(workspace)
         elif part == "robustness":

@@ -47,7 +47,7 @@ EXECUTED = {"shots", "noise", "device"}
 FIGURES = DRAWINGS | {"figure_6", "figure_7", "figure_12", "seed_spread", "collapse"} | EXECUTED
 TABLES = {
     "table_1", "table_2", "described", "claims", "ablation", "ranking", "entangler", "cost", "robustness", "hardware",
-    "collapse",
+    "collapse", "robust",
 }  # fmt: skip
 ON_PAGE = TABLES - {"described", "cost", "robustness"}
 STRAY = dataclasses.replace(paper.row("M-B-3q-05").experiment, shots=7, seeds=1)
@@ -219,6 +219,7 @@ def test_without_records_the_drawings_are_there_and_the_rest_is_said(workspace, 
         "seed_spread",
         "figure_12",
         "collapse",
+        "robust",
         *sorted(EXECUTED),
         "figure_2",
         "figure_11",
