@@ -67,7 +67,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
     text, interval = tables.text, tables.interval
     rows = [
         {
-            "data set": paper.TITLES[row["dataset"]],
+            "data set": paper.TITLES.get(row["dataset"], row["dataset"]),
             "change": row["change"],
             "collapsed": text(row["collapsed"], ".0f", after=f" of {row['seeds']:.0f}" if row["seeds"] > 0 else ""),
             "p (Fisher)": text(row["p_fisher"], ".3f"),
@@ -126,7 +126,7 @@ def readable_robust(frame: pd.DataFrame) -> pd.DataFrame:
     text, interval = tables.text, tables.interval
     rows = [
         {
-            "student": f"{paper.TITLES[row['dataset']]} {row['classes']}, {row['qubits']} qubits",
+            "student": f"{paper.TITLES.get(row['dataset'], row['dataset'])} {row['classes']}, {row['qubits']} qubits",
             "collapsed as published": text(row["published_collapsed"], ".0f"),
             "collapsed": text(row["collapsed"], ".0f"),
             "as published: mean": text(row["published_mean"], ".1f"),

@@ -50,8 +50,7 @@ def test_declared_rows_are_both_tables_and_the_described_rows():
 def test_declared_experiments_are_v1s_and_v2s_on_every_copy_of_cifar10():
     """Counted by hand: v2 has 14 bars in each regime, 2 on the full set and 16 variants for each data set; two teachers
     for the bars of MNIST and FashionMNIST, one for CIFAR10's and for variants; two pairs are trained under noise,
-    and two published students with 12 changes
-    each, and four more with the one that cures."""
+    two published students with 12 changes each, and four more with the change that cures."""
     grey, colour = 3 * (14 + 14 + 2) + 2 * 16, 2 * (14 + 14 + 2) + 2 * 16
     found = runs.declared()
     assert len(found) == 40 + 2 * grey + 2 * colour + 4 + 28 == sum(IN_ALL.values()) - SHARED + colour
