@@ -55,7 +55,7 @@ def test_links_lead_somewhere():
 
 
 def test_the_number_of_experiments():
-    (count,) = re.findall(r"(\d+) experiments of 20 seeds", README)
+    (count,) = re.findall(r"(\d+) experiments of 20 seeds for v1", README)
     assert int(count) == len(runs.experiments(runs.declared_rows()))
 
 
