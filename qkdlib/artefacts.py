@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterable
 
-import pandas as pd
-
 from qkdlib import (
     ablation,
     claims,
@@ -46,59 +44,54 @@ def make(
 
 def write_tables(workspace: Workspace, say) -> None:
     """All tables; some also into the README."""
-    page, frames = workspace.folder() / "README.md", {}
+    frames = {}
     for name, rows in {
         "table_1": paper.rows(1), "table_2": paper.rows(2), "described": paper.described_rows()
     }.items():  # fmt: skip
         frames[name] = frame = tables.paper_table(rows, workspace)
-        shown = tables.readable(frame)
-        tables.write(frame, workspace.tables, name, [tables.UNITS, tables.RUNS, verdicts.RULE], shown)
-        tables.embed(page, name, shown[README_COLUMNS].to_markdown(index=False, disable_numparse=True))
-        say(f"\n{name}\n\n{shown.drop(columns='note').to_markdown(index=False, disable_numparse=True)}\n")
-    _write_revised(workspace, page, say)
-    executed = _write_robustness(workspace, page, say)
+        shown, notes = tables.readable(frame), [tables.UNITS, tables.RUNS, verdicts.RULE]
+        _publish(workspace, name, frame, notes, shown, shown[README_COLUMNS])
+        say(f"\n{name}\n\n{_markdown(shown.drop(columns='note'))}\n")
+    _write_revised(workspace, say)
+    executed = robustness_table.table(workspace)
+    shown = robustness_table.readable(executed)
+    _publish(workspace, "robustness", executed, [robustness_table.UNITS, robustness_table.RULE], shown)
+    say(f"\nrobustness\n\n{_markdown(shown)}\n")
+    frame = hardware.table()
+    _publish(workspace, "hardware", frame, [hardware.UNITS], hardware.readable(frame))
     frame = collapse_table.table(workspace)
-    shown = collapse_table.readable(frame)
-    tables.write(frame, workspace.tables, "collapse", [collapse_table.UNITS], shown)
-    tables.embed(page, "collapse", shown.to_markdown(index=False, disable_numparse=True))
+    _publish(workspace, "collapse", frame, [collapse_table.UNITS], collapse_table.readable(frame))
     frame = collapse_table.robust_table(workspace)
-    shown = collapse_table.readable_robust(frame)
-    tables.write(frame, workspace.tables, "robust", [collapse_table.ROBUST_UNITS], shown)
-    tables.embed(page, "robust", shown.to_markdown(index=False, disable_numparse=True))
+    _publish(workspace, "robust", frame, [collapse_table.ROBUST_UNITS], collapse_table.readable_robust(frame))
     frame = claims.table(workspace, [frames["table_1"], frames["table_2"]], executed)
     shown = claims.readable(frame)
-    tables.write(frame, workspace.tables, "claims", [claims.RULE], shown)
     short = shown[shown["ours"] != ""].drop(columns=["id", "note"])
-    tables.embed(page, "claims", short.to_markdown(index=False, disable_numparse=True))
-    say(f"\nclaims\n\n{shown.drop(columns='note').to_markdown(index=False, disable_numparse=True)}\n")
+    _publish(workspace, "claims", frame, [claims.RULE], shown, short)
+    say(f"\nclaims\n\n{_markdown(shown.drop(columns='note'))}\n")
 
 
-def _write_revised(workspace: Workspace, page, say) -> None:
+def _write_revised(workspace: Workspace, say) -> None:
     """v2's tables."""
     for name, bars in {"ablation": revised.bars(), "entangler": revised.variants()}.items():
         frame = ablation.table(bars, workspace)
         shown = ablation.readable(frame)
-        tables.write(frame, workspace.tables, name, [ablation.UNITS, ablation.RULE], shown)
-        tables.embed(page, name, shown.to_markdown(index=False, disable_numparse=True))
-        say(f"\n{name}\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n")
+        _publish(workspace, name, frame, [ablation.UNITS, ablation.RULE], shown)
+        say(f"\n{name}\n\n{_markdown(shown)}\n")
         if name == "ablation":
             ranking = ablation.ranking(frame)
-            tables.write(ranking, workspace.tables, "ranking", [ablation.RANKING])
-            tables.embed(page, "ranking", ranking.to_markdown(index=False, disable_numparse=True))
+            _publish(workspace, "ranking", ranking, [ablation.RANKING], ranking)
     frame = cost.table(workspace)
-    tables.write(frame, workspace.tables, "cost", [cost.UNITS], cost.readable(frame))
+    _publish(workspace, "cost", frame, [cost.UNITS], cost.readable(frame))
 
 
-def _write_robustness(workspace: Workspace, page, say) -> pd.DataFrame:
-    """What shots and noise do, and what a quantum computer would be asked for. Returns the table of the former."""
-    executed = robustness_table.table(workspace)
-    shown = robustness_table.readable(executed)
-    tables.write(executed, workspace.tables, "robustness", [robustness_table.UNITS, robustness_table.RULE], shown)
-    say(f"\nrobustness\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n")
-    frame = hardware.table()
-    tables.write(frame, workspace.tables, "hardware", [hardware.UNITS], hardware.readable(frame))
-    tables.embed(page, "hardware", hardware.readable(frame).to_markdown(index=False, disable_numparse=True))
-    return executed
+def _publish(workspace: Workspace, name: str, frame, notes: list[str], shown, on_page=None) -> None:
+    """Write a table, and put it, or what of it is `on_page`, into the README if that has a place for it."""
+    tables.write(frame, workspace.tables, name, notes, shown)
+    tables.embed(workspace.folder() / "README.md", name, _markdown(shown if on_page is None else on_page))
+
+
+def _markdown(shown) -> str:
+    return shown.to_markdown(index=False, disable_numparse=True)
 
 
 def draw_figures(workspace: Workspace, say) -> None:

@@ -39,18 +39,13 @@ def validation(record: Record) -> np.ndarray:
     return 100 * np.array([record.seeds[seed]["validation_accuracy"] for seed in sorted(record.seeds)])
 
 
-def limit(record: Record) -> float:
-    """1.5 times chance, in percent."""
-    return 150 / len(record.experiment.classes)
-
-
 def _row(record: Record) -> dict:
-    curves = validation(record)
+    curves, limit = validation(record), statistics.collapse_limit(record)
     summary = statistics.summarise(curves[:, -1])
     return {
-        "seeds": len(curves), "collapsed": int((curves[:, -1] < limit(record)).sum()), "mean_validation": summary.mean,
+        "seeds": len(curves), "collapsed": int((curves[:, -1] < limit).sum()), "mean_validation": summary.mean,
         "sd": summary.sd, "ci_low": summary.low, "ci_high": summary.high, "worst": curves[:, -1].min(),
-        "best": curves[:, -1].max(), "first_epoch_collapsed": int((curves[:, 0] < limit(record)).sum()),
+        "best": curves[:, -1].max(), "first_epoch_collapsed": int((curves[:, 0] < limit).sum()),
         "mean_test": float(np.mean(statistics.accuracies(record))),
     }  # fmt: skip
 
@@ -111,11 +106,12 @@ def _robust_row(row: str, workspace: Workspace) -> dict:
     if None in records:
         return columns
     ours, before = (np.array(statistics.accuracies(record)) for record in records)
+    limit = statistics.collapse_limit(records[0])
     summary, gain = statistics.summarise(ours), statistics.paired_gain(ours, before)
     return columns | {
-        "seeds": summary.seeds, "collapsed": int((ours < limit(records[0])).sum()), "mean": summary.mean,
+        "seeds": summary.seeds, "collapsed": int((ours < limit).sum()), "mean": summary.mean,
         "sd": summary.sd, "ci_low": summary.low, "ci_high": summary.high,
-        "published_collapsed": int((before < limit(records[1])).sum()), "published_mean": before.mean(),
+        "published_collapsed": int((before < limit).sum()), "published_mean": before.mean(),
         "published_best": before.max(), "to_best": summary.mean - before.max(), "gain": gain.mean,
         "gain_ci_low": gain.low, "gain_ci_high": gain.high, "p_wilcoxon": gain.p_wilcoxon,
     }  # fmt: skip
@@ -156,10 +152,10 @@ def figure(workspace: Workspace) -> Figure | None:
             if name == dataset and record is not None:
                 last, place = np.sort(validation(record)[:, -1]), names.index(change)
                 heights = place + np.linspace(-0.28, 0.28, len(last))
-                colours = [OTHER if value < limit(record) else COLOURS["placebo"] for value in last]
+                colours = [OTHER if value < statistics.collapse_limit(record) else COLOURS["placebo"] for value in last]
                 axis.scatter(last, heights, s=7, color=colours, linewidths=0)
                 axis.plot([last.mean()] * 2, [place - 0.36, place + 0.36], color="#000000", linewidth=1.2)
-                axis.axvline(limit(record), color="#999999", linewidth=0.8, linestyle=":")
+                axis.axvline(statistics.collapse_limit(record), color="#999999", linewidth=0.8, linestyle=":")
         axis.set(title=f"{paper.TITLES[dataset]} 0-7, 3 qubits", xlabel="validation accuracy (%)", xlim=(0, 100))
     axes[0].set_yticks(range(len(names)), names)
     axes[0].invert_yaxis()

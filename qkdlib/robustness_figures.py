@@ -21,22 +21,26 @@ Curve = list[tuple[float, statistics.Summary]]
 def found(workspace: Workspace, condition: str, chosen: Iterable[Pair] | None = None) -> list[Pair]:
     """Those of the `chosen` pairs (None: all declared ones) that have records of every level of a condition."""
     asked = robustness.pairs() if chosen is None else chosen
-    return [pair for pair in asked if all(curves(pair, condition, workspace))]
+    return [pair for pair in asked if _recorded(pair, condition, workspace)]
+
+
+def _recorded(pair: Pair, condition: str, workspace: Workspace) -> bool:
+    wanted = {each for name, each in pair.conditions if name == condition}
+    return bool(wanted) and all(wanted <= set(executions.find(arm, workspace)) for arm in pair.arms)
 
 
 def curves(pair: Pair, condition: str, workspace: Workspace) -> tuple[Curve, Curve]:
     """(level, accuracies over seeds) of placebo and distilled; empty if a level has no record, or the pair none."""
+    if not _recorded(pair, condition, workspace):
+        return [], []
     asked = [(each.shots if condition == "shots" else each.level, each) for name, each in pair.conditions
              if name == condition]  # fmt: skip
-    both = []
-    for arm in pair.arms:
-        results = executions.find(arm, workspace)
-        there = all(each in results for _, each in asked)
-        both.append(
-            [(level, statistics.summarise(robustness.accuracies(results[each], arm.seeds))) for level, each in asked]
-            if there else []
-        )  # fmt: skip
-    return tuple(both)
+    found = [executions.find(arm, workspace) for arm in pair.arms]
+    seeds = pair.experiment.seeds
+    return tuple(
+        [(level, statistics.summarise(robustness.accuracies(results[each], seeds))) for level, each in asked]
+        for results in found
+    )
 
 
 @styled
@@ -111,16 +115,14 @@ def device(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure
 def _device_bars(place: int, number: int, pair: Pair, arm, workspace: Workspace):
     """Place and accuracies without noise, then on the device."""
     results = executions.find(arm, workspace)
-    (on_device,) = (each for name, each in pair.conditions if name == DEVICE)
-    ideal = [each for name, each in pair.conditions if name == BASELINE][-1]
-    for offset, condition in enumerate((ideal, on_device)):
+    on_device = dict(pair.conditions)[DEVICE]
+    for offset, condition in enumerate((robustness.baseline(pair, DEVICE), on_device)):
         x = place + (2 * number + offset - 1.5) * WIDTH
         yield x, robustness.accuracies(results[condition], arm.seeds)
 
 
 def _circuit(pair: Pair, workspace: Workspace) -> str:
-    (on_device,) = (each for name, each in pair.conditions if name == DEVICE)
-    facts = executions.find(pair.arms[0], workspace)[on_device].facts
+    facts = executions.find(pair.arms[0], workspace)[dict(pair.conditions)[DEVICE]].facts
     return f"depth {facts['depth']},\n{facts['two_qubit_gates']} CNOTs"
 
 

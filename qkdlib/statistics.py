@@ -117,6 +117,10 @@ def qasm_differences(record: Record) -> list[float]:
 
 
 def collapsed_share(record: Record) -> float:
-    """Share of seeds whose last-epoch test accuracy is below 1.5 / (number of classes)."""
-    limit = 100 * 1.5 / len(record.experiment.classes)
-    return float(np.mean([value < limit for value in accuracies(record)]))
+    """Share of seeds whose last-epoch test accuracy is below the `collapse_limit`."""
+    return float(np.mean([value < collapse_limit(record) for value in accuracies(record)]))
+
+
+def collapse_limit(record: Record) -> float:
+    """1.5 times chance, in percent: a seed below it has collapsed."""
+    return 100 * 1.5 / len(record.experiment.classes)
