@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable
 
 from qkdlib import (
     ablation,
+    answers,
     claims,
     collapse_table,
+    controlled_table,
     cost,
     hardware,
     paper,
@@ -63,6 +65,7 @@ def write_tables(workspace: Workspace, say) -> None:
     _publish(workspace, "collapse", frame, [collapse_table.UNITS], collapse_table.readable(frame))
     frame = collapse_table.robust_table(workspace)
     _publish(workspace, "robust", frame, [collapse_table.ROBUST_UNITS], collapse_table.readable_robust(frame))
+    _write_controlled(workspace, say)
     frame = claims.table(workspace, [frames["table_1"], frames["table_2"]], executed)
     shown = claims.readable(frame)
     short = shown[shown["ours"] != ""].drop(columns=["id", "note"])
@@ -84,6 +87,19 @@ def _write_revised(workspace: Workspace, say) -> None:
     _publish(workspace, "cost", frame, [cost.UNITS], cost.readable(frame))
 
 
+def _write_controlled(workspace: Workspace, say) -> None:
+    """The controlled experiment's tables."""
+    frame = controlled_table.table(workspace)
+    _publish(
+        workspace, "controls", frame, [controlled_table.UNITS, controlled_table.WORDS], controlled_table.readable(frame)
+    )
+    frame = controlled_table.grid(workspace)
+    _publish(workspace, "grid", frame, [controlled_table.GRID], controlled_table.readable_grid(frame))
+    frame = answers.table(workspace)
+    _publish(workspace, "answers", frame, [answers.RULE, controlled_table.WORDS], shown := answers.readable(frame))
+    say(f"\nanswers\n\n{_markdown(shown)}\n")
+
+
 def _publish(workspace: Workspace, name: str, frame, notes: list[str], shown, on_page=None) -> None:
     """Write a table, and put it, or what of it is `on_page`, into the README if that has a place for it."""
     tables.write(frame, workspace.tables, name, notes, shown)
@@ -96,7 +112,16 @@ def _markdown(shown) -> str:
 
 def draw_figures(workspace: Workspace, say) -> None:
     """All figures. One whose records or images are not there keeps its file, and says so."""
-    from qkdlib import circuits, drawings, figures, paper_figures, revised_figures, strategies, teachers
+    from qkdlib import (
+        circuits,
+        controlled_figures,
+        drawings,
+        figures,
+        paper_figures,
+        revised_figures,
+        strategies,
+        teachers,
+    )
     from qkdlib import robustness_figures as executed_figures
 
     named = [circuits.build("h_ry", qubits) for qubits in (3, 4)]
@@ -119,10 +144,14 @@ def draw_figures(workspace: Workspace, say) -> None:
     else:
         say("figure_12 needs records, and its bars have none: a committed figure stays as it is")
     drawn |= (executed := executed_figures.drawn(workspace))
-    if (seeds := collapse_table.figure(workspace)) is not None:
-        drawn["collapse"] = seeds
-    else:
-        say("collapse needs records, and its experiments have none: a committed figure stays as it is")
+    for name, draw in {
+        "collapse": collapse_table.figure, "controls": controlled_figures.controls,
+        "data_scaling": controlled_figures.data_scaling,
+    }.items():  # fmt: skip
+        if (figure := draw(workspace)) is not None:
+            drawn[name] = figure
+        else:
+            say(f"{name} needs records, and its experiments have none: a committed figure stays as it is")
     for name in sorted(set(executed_figures.FIGURES) - set(executed)):
         say(f"{name} needs records of executions: a committed figure stays as it is")
     for name, figure in drawn.items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from qkdlib import checks, collapse, paper, parallel, revised, robustness, runtime, tables
+from qkdlib import checks, collapse, controlled, paper, parallel, revised, robustness, runtime, tables
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.paper import Row
 from qkdlib.teacher_files import teacher_name
@@ -21,8 +21,9 @@ PLAIN_PARTS = {
     "v1": lambda: experiments(declared_rows()),
     "robustness": lambda: robustness.trainings(),
     "collapse": lambda: collapse.experiments(),
+    "controlled": lambda: controlled.experiments(),
 }
-PARTS = ("v1", *V2_PARTS, "robustness", "collapse")
+PARTS = ("v1", *V2_PARTS, "robustness", "collapse", "controlled")
 
 
 def declared_rows() -> list[Row]:
@@ -98,11 +99,11 @@ def train_teachers(taught: list[Experiment], workspace: Workspace, fresh: bool, 
 
 
 def all_teachers() -> list[Experiment]:
-    """An experiment for every teacher of the tables, taught by it: v1's rows, and on ten classes LeNet, AlexNet and
-    their ensemble where AlexNet is trained."""
+    """An experiment for every teacher of the tables, taught by it: v1's rows; on ten classes LeNet, AlexNet and their
+    ensemble where AlexNet is trained; and the controls' teachers, which saw no more images than their students."""
     found = [row.experiment for row in paper.rows() if row.category == "Teacher"]
     for dataset, names in revised.TEACHERS.items():
         bar = revised.at_hand(revised.bar("original", dataset, 4))
         ensemble = ("ensemble",) if "alexnet" in names else ()
         found += [bar.experiment.distilled(revised.teacher(name)) for name in (*names, *ensemble)]
-    return found
+    return found + [task.arms[controlled.OWN_IMAGES] for task in controlled.tasks()]

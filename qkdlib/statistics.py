@@ -1,6 +1,7 @@
 """Mean, spread, interval and paired difference over seeds. Accuracies are in percent."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,11 +43,17 @@ class Gain(Summary):
 def summarise(values: Sequence[float]) -> Summary:
     """Summary of one number per seed. The interval is scipy's bias-corrected accelerated bootstrap; with fewer than
     two different values it has no width."""
-    from scipy import stats
-
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ValueError(f"values={values!r} is not allowed; allowed: one finite number per seed")
+    return _summary(tuple(values.tolist()))
+
+
+@functools.lru_cache(maxsize=4096)  # tables, figures and claims summarise the same numbers
+def _summary(values: tuple[float, ...]) -> Summary:
+    from scipy import stats
+
+    values = np.array(values)
     mean = float(values.mean())
     if np.ptp(values) <= 1e-9:  # equal but for rounding: the bootstrap would divide by it
         return Summary(len(values), mean, 0.0 if len(values) > 1 else math.nan, mean, mean)
@@ -62,19 +69,23 @@ def paired_gain(distilled: Sequence[float], placebo: Sequence[float], claimed: f
     Args:
         claimed: a gain that somebody saw in one pair of single runs.
     """
-    from scipy import stats
-
     distilled, placebo = np.asarray(distilled, dtype=float), np.asarray(placebo, dtype=float)
     if distilled.shape != placebo.shape:
         raise ValueError(f"distilled and placebo have {distilled.size} and {placebo.size} seeds; allowed: the same")
-    difference = distilled - placebo
-    levels = _levels(difference)
-    p = float(stats.wilcoxon(levels).pvalue) if np.any(levels) else 1.0
+    difference, p = distilled - placebo, signed_rank(distilled - placebo)
     chance = None
     if claimed is not None and len(distilled) > 1:
         unpaired = ~np.eye(len(distilled), dtype=bool)
         chance = float((distilled[:, None] - placebo[None, :] >= claimed - SAME)[unpaired].mean())
     return Gain(**dataclasses.asdict(summarise(difference)), p_wilcoxon=p, claimed=claimed, chance_single_pair=chance)
+
+
+def signed_rank(difference: Sequence[float]) -> float:
+    """p of Wilcoxon's signed-rank test that paired differences, in points, are symmetric about 0; 1 if all are 0."""
+    from scipy import stats
+
+    levels = _levels(np.asarray(difference, dtype=float))
+    return float(stats.wilcoxon(levels).pvalue) if np.any(levels) else 1.0
 
 
 def _levels(difference):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from qkdlib import collapse, paper, revised, robustness, runs
+from qkdlib import collapse, controlled, paper, revised, robustness, runs
 from qkdlib.experiment import Experiment
 from qkdlib.records import Record
 from qkdlib.teacher_files import TeacherLogits, teacher_name
@@ -89,8 +89,9 @@ def fill(workspace: Workspace, accuracies=scattered, parts=runs.PARTS) -> None:
             for experiment in collapse.experiments():
                 if not (workspace.students / f"{experiment.name}.json").exists():
                     record(experiment, accuracies(experiment, rng), qasm_seeds=0).save(workspace)
-        elif part == "robustness":
-            for experiment in robustness.trainings():
+        elif part in ("robustness", "controlled"):
+            wanted = robustness.trainings() if part == "robustness" else controlled.experiments()
+            for experiment in wanted:
                 lasts = rng.normal(0.7, 0.02, experiment.seeds)
                 made = revised_record(experiment, lasts, rng) if experiment.patience else record(experiment, lasts, 0)
                 made.save(workspace)
@@ -133,9 +134,9 @@ def fill_executions(workspace: Workspace, pairs=None, fall: float = 50.0, rest: 
 
 
 def few_bars(patch) -> None:
-    """Leave of v2 the bars of MNIST with 4 qubits on 150 images per class, and four variants, and of the executions
-    those of two pairs, for tests that go through all tables and figures. A bar that is looked up by name is found as
-    ever."""
+    """Leave of v2 the bars of MNIST with 4 qubits on 150 images per class, and four variants, of the executions those
+    of two pairs, and of the controlled experiment two tasks and two temperatures, for tests that go through all tables
+    and figures. A bar that is looked up by name is found as ever."""
     first = robustness.pairs()[0]
     eight = next(each for each in robustness.pairs() if each.experiment.qubits == 8)
     shots, noises = (10, 1000), {kind: levels[:2] for kind, levels in robustness.LEVELS.items()}
@@ -143,6 +144,12 @@ def few_bars(patch) -> None:
     pairs = (dataclasses.replace(first, conditions=swept),
              dataclasses.replace(eight, conditions=(*swept, *robustness.on_device(8, 5))))  # fmt: skip
     patch.setattr(robustness, "pairs", lambda: pairs)
+    tasks = [task for task in controlled.tasks() if task.placebo.dataset == "mnist"]
+    few = (next(task for task in tasks if len(task.placebo.classes) == 8), tasks[-2])  # 3 qubits, 4 qubits
+    patch.setattr(controlled, "tasks", lambda: few)
+    corners = {pair: arm for pair, arm in controlled.grid().items() if pair[1] in (1.0, 10.0)}
+    patch.setattr(controlled, "grid", lambda: corners)
+    patch.setattr(controlled, "TEMPERATURES", (1.0, 10.0))
     every = {(bar.method, bar.dataset, bar.qubits, bar.regime): bar for bar in revised.bars()}
     all_bars = revised.bars
 

@@ -1,0 +1,174 @@
+"""tables/controls: every arm of the controlled experiment beside its placebo and beside the arm it stands against."""
+
+import numpy as np
+import pandas as pd
+
+from qkdlib import controlled, paper, statistics, tables
+from qkdlib.controlled import PLACEBO, Task
+from qkdlib.experiment import Experiment
+from qkdlib.workspace import Workspace
+
+COLUMNS = (
+    "student", "control", "dataset", "classes", "qubits", "images_per_class", "seeds", "mean", "ci_low", "ci_high",
+    "delta_vs_placebo", "delta_ci_low", "delta_ci_high", "p_holm", "against", "against_delta", "against_ci_low",
+    "against_ci_high", "against_p_holm", "sd", "collapsed", "p_wilcoxon", "against_p_wilcoxon",
+)  # fmt: skip
+DELTA = ("delta_vs_placebo", "delta_ci_low", "delta_ci_high", "p_wilcoxon")
+AGAINST = ("against_delta", "against_ci_low", "against_ci_high", "against_p_wilcoxon")
+GROUP = ["student", "dataset", "classes", "qubits", "images_per_class"]
+ALL = "all"
+UNITS = (
+    "Accuracies in percent on test images, mean over seeds, of the student that its training keeps. Delta: minus the "
+    "placebo, and (against) minus the arm that differs in nothing but what the control names, both paired by seed. "
+    "[ ]: 95 % bootstrap interval; p: Wilcoxon signed-rank, after Holm's correction over the arms of one student on "
+    "the same images. Collapsed: seeds below 1.5 times chance."
+)
+WORDS = (
+    "Robust: v1's student with a third of its learning rate; revised: v2's original method, trained to convergence; "
+    "both with exact outcomes. LeNet, AlexNet, ensemble: all that the teacher knows, kd_weight 0.9, T 3; chosen: the "
+    "pair that validation chose. Smoothed labels: of the same entropy as LeNet's softened ones, and nothing else of "
+    "it. Shuffled logits: each image gets LeNet's logits for another image of its class. LeNet of the same images: "
+    "trained on no image that the student has not. Classical twin: a classical layer of the same inputs and outputs, "
+    "with at most as many parameters, in place of the quantum one."
+)
+
+
+def table(workspace: Workspace) -> pd.DataFrame:
+    """One row per task, number of images and arm with the columns `COLUMNS`; an arm without a record is empty."""
+    rows = [row for task in controlled.tasks() for row in _rows(task, workspace)]
+    for task, sizes in controlled.scaled_tasks():
+        for size in sizes:
+            if size != task.placebo.train_per_class:
+                rows += _rows(controlled.scaled(task, size), workspace)
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    groups = frame.groupby(GROUP, sort=False)
+    for name in ("", "against_"):
+        frame[f"{name}p_holm"] = groups[f"{name}p_wilcoxon"].transform(lambda ps: statistics.holm(ps.astype(float)))
+    return frame
+
+
+def accuracies(experiment: Experiment, workspace: Workspace) -> np.ndarray | None:
+    """Test accuracy in percent of each seed's kept student, (S,); None without a complete record."""
+    record = tables.complete(experiment, workspace)
+    return None if record is None else np.array(statistics.accuracies(record, statistics.kept(record)))
+
+
+def identity(task: Task) -> dict:
+    """The columns `GROUP` of a task."""
+    placebo = task.placebo
+    return {
+        "student": task.student, "dataset": placebo.dataset, "qubits": placebo.qubits,
+        "classes": f"{placebo.classes[0]}-{placebo.classes[-1]}",
+        "images_per_class": ALL if placebo.train_per_class is None else str(placebo.train_per_class),
+    }  # fmt: skip
+
+
+def _rows(task: Task, workspace: Workspace) -> list[dict]:
+    found = {name: accuracies(arm, workspace) for name, arm in task.arms.items()}
+    limit = 150 / len(task.placebo.classes)
+    return [
+        {**identity(task), "control": name, "against": task.against.get(name), **_measured(task, name, found, limit)}
+        for name in task.arms
+    ]
+
+
+def _measured(task: Task, name: str, found: dict, limit: float) -> dict:
+    values = found[name]
+    if values is None:
+        return {}
+    summary = statistics.summarise(values)
+    columns = {
+        "seeds": summary.seeds, "mean": summary.mean, "ci_low": summary.low, "ci_high": summary.high, "sd": summary.sd,
+        "collapsed": int((values < limit).sum()),
+    }  # fmt: skip
+    if name == PLACEBO:
+        return columns
+    others = {PLACEBO, task.against[name]}
+    gains = {each: statistics.paired_gain(values, found[each]) for each in others if found[each] is not None}
+    for names, other in ((DELTA, PLACEBO), (AGAINST, task.against[name])):
+        if other in gains:
+            gain = gains[other]
+            columns |= dict(zip(names, (gain.mean, gain.low, gain.high, gain.p_wilcoxon), strict=True))
+    return columns
+
+
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns that a reader wants first, rounded, as text."""
+    return pd.DataFrame([_readable_row(row) for row in frame.to_dict("records")])
+
+
+def _readable_row(row: dict) -> dict[str, str]:
+    text, interval = tables.text, tables.interval
+    elsewhere = isinstance(row["against"], str) and row["against"] != PLACEBO
+    placebo = text(row["delta_vs_placebo"], "+.2f") + interval(row["delta_ci_low"], row["delta_ci_high"], "+")
+    against = text(row["against_delta"], "+.2f") + interval(row["against_ci_low"], row["against_ci_high"], "+")
+    return {
+        "student": f"{row['student']}, {paper.TITLES[row['dataset']]} {row['classes']}, {row['qubits']} qubits",
+        "images per class": row["images_per_class"],
+        "control": row["control"],
+        "seeds": text(row["seeds"], ".0f"),
+        "accuracy": text(row["mean"], ".1f") + interval(row["ci_low"], row["ci_high"], form=".1f"),
+        "minus placebo": placebo,
+        "p (Holm)": text(row["p_holm"], ".3f"),
+        "against": row["against"] if elsewhere else "",
+        "minus that": against if elsewhere else "",
+        "its p (Holm)": text(row["against_p_holm"], ".3f") if elsewhere else "",
+        "collapsed": text(row["collapsed"], ".0f"),
+    }  # fmt: skip
+
+
+GRID_COLUMNS = ("temperature", "kd_weight", *controlled.GRID, "mean", "gain", "seeds")
+GRID = (
+    "Validation accuracy in percent, mean over five seeds, of students distilled from LeNet: the robust student of "
+    "MNIST 0-7 with 3 qubits, and the revised one of FashionMNIST with 4 qubits. Mean: over both, and gain: minus the "
+    "placebos', which are kd_weight 0 at any temperature. Of kd_weights above 0 the pair with the highest mean is the "
+    "`chosen` one of tables/controls. No test image is looked at."
+)
+
+
+def grid(workspace: Workspace) -> pd.DataFrame:
+    """One row per temperature and kd_weight with the columns `GRID_COLUMNS`; without a record, empty."""
+    rows = []
+    for temperature in controlled.TEMPERATURES:
+        for weight in controlled.WEIGHTS:
+            found = {
+                student: _validation(controlled.grid()[student, temperature, weight], workspace)
+                for student in controlled.GRID
+            }
+            rows.append(
+                {"temperature": temperature, "kd_weight": weight, "seeds": controlled.GRID_SEEDS, **found}
+                if None not in found.values()
+                else {"temperature": temperature, "kd_weight": weight}
+            )
+    frame = pd.DataFrame(rows, columns=list(GRID_COLUMNS))
+    frame["mean"] = frame[list(controlled.GRID)].astype(float).mean(axis=1, skipna=False)
+    frame["gain"] = frame["mean"] - frame.loc[frame["kd_weight"] == 0, "mean"].iloc[0]
+    return frame
+
+
+def _validation(experiment: Experiment, workspace: Workspace) -> float | None:
+    """Mean over seeds of the kept student's validation accuracy, in percent."""
+    record = tables.complete(experiment, workspace)
+    if record is None:
+        return None
+    curves = [record.seeds[seed]["validation_accuracy"] for seed in sorted(record.seeds)]
+    return 100 * float(np.mean([max(curve) if experiment.patience else curve[-1] for curve in curves]))
+
+
+def chosen(frame: pd.DataFrame) -> tuple[float, float]:
+    """Temperature and kd_weight above 0 with the highest mean in the table that `grid` gave."""
+    best = frame[frame["kd_weight"] > 0].sort_values("mean", ascending=False, kind="stable").iloc[0]
+    return float(best["temperature"]), float(best["kd_weight"])
+
+
+def readable_grid(frame: pd.DataFrame) -> pd.DataFrame:
+    """Temperatures as rows and kd_weights as columns, each cell: mean of both students (robust, revised)."""
+    rows = []
+    for temperature, line in frame.groupby("temperature", sort=False):
+        cells = {
+            f"kd_weight {row['kd_weight']:g}": tables.text(row["mean"], ".1f")
+            + ("" if pd.isna(row["mean"]) else " (" + ", ".join(f"{row[name]:.1f}" for name in controlled.GRID) + ")")
+            for row in line.to_dict("records")
+        }
+        rows.append({"temperature": f"{temperature:g}", **cells})
+    return pd.DataFrame(rows)
