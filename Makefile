@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.stamp
 PY := $(VENV)/bin/python
 OF_A_ROW := teachers baselines distillation
-ONCE := audit ablations shots_and_noise
+ONCE := audit ablations shots_and_noise controlled_experiment
 NOTEBOOKS := $(OF_A_ROW) quickstart $(ONCE)
 AUDIT_MNIST := -p dataset mnist -p train_per_class 150 -p validation_per_class 50
 CIFAR10 ?= cifar10
@@ -37,7 +37,7 @@ demo: $(STAMP) ## teacher, placebo and distilled student on real digits, no data
 	@$(RUN) -m qkdlib summary --workspace $(DEMO)
 	@echo "executed notebooks in $(DEMO)/notebooks"
 
-paper-artifacts: $(STAMP) ## redraw tables and figures from records, run what has none (FRESH=students | FRESH=all: anew; ONLY="v1 v2-10-epochs v2-converged v2-converged-alexnet v2-full-set v2-entangler robustness collapse": these parts)
+paper-artifacts: $(STAMP) ## redraw tables and figures from records, run what has none (FRESH=students | FRESH=all: anew; ONLY="v1 v2-10-epochs v2-converged v2-converged-alexnet v2-full-set v2-entangler robustness collapse controlled": these parts)
 	@$(RUN) -m qkdlib paper-artifacts $(if $(filter-out 0,$(FRESH)),--fresh $(FRESH:1=all)) $(if $(ONLY),--only $(ONLY))
 
 teachers: $(STAMP) ## train the teachers that have no logits yet, going on from their last epoch (FRESH=1: all anew)
@@ -50,7 +50,7 @@ notebooks: $(STAMP) ## refresh notebooks/executed/ (needs the data sets: QKD_DAT
 	@$(RUN) -m qkdlib notebooks $(OF_A_ROW) --row F-D-alex-3q-05 --out notebooks/executed/fashion_mnist
 	@$(RUN) -m qkdlib notebooks teachers distillation $(CIFAR10_V1) -p teacher_epochs 10 --out notebooks/executed/cifar10
 	@$(RUN) -m qkdlib notebooks baselines $(CIFAR10_V1) --out notebooks/executed/cifar10
-	@$(RUN) -m qkdlib notebooks shots_and_noise -p paper_records True -p workspace . --out notebooks/executed/mnist
+	@$(RUN) -m qkdlib notebooks shots_and_noise controlled_experiment -p paper_records True -p workspace . --out notebooks/executed/mnist
 	@for name in mnist fashion_mnist cifar10; do $(RUN) -m qkdlib notebooks ablations -p dataset $$name \
 	    -p paper_bars True -p workspace . --out notebooks/executed/$$name || exit 1; done
 

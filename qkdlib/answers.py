@@ -1,13 +1,15 @@
 """tables/answers: the controlled experiment's questions, each with the differences that answer it, over all tasks of
 one kind of student. A difference is formed for each task and seed, and averaged over the tasks seed by seed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from qkdlib import controlled, controlled_table, statistics, tables
-from qkdlib.controlled import CHOSEN_ARM, LENET, OWN_IMAGES, PLACEBO, REVISED, ROBUST, TAUGHT_TWIN, TWIN, Task
+from qkdlib.controlled import CHOSEN_ARM, LENET, OWN_IMAGES, PLACEBO, TAUGHT_TWIN, TWIN, Task
+from qkdlib.controlled_table import Grown
 from qkdlib.workspace import Workspace
 
 HELP, WHAT, QUANTUM, WHEN = (
@@ -36,6 +38,11 @@ class Difference:
     first: str
     second: str
 
+    @property
+    def arms(self) -> set[str]:
+        """The names of both."""
+        return {self.first, self.second}
+
     def of(self, task: Task, workspace: Workspace) -> np.ndarray | None:
         """The difference in points for each seed, (S,); None without both records."""
         found = [controlled_table.accuracies(task.arms[name], workspace) for name in (self.first, self.second)]
@@ -60,17 +67,24 @@ DIFFERENCES = (
 SCALED = (Difference(WHEN, "LeNet - placebo", LENET, PLACEBO), Difference(WHEN, "quantum - twin", PLACEBO, TWIN))
 
 
-def table(workspace: Workspace) -> pd.DataFrame:
+def table(workspace: Workspace, tasks: Iterable[Task] | None = None, grown: Iterable[Grown] | None = None):
     """One row per question, kind of student and difference with the columns `COLUMNS`; a difference that lacks a
-    record of one of its tasks is empty."""
+    record of one of its tasks is empty.
+
+    Args:
+        tasks, grown: as in `controlled_table.table`.
+    """
+    tasks = controlled.tasks() if tasks is None else tasks
+    grown = controlled.scaled_tasks() if grown is None else grown
     rows = []
-    for student in (ROBUST, REVISED):
-        chosen = [task for task in controlled.tasks() if task.student == student]
-        rows += [_row(difference, chosen, workspace) for difference in (*DIFFERENCES, *_entangler(student))]
-        grown = [(task, sizes) for task, sizes in controlled.scaled_tasks() if task.student == student]
+    for student in dict.fromkeys(task.student for task in tasks):
+        chosen = [task for task in tasks if task.student == student]
+        there = [each for each in (*DIFFERENCES, *_entangler(student)) if each.arms <= chosen[0].arms.keys()]
+        rows += [_row(difference, chosen, workspace) for difference in there]
+        growing = [(task, sizes) for task, sizes in grown if task.student == student]
         for difference in SCALED:
-            for size in grown[0][1]:
-                rows.append(_row(difference, [controlled.scaled(task, size) for task, _ in grown], workspace))
+            for size in growing[0][1]:
+                rows.append(_row(difference, [controlled.scaled(task, size) for task, _ in growing], workspace))
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     groups = frame.groupby(["question", "student"], sort=False)
     frame["p_holm"] = groups["p_wilcoxon"].transform(lambda ps: statistics.holm(ps.astype(float)))

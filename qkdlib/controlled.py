@@ -9,10 +9,11 @@ in one field of the student. Outcomes are exact in all arms, because a classical
 import dataclasses
 import functools
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qkdlib import collapse, paper, revised
-from qkdlib.experiment import Experiment, Teacher
+from qkdlib.experiment import ARCHITECTURES, Experiment, Teacher
 
 ROBUST, REVISED = "robust", "revised"
 EXACT = {"sampler": "exact", "gradient": "autograd", "tested": "at_end"}
@@ -36,7 +37,7 @@ OWN_EPOCHS = 100  # of 40 times fewer images than the others' 10, so that it is 
 SIZES = (10, 30, 150, 500, None)  # training images per class; None: all
 SCALED_ARMS = (PLACEBO, LENET, TWIN, TAUGHT_TWIN)
 TEMPERATURES, WEIGHTS = (1.0, 2.0, 3.0, 5.0, 10.0), (0.0, 0.1, 0.5, 0.9, 2.0, 8.1)
-GRID, GRID_SEEDS = (ROBUST, REVISED), 5
+GRID_SEEDS = 5
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def tasks() -> tuple[Task, ...]:
     """v1's six configurations under the robust protocol, and v2's original method trained to convergence."""
     placebos = [(ROBUST, robust(row)) for row in collapse.ROWS]
     placebos += [(REVISED, converged(dataset, qubits)) for dataset, qubits in REVISED_TASKS]
-    return tuple(_task(student, placebo) for student, placebo in placebos)
+    return tuple(task(student, placebo, teachers(student, placebo.dataset)) for student, placebo in placebos)
 
 
 def robust(row: str) -> Experiment:
@@ -77,21 +78,31 @@ def converged(dataset: str, qubits: int) -> Experiment:
     return revised.student(dataset, qubits, **CONVERGED)
 
 
-def teacher(student: str, architecture: str, dataset: str) -> Teacher:
-    """The paper's teacher of that architecture, trained on all images of the student's classes."""
-    return paper.teacher(architecture, dataset) if student == ROBUST else revised.teacher(architecture)
+def teachers(student: str, dataset: str) -> dict[str, Teacher]:
+    """The paper's three teachers, each trained on all images of the student's classes, by architecture."""
+    if student == ROBUST:
+        return {name: paper.teacher(name, dataset) for name in ARCHITECTURES}
+    return {name: revised.teacher(name) for name in ARCHITECTURES}
 
 
-def _task(student: str, placebo: Experiment) -> Task:
+def task(student: str, placebo: Experiment, teachers: Mapping[str, Teacher], chosen=CHOSEN) -> Task:
+    """A placebo and its arms.
+
+    Args:
+        student: `robust` or `revised`; it says how wires are entangled.
+        teachers: by architecture; `lenet` must be there, and controls whose teacher is not are left out.
+        chosen: temperature and kd_weight of the arm `CHOSEN_ARM`.
+    """
     taught = {
-        name: dataclasses.replace(teacher(student, architecture, placebo.dataset), labels=labels)
+        name: dataclasses.replace(teachers[architecture], labels=labels)
         for name, (architecture, labels) in CONTROLS.items()
+        if architecture in teachers
     }
     taught[OWN_IMAGES] = Teacher(images_per_class=placebo.train_per_class, epochs=OWN_EPOCHS)
-    temperature, weight = CHOSEN
-    chosen = dataclasses.replace(placebo.distilled(taught[LENET], weight), temperature=temperature)
+    temperature, weight = chosen
+    at_best = dataclasses.replace(placebo.distilled(taught[LENET], weight), temperature=temperature)
     arms = {PLACEBO: placebo} | {name: placebo.distilled(each) for name, each in taught.items()}
-    arms |= {CHOSEN_ARM: chosen, TWIN: dataclasses.replace(placebo, ansatz="classical")}
+    arms |= {CHOSEN_ARM: at_best, TWIN: dataclasses.replace(placebo, ansatz="classical")}
     against = dict.fromkeys(list(arms)[1:], PLACEBO)
     arms[TAUGHT_TWIN], against[TAUGHT_TWIN] = arms[TWIN].distilled(taught[LENET]), TWIN
     for name, other, change in entangled(student):
@@ -112,29 +123,36 @@ def entangled(student: str) -> list[tuple[str, str, dict]]:
 
 @functools.cache
 def grid() -> dict[tuple[str, float, float], Experiment]:
-    """(student, temperature, kd_weight) -> LeNet's student on MNIST (robust) or FashionMNIST (revised), five seeds.
-
-    Weight 0 is the placebo, at any temperature.
-    """
+    """`grid_of` the robust student of MNIST 0-7 with 3 qubits and the revised one of FashionMNIST with 4, 5 seeds."""
     placebos = {ROBUST: robust("M-B-3q-07"), REVISED: converged("fashion_mnist", 4)}
+    placebos = {name: dataclasses.replace(each, seeds=GRID_SEEDS) for name, each in placebos.items()}
+    lenets = {name: teachers(name, each.dataset)[LENET.lower()] for name, each in placebos.items()}
+    return grid_of(placebos, lenets, TEMPERATURES, WEIGHTS)
+
+
+def grid_of(placebos: Mapping, lenets: Mapping, temperatures, weights) -> dict[tuple[str, float, float], Experiment]:
+    """(student, temperature, kd_weight) -> the student distilled that way; weight 0 is the placebo, whatever the
+    temperature.
+
+    Args:
+        placebos, lenets: student -> its placebo, its teacher.
+    """
     found = {}
-    for student, temperature, weight in itertools.product(GRID, TEMPERATURES, WEIGHTS):
-        placebo = dataclasses.replace(placebos[student], seeds=GRID_SEEDS)
-        taught = placebo.distilled(teacher(student, "lenet", placebo.dataset), weight)
-        found[student, temperature, weight] = (
-            dataclasses.replace(taught, temperature=temperature) if weight else placebo
-        )
+    for student, temperature, weight in itertools.product(placebos, temperatures, weights):
+        taught = placebos[student].distilled(lenets[student], weight)
+        taught = dataclasses.replace(taught, temperature=temperature)
+        found[student, temperature, weight] = taught if weight else placebos[student]
     return found
 
 
-def scaled(task: Task, size: int | None) -> Task:
+def scaled(whole: Task, size: int | None) -> Task:
     """The arms of `SCALED_ARMS` on that many training images per class.
 
     All images are passed at most ten times, which is ten times the steps that 150 per class converge in.
     """
     change = {"train_per_class": size} | ({"epochs": 10} if size is None else {})
-    arms = {name: dataclasses.replace(task.arms[name], **change) for name in SCALED_ARMS}
-    return Task(task.student, arms, {name: task.against[name] for name in SCALED_ARMS[1:]})
+    arms = {name: dataclasses.replace(whole.arms[name], **change) for name in SCALED_ARMS}
+    return Task(whole.student, arms, {name: whole.against[name] for name in SCALED_ARMS[1:]})
 
 
 def scaled_tasks() -> list[tuple[Task, tuple[int | None, ...]]]:
@@ -143,12 +161,12 @@ def scaled_tasks() -> list[tuple[Task, tuple[int | None, ...]]]:
     Training v1's student image by image on all of them would take eight hours of a core.
     """
     chosen = [(3, 8), (4, 10)]
-    found = [task for task in tasks() if (task.placebo.qubits, len(task.placebo.classes)) in chosen]
-    return [(task, SIZES if task.student == REVISED else SIZES[:-1]) for task in found]
+    found = [each for each in tasks() if (each.placebo.qubits, len(each.placebo.classes)) in chosen]
+    return [(each, SIZES if each.student == REVISED else SIZES[:-1]) for each in found]
 
 
 def experiments() -> list[Experiment]:
     """Everything that the study needs, each once."""
-    arms = [arm for task in tasks() for arm in task.arms.values()]
-    sizes = [arm for task, sizes in scaled_tasks() for size in sizes for arm in scaled(task, size).arms.values()]
+    arms = [arm for each in tasks() for arm in each.arms.values()]
+    sizes = [arm for each, sizes in scaled_tasks() for size in sizes for arm in scaled(each, size).arms.values()]
     return list(dict.fromkeys([*grid().values(), *arms, *sizes]))

@@ -1,13 +1,15 @@
 """figures/controls and figures/data_scaling: the controlled experiment, from records alone."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
 from qkdlib import controlled, controlled_table, paper, statistics
 from qkdlib.answers import SIGNIFICANT
-from qkdlib.controlled import LENET, PLACEBO, REVISED, SIZES, TAUGHT_TWIN, TWIN, Task
-from qkdlib.controlled_table import GROUP, accuracies
+from qkdlib.controlled import LENET, PLACEBO, REVISED, TAUGHT_TWIN, TWIN, Task
+from qkdlib.controlled_table import GROUP, Grown, accuracies
 from qkdlib.figures import COLOURS, OTHER, Figure, styled
 from qkdlib.workspace import Workspace
 
@@ -22,26 +24,25 @@ ROWS = (  # label, and (colour, style, one arm, minus another)
 
 
 @styled
-def controls(workspace: Workspace) -> Figure | None:
+def controls(workspace: Workspace, tasks: Iterable[Task] | None = None) -> Figure | None:
     """Every control's mean difference to the placebo of its student, in points, with its 95 % interval; full where it
     is significant after Holm's correction. One panel per student; None without a record."""
-    frame = controlled_table.table(workspace)
-    own = [controlled_table.identity(task) for task in controlled.tasks()]
-    panels = {}
-    for identity in own:
-        same = (frame[GROUP] == pd.Series(identity)[GROUP]).all(axis=1)
-        panels[tuple(identity[name] for name in GROUP)] = frame[same & frame["delta_vs_placebo"].notna()]
+    tasks = controlled.tasks() if tasks is None else tasks
+    frame = controlled_table.table(workspace, tasks, ()).dropna(subset="delta_vs_placebo")
+    keys = [tuple(controlled_table.identity(task)[name] for name in GROUP) for task in tasks]
+    panels = {key: frame[(frame[GROUP] == key).all(axis=1)] for key in keys}
     if all(panel.empty for panel in panels.values()):
         return None
-    names = list(dict.fromkeys(name for task in controlled.tasks() for name in task.arms if name != PLACEBO))
-    columns = len({(student, classes, qubits) for student, _, classes, qubits, _ in panels})
-    figure = Figure(figsize=(2.1 * columns + 1.8, 0.2 * len(names) * 2 + 1.6))
-    axes = figure.subplots(2, columns, sharey=True, squeeze=False)
+    names = list(dict.fromkeys(name for task in tasks for name in task.arms if name != PLACEBO))
+    rows = len({dataset for _, dataset, *_ in panels})
+    columns = -(-len(panels) // rows)
+    figure = Figure(figsize=(max(3.2, 2.1 * columns) + 1.8, 0.2 * len(names) * rows + 1.6))
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
     order = sorted(panels, key=lambda key: (key[1] != "mnist", key[0] == REVISED))
     for axis, key in zip(axes.flat, order, strict=True):
         _forest(axis, panels[key], names)
         student, dataset, classes, qubits, _ = key
-        axis.set_title(f"{student}, {paper.TITLES[dataset]}\n{classes}, {qubits} qubits")
+        axis.set_title(f"{student}, {paper.TITLES.get(dataset, dataset)}\n{classes}, {qubits} qubits")
     for axis in axes[-1]:
         axis.set_xlabel("minus placebo (points)")
     axes[0, 0].set_yticks(range(len(names)), names)
@@ -71,14 +72,16 @@ def _forest(axis, panel: pd.DataFrame, names: list[str]) -> None:
 
 
 @styled
-def data_scaling(workspace: Workspace) -> Figure | None:
+def data_scaling(workspace: Workspace, grown: Iterable[Grown] | None = None) -> Figure | None:
     """Against the training images per class: accuracy of quantum student and classical twin with and without LeNet,
     what distillation adds to both, and what the quantum layer adds over its twin. Lines are means over seeds, bands
     95 % intervals; None without a record."""
-    curves = [(task, _grown(task, sizes, workspace)) for task, sizes in controlled.scaled_tasks()]
+    grown = list(controlled.scaled_tasks() if grown is None else grown)
+    sizes = list(dict.fromkeys(size for _, each in grown for size in each))
+    curves = [(task, _grown(task, each, workspace)) for task, each in grown]
     if not any(found for _, found in curves):
         return None
-    figure = Figure(figsize=(2.4 * len(curves) + 1.8, 6.2))
+    figure = Figure(figsize=(max(3.6, 2.4 * len(curves)) + 1.8, 6.2))
     axes = figure.subplots(3, len(curves), sharex=True, sharey="row", squeeze=False)
     for column, (task, found) in zip(axes.T, curves, strict=True):
         for name, (colour, style) in ARMS.items():
@@ -89,9 +92,11 @@ def data_scaling(workspace: Workspace) -> Figure | None:
                 _curve(axis, {size: arms[one] - arms[other] for size, arms in found.items()}, colour, style)
         placebo = task.placebo
         classes = f"{placebo.classes[0]}-{placebo.classes[-1]}"
-        column[0].set_title(f"{task.student}, {paper.TITLES[placebo.dataset]}\n{classes}, {placebo.qubits} qubits")
+        column[0].set_title(
+            f"{task.student}, {paper.TITLES.get(placebo.dataset, placebo.dataset)}\n{classes}, {placebo.qubits} qubits"
+        )
         column[0].set_xscale("log")
-        column[0].set_xticks([size or ABOUT_ALL for size in SIZES], [size or "all" for size in SIZES])
+        column[0].set_xticks([size or ABOUT_ALL for size in sizes], [size or "all" for size in sizes])
         column[0].minorticks_off()
         column[-1].set_xlabel("training images per class")
     for axis, label in zip(axes[:, 0], ("accuracy (%)", *(label for label, _ in ROWS)), strict=True):

@@ -1,5 +1,7 @@
 """tables/controls: every arm of the controlled experiment beside its placebo and beside the arm it stands against."""
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -17,6 +19,7 @@ DELTA = ("delta_vs_placebo", "delta_ci_low", "delta_ci_high", "p_wilcoxon")
 AGAINST = ("against_delta", "against_ci_low", "against_ci_high", "against_p_wilcoxon")
 GROUP = ["student", "dataset", "classes", "qubits", "images_per_class"]
 ALL = "all"
+Grown = tuple[Task, tuple[int | None, ...]]
 UNITS = (
     "Accuracies in percent on test images, mean over seeds, of the student that its training keeps. Delta: minus the "
     "placebo, and (against) minus the arm that differs in nothing but what the control names, both paired by seed. "
@@ -33,10 +36,14 @@ WORDS = (
 )
 
 
-def table(workspace: Workspace) -> pd.DataFrame:
-    """One row per task, number of images and arm with the columns `COLUMNS`; an arm without a record is empty."""
-    rows = [row for task in controlled.tasks() for row in _rows(task, workspace)]
-    for task, sizes in controlled.scaled_tasks():
+def table(workspace: Workspace, tasks: Iterable[Task] | None = None, grown: Iterable[Grown] | None = None):
+    """One row per task, number of images and arm with the columns `COLUMNS`; an arm without a record is empty.
+
+    Args:
+        tasks, grown: the tasks, and those whose images per class vary with their numbers; None: the declared ones.
+    """
+    rows = [row for task in (controlled.tasks() if tasks is None else tasks) for row in _rows(task, workspace)]
+    for task, sizes in controlled.scaled_tasks() if grown is None else grown:
         for size in sizes:
             if size != task.placebo.train_per_class:
                 rows += _rows(controlled.scaled(task, size), workspace)
@@ -99,11 +106,12 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _readable_row(row: dict) -> dict[str, str]:
     text, interval = tables.text, tables.interval
+    images = paper.TITLES.get(row["dataset"], row["dataset"])
     elsewhere = isinstance(row["against"], str) and row["against"] != PLACEBO
     placebo = text(row["delta_vs_placebo"], "+.2f") + interval(row["delta_ci_low"], row["delta_ci_high"], "+")
     against = text(row["against_delta"], "+.2f") + interval(row["against_ci_low"], row["against_ci_high"], "+")
     return {
-        "student": f"{row['student']}, {paper.TITLES[row['dataset']]} {row['classes']}, {row['qubits']} qubits",
+        "student": f"{row['student']}, {images} {row['classes']}, {row['qubits']} qubits",
         "images per class": row["images_per_class"],
         "control": row["control"],
         "seeds": text(row["seeds"], ".0f"),
@@ -117,7 +125,6 @@ def _readable_row(row: dict) -> dict[str, str]:
     }  # fmt: skip
 
 
-GRID_COLUMNS = ("temperature", "kd_weight", *controlled.GRID, "mean", "gain", "seeds")
 GRID = (
     "Validation accuracy in percent, mean over five seeds, of students distilled from LeNet: the robust student of "
     "MNIST 0-7 with 3 qubits, and the revised one of FashionMNIST with 4 qubits. Mean: over both, and gain: minus the "
@@ -126,22 +133,25 @@ GRID = (
 )
 
 
-def grid(workspace: Workspace) -> pd.DataFrame:
-    """One row per temperature and kd_weight with the columns `GRID_COLUMNS`; without a record, empty."""
-    rows = []
-    for temperature in controlled.TEMPERATURES:
-        for weight in controlled.WEIGHTS:
-            found = {
-                student: _validation(controlled.grid()[student, temperature, weight], workspace)
-                for student in controlled.GRID
-            }
-            rows.append(
-                {"temperature": temperature, "kd_weight": weight, "seeds": controlled.GRID_SEEDS, **found}
-                if None not in found.values()
-                else {"temperature": temperature, "kd_weight": weight}
-            )
-    frame = pd.DataFrame(rows, columns=list(GRID_COLUMNS))
-    frame["mean"] = frame[list(controlled.GRID)].astype(float).mean(axis=1, skipna=False)
+def grid(workspace: Workspace, arms: Mapping | None = None) -> pd.DataFrame:
+    """One row per temperature and kd_weight: the validation accuracy of each kind of student, their `mean`, and its
+    `gain` over kd_weight 0; empty where a record is missing.
+
+    Args:
+        arms: as `controlled.grid_of` gives them; None: the declared ones.
+    """
+    arms = controlled.grid() if arms is None else arms
+    students = list(dict.fromkeys(student for student, *_ in arms))
+    rows = [
+        {
+            "temperature": temperature,
+            "kd_weight": weight,
+            **{student: _validation(arms[student, temperature, weight], workspace) for student in students},
+        }
+        for temperature, weight in dict.fromkeys((temperature, weight) for _, temperature, weight in arms)
+    ]
+    frame = pd.DataFrame(rows)
+    frame["mean"] = frame[students].astype(float).mean(axis=1, skipna=False)
     frame["gain"] = frame["mean"] - frame.loc[frame["kd_weight"] == 0, "mean"].iloc[0]
     return frame
 
@@ -162,12 +172,13 @@ def chosen(frame: pd.DataFrame) -> tuple[float, float]:
 
 
 def readable_grid(frame: pd.DataFrame) -> pd.DataFrame:
-    """Temperatures as rows and kd_weights as columns, each cell: mean of both students (robust, revised)."""
+    """Temperatures as rows and kd_weights as columns; in each cell the mean, and in brackets each kind of student."""
+    students = [name for name in frame.columns if name not in ("temperature", "kd_weight", "mean", "gain")]
     rows = []
     for temperature, line in frame.groupby("temperature", sort=False):
         cells = {
             f"kd_weight {row['kd_weight']:g}": tables.text(row["mean"], ".1f")
-            + ("" if pd.isna(row["mean"]) else " (" + ", ".join(f"{row[name]:.1f}" for name in controlled.GRID) + ")")
+            + ("" if pd.isna(row["mean"]) else " (" + ", ".join(f"{row[name]:.1f}" for name in students) + ")")
             for row in line.to_dict("records")
         }
         rows.append({"temperature": f"{temperature:g}", **cells})
