@@ -9,6 +9,7 @@ in one field of the student. Outcomes are exact in all arms, because a classical
 import dataclasses
 import functools
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,7 +23,8 @@ CONVERGED = {"epochs": 100, "patience": 15, "learning_rate": 1e-2}
 REVISED_TASKS = tuple((dataset, qubits) for dataset in ("mnist", "fashion_mnist") for qubits in revised.QUBITS)
 
 PLACEBO, LENET, TWIN = "placebo", "LeNet", "classical twin"
-TAUGHT_TWIN = f"{TWIN}, LeNet"
+TAUGHT_TWIN, PLAIN_TWIN = f"{TWIN}, LeNet", f"{TWIN}, plain sigmoid"
+PLAIN = {"angle_reach": 1 / (2 * math.pi)}  # the slope that a twin has if nobody looks at the circuit's
 CONTROLS = {  # name: the teacher, and what the student gets of it
     LENET: ("lenet", "own"),
     "AlexNet": ("alexnet", "own"),
@@ -105,7 +107,8 @@ def task(student: str, placebo: Experiment, teachers: Mapping[str, Teacher], cho
     arms |= {CHOSEN_ARM: at_best, TWIN: dataclasses.replace(placebo, ansatz="classical")}
     against = dict.fromkeys(list(arms)[1:], PLACEBO)
     arms[TAUGHT_TWIN], against[TAUGHT_TWIN] = arms[TWIN].distilled(taught[LENET]), TWIN
-    for name, other, change in entangled(student):
+    plain = [(PLAIN_TWIN, TWIN, PLAIN)] if placebo.encoder == "ansatz_angles" else []
+    for name, other, change in (*plain, *entangled(student)):
         arms[name], against[name] = dataclasses.replace(arms[other], **change), other
     return Task(student, arms, against)
 

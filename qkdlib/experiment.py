@@ -95,8 +95,8 @@ class Experiment:
     when its images have changed.
     Student: `qubits`, and by name `reducer`, `encoder`, `ansatz`, `entangler`, `readout`, `head`; `layers` of the
     ansatz, `dropout` of the reducer, `activation` of its hidden layer. The ansatz `classical` is the twin of a quantum
-    layer (`twins`). `angle_reach`: encoder `ansatz_angles` takes theta = pi angle_reach tanh f. `logit_scale`: the
-    head's logits times it. Read-out `pauli_z` needs the head `linear`.
+    layer (`twins`). `angle_reach`: encoder `ansatz_angles` takes theta = pi angle_reach tanh f, and its twin
+    the same slope at 0. `logit_scale`: the head's logits times it. Read-out `pauli_z` needs the head `linear`.
     Loss: ce_weight * CE + kd_weight * T^2 * KL(teacher || student), T = `temperature`; `kd_temperature_squared`
     False leaves out T^2, as in Eq. 6. Without a teacher the experiment is a placebo and `kd_weight` is 0.
     Training: `epochs`, `batch_size`, `learning_rate` (Adam), `gradient` of the circuit: `autograd`,

@@ -136,7 +136,7 @@ class Student(nn.Module):
 
     def _outcomes(self, features: torch.Tensor) -> torch.Tensor:
         if self.twin:
-            return twins.bernoulli(features)
+            return twins.bernoulli(features, self.experiment.angle_reach)
         if not self._as_executed:
             return self._state_outcomes(features)
         draw = self.draws[0 if self.training else 1] if self.draws else None

@@ -1,16 +1,21 @@
 """Classical twins: layers of the same inputs and outputs as a student's quantum layer, with at most as many trained
 parameters, to see what the quantum layer adds."""
 
+import math
+
 import torch
 
 from qkdlib import simulation
 
 
-def bernoulli(features: torch.Tensor) -> torch.Tensor:
-    """The twin of H + RY(theta_k) with theta = pi tanh f and outcome frequencies: independent bits with chances
-    sigmoid(f_k) of a 1. Features (S, B, Q) -> outcome probabilities (S, B, 2^Q), wire 0 least significant, without a
-    trained parameter, as the circuit."""
-    return simulation.product(-torch.tanh(features / 2))
+def bernoulli(features: torch.Tensor, reach: float = 1.0) -> torch.Tensor:
+    """The twin of H + RY(theta_k) with theta = pi reach tanh f and outcome frequencies: independent bits with chances
+    sigmoid(2 pi reach f_k) of a 1, which has the circuit's slope at 0 and does not fold back.
+
+    Features (S, B, Q) -> outcome probabilities (S, B, 2^Q), wire 0 least significant, without a trained parameter, as
+    the circuit. A reach of 1 / (2 pi) is the plain sigmoid.
+    """
+    return simulation.product(-torch.tanh(math.pi * reach * features))
 
 
 def projection(state: torch.Tensor, signs: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
