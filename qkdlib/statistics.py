@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gc
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,7 +105,9 @@ def holm(ps: Sequence[float]) -> list[float]:
     corrected = np.array(ps, dtype=float)
     there = ~np.isnan(corrected)
     if there.any():
+        gc.freeze()  # statsmodels collects all garbage at every call: 0.1 s where torch is loaded
         corrected[there] = multipletests(corrected[there], method="holm")[1]
+        gc.unfreeze()
     return corrected.tolist()
 
 
