@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from qkdlib import controlled, controlled_table, statistics, tables
-from qkdlib.controlled import CHOSEN_ARM, LENET, OWN_IMAGES, PLACEBO, PLAIN_TWIN, TAUGHT_TWIN, TWIN, Task
+from qkdlib.controlled import CHOSEN_ARM, LENET, OWN_IMAGES, PLACEBO, TAUGHT_TWIN, TWIN, WEAK_TWIN, Task
 from qkdlib.controlled_table import Grown
 from qkdlib.workspace import Workspace
 
@@ -62,7 +62,7 @@ DIFFERENCES = (
     ),
     Difference(QUANTUM, "quantum - twin", PLACEBO, TWIN),
     Difference(QUANTUM, "quantum - twin, both from LeNet", LENET, TAUGHT_TWIN),
-    Difference(QUANTUM, "quantum - twin, plain sigmoid", PLACEBO, PLAIN_TWIN),
+    Difference(QUANTUM, "quantum - weak twin", PLACEBO, WEAK_TWIN),
     Difference(QUANTUM, "twin: LeNet - placebo", TAUGHT_TWIN, TWIN),
 )  # fmt: skip
 SCALED = (Difference(WHEN, "LeNet - placebo", LENET, PLACEBO), Difference(WHEN, "quantum - twin", PLACEBO, TWIN))

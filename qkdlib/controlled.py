@@ -23,8 +23,9 @@ CONVERGED = {"epochs": 100, "patience": 15, "learning_rate": 1e-2}
 REVISED_TASKS = tuple((dataset, qubits) for dataset in ("mnist", "fashion_mnist") for qubits in revised.QUBITS)
 
 PLACEBO, LENET, TWIN = "placebo", "LeNet", "classical twin"
-TAUGHT_TWIN, PLAIN_TWIN = f"{TWIN}, LeNet", f"{TWIN}, plain sigmoid"
-PLAIN = {"angle_reach": 1 / (2 * math.pi)}  # the slope that a twin has if nobody looks at the circuit's
+TAUGHT_TWIN, WEAK_TWIN = f"{TWIN}, LeNet", "weak twin"
+# What a twin is if nobody looks at the circuit: a plain sigmoid, without the circuit's slope; linear, without a kink.
+WEAK = {ROBUST: {"angle_reach": 1 / (2 * math.pi)}, REVISED: {"ansatz": "classical_linear"}}
 CONTROLS = {  # name: the teacher, and what the student gets of it
     LENET: ("lenet", "own"),
     "AlexNet": ("alexnet", "own"),
@@ -107,8 +108,7 @@ def task(student: str, placebo: Experiment, teachers: Mapping[str, Teacher], cho
     arms |= {CHOSEN_ARM: at_best, TWIN: dataclasses.replace(placebo, ansatz="classical")}
     against = dict.fromkeys(list(arms)[1:], PLACEBO)
     arms[TAUGHT_TWIN], against[TAUGHT_TWIN] = arms[TWIN].distilled(taught[LENET]), TWIN
-    plain = [(PLAIN_TWIN, TWIN, PLAIN)] if placebo.encoder == "ansatz_angles" else []
-    for name, other, change in (*plain, *entangled(student)):
+    for name, other, change in ((WEAK_TWIN, TWIN, WEAK[student]), *entangled(student)):
         arms[name], against[name] = dataclasses.replace(arms[other], **change), other
     return Task(student, arms, against)
 

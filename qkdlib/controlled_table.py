@@ -32,8 +32,8 @@ WORDS = (
     "pair that validation chose. Smoothed labels: of the same entropy as LeNet's softened ones, and nothing else of "
     "it. Shuffled logits: each image gets LeNet's logits for another image of its class. LeNet of the same images: "
     "trained on no image that the student has not. Classical twin: a classical layer of the same inputs and outputs, "
-    "with at most as many parameters, in place of the quantum one; v1's has the circuit's slope at 0, which a plain "
-    "sigmoid has not."
+    "with at most as many parameters, in place of the quantum one: for v1 independent sigmoids with the circuit's "
+    "slope at 0, for v2 ReLUs added up. Weak twin: a plain sigmoid, 2 pi times less steep; and the sum without ReLU."
 )
 
 

@@ -19,7 +19,8 @@ NUMERICS = 1  # raise when a change of the code changes numbers: every digest ch
 DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar10_jpeg")
 REDUCERS = ("cnn", "fully_connected", "avg_pool", "max_pool", "center_crop", "pca")
 ENCODERS = ("ansatz_angles", "amplitude_tanh", "amplitude", "angle", "qubit")
-ANSATZE = ("h_ry", "rx_ry_rz", "classical")
+TWINS = ("classical", "classical_linear")
+ANSATZE = ("h_ry", "rx_ry_rz", *TWINS)
 ENTANGLERS = ("none", "ring_cnot", "ring_cz")
 READOUTS = ("outcomes", "pauli_z")
 HEADS = ("sigmoid_complement", "softmax", "renormalised", "linear")
@@ -95,8 +96,9 @@ class Experiment:
     when its images have changed.
     Student: `qubits`, and by name `reducer`, `encoder`, `ansatz`, `entangler`, `readout`, `head`; `layers` of the
     ansatz, `dropout` of the reducer, `activation` of its hidden layer. The ansatz `classical` is the twin of a quantum
-    layer (`twins`). `angle_reach`: encoder `ansatz_angles` takes theta = pi angle_reach tanh f, and its twin
-    the same slope at 0. `logit_scale`: the head's logits times it. Read-out `pauli_z` needs the head `linear`.
+    layer, `classical_linear` a weak one (`twins`). `angle_reach`: encoder `ansatz_angles` takes
+    theta = pi angle_reach tanh f, and its twin the same slope at 0. `logit_scale`: the head's logits times it.
+    Read-out `pauli_z` needs the head `linear`.
     Loss: ce_weight * CE + kd_weight * T^2 * KL(teacher || student), T = `temperature`; `kd_temperature_squared`
     False leaves out T^2, as in Eq. 6. Without a teacher the experiment is a placebo and `kd_weight` is 0.
     Training: `epochs`, `batch_size`, `learning_rate` (Adam), `gradient` of the circuit: `autograd`,
@@ -205,7 +207,7 @@ class Experiment:
                 checks.fail("head", self.head, "any but linear for encoder ansatz_angles: its outcomes are the logits")
             if self.reducer not in ("cnn", "fully_connected", "pca"):
                 checks.fail("reducer", self.reducer, "cnn, fully_connected or pca for encoder ansatz_angles")
-        if self.ansatz == "classical":
+        if self.ansatz in TWINS:
             self._check_twin()
         if self.sampler != "exact" and self.gradient == "autograd":
             checks.fail("gradient", self.gradient, "parameter_shift or published_shift where outcomes are sampled")
@@ -215,6 +217,8 @@ class Experiment:
             checks.fail("qubits", self.qubits, f"enough outcomes, 2^qubits >= {len(self.classes)} classes")
 
     def _check_twin(self):
+        if self.ansatz == "classical_linear" and self.encoder != "amplitude":
+            checks.fail("ansatz", self.ansatz, "classical but for encoder amplitude")
         if (self.encoder, self.readout) not in (("ansatz_angles", "outcomes"), ("amplitude", "pauli_z")):
             allowed = "h_ry or rx_ry_rz but for encoder ansatz_angles with outcomes, or amplitude with pauli_z"
             checks.fail("ansatz", self.ansatz, allowed)
@@ -222,7 +226,7 @@ class Experiment:
             ("layers", 1), ("entangler", "none"), ("gradient", "autograd"), ("sampler", "exact"), ("noise", "none"),
         ):  # fmt: skip
             if getattr(self, name) != only:
-                checks.fail(name, getattr(self, name), f"{only} for the ansatz classical, which has no circuit")
+                checks.fail(name, getattr(self, name), f"{only} for the ansatz {self.ansatz}, which has no circuit")
 
     def _check_images(self):
         if not isinstance(self.dataset, str):

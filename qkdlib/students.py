@@ -12,7 +12,7 @@ from torch import nn
 
 from qkdlib import circuits, product_states, readouts, samplers, simulation, statevector, twins
 from qkdlib.encoders import ENCODERS, blanks
-from qkdlib.experiment import Experiment
+from qkdlib.experiment import TWINS, Experiment
 from qkdlib.noise import Noise
 from qkdlib.randomness import generator
 from qkdlib.reducers import REDUCERS
@@ -42,7 +42,7 @@ class Student(nn.Module):
         super().__init__()
         self.experiment, self.seeds = experiment, list(seeds)
         qubits, classes = experiment.qubits, len(experiment.classes)
-        encoder, self.twin = ENCODERS.get(experiment.encoder), experiment.ansatz == "classical"
+        encoder, self.twin = ENCODERS.get(experiment.encoder), experiment.ansatz in TWINS
         self.circuit = None
         if not self.twin:
             self.circuit = circuits.build(experiment.ansatz, qubits, experiment.layers, experiment.entangler)
@@ -155,7 +155,8 @@ class Student(nn.Module):
     def _expectations(self, features: torch.Tensor) -> torch.Tensor:
         """<Z> on each wire, (S, B, Q)."""
         if self.twin:
-            return twins.projection(self.encoder.state(features), self.signs, self.theta)
+            linear = self.experiment.ansatz == "classical_linear"
+            return twins.pooled(self.encoder.state(features), self.signs, self.theta, linear)
         if not self._as_executed and self.encoder.product and not self.circuit.entangles:
             return self._local(self.encoder.state(features))
         return self._outcomes(features) @ self.signs

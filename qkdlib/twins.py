@@ -18,22 +18,25 @@ def bernoulli(features: torch.Tensor, reach: float = 1.0) -> torch.Tensor:
     return simulation.product(-torch.tanh(math.pi * reach * features))
 
 
-def projection(state: torch.Tensor, signs: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
-    """The twin of amplitude encoding + RX RY RZ + <Z>: the normalised features added up with the signs of each wire's
-    Z, scaled, shifted, and squashed to [-1, 1].
+def pooled(state: torch.Tensor, signs: torch.Tensor, parameters: torch.Tensor, linear: bool = False) -> torch.Tensor:
+    """The twin of amplitude encoding + RX RY RZ + <Z>: a hidden layer. The ReLUs of the normalised features are added
+    up with the signs of each wire's Z, scaled and shifted.
 
     Args:
         state: normalised features (S, B, 2^Q).
         signs: (2^Q, Q), as `readouts.pauli_z`.
         parameters: (S, 2 Q): scales, then shifts; the circuit has 3 Q.
+        linear: sum the features themselves, and squash the result by tanh. Then all that follows sees Q linear features
+            of the image, where the circuit's outcomes are functions of 2^Q.
 
     Returns:
         (S, B, Q).
     """
     scales, shifts = parameters[:, None].chunk(2, dim=-1)
-    return torch.tanh(scales * (state @ signs) + shifts)
+    sums = (state if linear else torch.relu(state)) @ signs
+    return torch.tanh(scales * sums + shifts) if linear else scales * sums + shifts
 
 
 def parameter_count(qubits: int) -> int:
-    """Trained parameters of `projection`."""
+    """Trained parameters of `pooled`."""
     return 2 * qubits
