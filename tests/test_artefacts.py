@@ -13,9 +13,11 @@ from made_up import few_bars, fill, fill_executions, per_seed, record, save_all_
 from qkdlib import (
     __main__,
     ablation,
+    answers,
     artefacts,
     claims,
     collapse_table,
+    controlled_table,
     cost,
     datasets,
     figures,
@@ -44,10 +46,11 @@ TINY = Experiment(
 )  # fmt: skip
 DRAWINGS = {"figure_1", "figure_3", "figure_4", "figure_5", "strategies"}
 EXECUTED = {"shots", "noise", "device"}
-FIGURES = DRAWINGS | {"figure_6", "figure_7", "figure_12", "seed_spread", "collapse"} | EXECUTED
+CONTROLLED = {"controls", "data_scaling"}
+FIGURES = DRAWINGS | {"figure_6", "figure_7", "figure_12", "seed_spread", "collapse"} | EXECUTED | CONTROLLED
 TABLES = {
     "table_1", "table_2", "described", "claims", "ablation", "ranking", "entangler", "cost", "robustness", "hardware",
-    "collapse", "robust",
+    "collapse", "robust", "controls", "grid", "answers",
 }  # fmt: skip
 ON_PAGE = TABLES - {"described", "cost", "robustness"}
 STRAY = dataclasses.replace(paper.row("M-B-3q-05").experiment, shots=7, seeds=1)
@@ -140,22 +143,36 @@ def test_v2s_tables_have_every_bar_and_their_rules_below(drawn):
     notes = {"ablation": [ablation.UNITS, ablation.RULE], "ranking": [ablation.RANKING], "cost": [cost.UNITS]}
     notes["entangler"] = notes["ablation"]
     notes |= {"robustness": [robustness_table.UNITS, robustness_table.RULE], "hardware": [hardware.UNITS]}
-    notes["collapse"] = [collapse_table.UNITS]
+    notes |= {"collapse": [collapse_table.UNITS], "controls": [controlled_table.UNITS, controlled_table.WORDS]}
+    notes |= {"answers": [answers.RULE, controlled_table.WORDS]}
     counts = {"ablation": 14, "entangler": 4, "ranking": 1 + 4, "cost": 6 + 4 + 7 + 4, "hardware": 2 + 9}
-    for name, count in (counts | {"robustness": 2 * (2 + 3 * 2) + 1, "collapse": 26}).items():
+    counts |= {"robustness": 2 * (2 + 3 * 2) + 1, "collapse": 26}
+    # Two robust tasks of 13 arms and two revised ones of 12, and 4 arms for one and two more numbers of images. Of both
+    # students 14 differences and their rings', and two for each number of images.
+    counts |= {"controls": 2 * (13 + 12) + 2 * (1 + 2) * 4, "answers": 2 * 14 + 2 + 1 + 2 * (2 + 3)}
+    for name, count in counts.items():
         frame = pd.read_csv(workspace.tables / f"{name}.csv")
         assert len(frame) == count, name
         text = (workspace.tables / f"{name}.md").read_text()
         assert text.count("\n| ") == count
         assert all(note in text for note in notes[name])
-    assert "\nablation\n" in said and "\nentangler\n" in said
+    assert all(f"\n{name}\n" in said for name in ("ablation", "entangler", "answers"))
     found = pd.read_csv(workspace.tables / "ablation.csv")
     assert verdicts.MISSING not in set(found.verdict)
     raw = per_seed(workspace)
-    lenet = raw[(raw.teacher == "lenet") & (raw.readout == "pauli_z") & (raw.entangler == "none") & (raw.epochs == 10)]
+    raw = raw[(raw.readout == "pauli_z") & (raw.train_per_class == 150)]  # the controlled experiment has more images
+    lenet = raw[(raw.teacher == "lenet") & (raw.entangler == "none") & (raw.epochs == 10)]
     errors = 100 - lenet[lenet.layers == 1].groupby(["reducer", "encoder"])["last"].mean()
     for line in found[found.regime == "10 epochs"].itertuples():
         assert line.mean_error == pytest.approx(errors[line.reducer, line.encoder], rel=1e-5)
+
+
+def test_the_grid_is_a_line_per_temperature_on_the_page_and_a_row_per_pair_in_the_file(drawn):
+    workspace, *_ = drawn
+    frame = pd.read_csv(workspace.tables / "grid.csv")
+    assert len(frame) == 2 * 6 and frame["mean"].notna().all()
+    text = (workspace.tables / "grid.md").read_text()
+    assert text.count("\n| ") == 2 and controlled_table.GRID in text
 
 
 def test_the_tables_numbers_are_those_of_the_records(drawn):
@@ -176,7 +193,7 @@ def test_the_page_gets_the_tables_and_the_claims(drawn):
     blocks = {name: text.splitlines() for name, text in found}
     assert set(blocks) == ON_PAGE
     assert (len(blocks["table_1"]), len(blocks["table_2"])) == (2 + 19, 2 + 23)
-    for name in ("ablation", "ranking", "entangler"):
+    for name in ("ablation", "ranking", "entangler", "controls", "grid", "answers"):
         lines = (workspace.tables / f"{name}.md").read_text().splitlines()
         assert blocks[name] == [line for line in lines if line.startswith("|")]
     assert [cell.strip() for cell in blocks["table_1"][0].strip("| ").split("|")] == artefacts.README_COLUMNS
@@ -219,6 +236,7 @@ def test_without_records_the_drawings_are_there_and_the_rest_is_said(workspace, 
         "seed_spread",
         "figure_12",
         "collapse",
+        *sorted(CONTROLLED),
         *sorted(EXECUTED),
         "figure_2",
         "figure_11",
@@ -273,7 +291,7 @@ def test_what_has_no_record_is_run_and_drawn(tiny_paper, workspace, monkeypatch)
     said = "\n".join(lines)
     assert "2 experiments to run" in said
     assert f"teacher {teacher_name(TINY, tiny_paper.teacher)}" in said
-    assert {path.stem for path in workspace.figures.iterdir()} == FIGURES - {"figure_12"} - EXECUTED
+    assert {path.stem for path in workspace.figures.iterdir()} == FIGURES - {"figure_12"} - EXECUTED - CONTROLLED
     assert {path.stem for path in workspace.tables.iterdir()} == TABLES
     assert set(pd.read_csv(workspace.tables / "ablation.csv").verdict) == {verdicts.MISSING}
     frame = pd.read_csv(workspace.tables / "table_2.csv")
@@ -352,7 +370,7 @@ def test_teachers_command(monkeypatch, tmp_path, options):
     assert __main__.main(["teachers", "--workspace", str(tmp_path), *options]) == 0
     assert calls == [(runs.all_teachers(), Workspace(str(tmp_path)), bool(options))]
     names = {teacher_name(experiment, experiment.teacher) for experiment in calls[0][0]}
-    assert len(names) == 12 + 3 + 3 + 1
+    assert len(names) == 12 + 3 + 3 + 1 + 2 * 3  # and a LeNet of the controls' own images for 6, 8 and 10 classes
 
 
 @pytest.mark.parametrize("options", [[], ["--fresh", "students"]])

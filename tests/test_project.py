@@ -14,7 +14,7 @@ import pytest
 from made_up import per_seed
 
 import qkdlib
-from qkdlib import ablation, cost, notebooks, paper, records, revised, robustness, runs, tables
+from qkdlib import ablation, controlled, cost, notebooks, paper, records, revised, robustness, runs, tables
 from qkdlib.teacher_files import TeacherLogits, teacher_name
 from qkdlib.workspace import Workspace
 
@@ -152,6 +152,13 @@ def test_students_trained_under_noise_have_committed_records(committed):
         assert len(committed[experiment.name].seeds) == 10
 
 
+@pytest.mark.parametrize("part", ["collapse", "controlled"])
+def test_what_is_studied_besides_has_committed_records_of_all_seeds(committed, part):
+    wanted = runs.PLAIN_PARTS[part]()
+    there = [each for each in wanted if each.name in committed and committed[each.name].asked(each) is not None]
+    assert [each.name for each in wanted if each not in there] == []
+
+
 def test_no_record_is_committed_that_nothing_declares(committed):
     assert sorted(set(committed) - {experiment.name for experiment in runs.declared()}) == []
 
@@ -196,9 +203,24 @@ def test_teachers_on_ten_classes_have_committed_logits_of_all_images(dataset, na
         assert 0.3 < logits.history[-1]["test_accuracy"] < 1  # it has learned, and three times chance says so
 
 
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
+@pytest.mark.parametrize("classes", [6, 8, 10])
+def test_teachers_of_the_students_own_images_have_committed_logits(dataset, classes):
+    """Trained on 150 images per class for 100 epochs, with logits of all images."""
+    tasks = {(task.placebo.dataset, len(task.placebo.classes)): task for task in controlled.tasks()}
+    taught = tasks[dataset, classes].arms["LeNet of the same images"]
+    logits = TeacherLogits.load(Workspace(ROOT).teachers / f"{teacher_name(taught, taught.teacher)}.npz")
+    assert logits.meta["trained_on"] == 150 * classes and len(logits.history) == 100
+    assert logits.train.shape[1] == logits.test.shape[1] == classes
+    assert len(logits.train) >= 6000 * classes - 400 and logits.train.isfinite().all()
+    assert 0.75 < logits.history[-1]["test_accuracy"] < 1
+
+
 def test_every_figure_and_table_is_committed():
     figures = [*(f"figure_{number}" for number in (*range(1, 8), 11, 12)), "seed_spread", "strategies"]
+    figures += ["shots", "noise", "device", "collapse", "controls", "data_scaling"]
     tables_ = ["table_1", "table_2", "described", "claims", "ablation", "ranking", "entangler", "cost"]
+    tables_ += ["robustness", "hardware", "collapse", "robust", "controls", "grid", "answers"]
     wanted = [f"figures/{name}.{ending}" for name in figures for ending in ("pdf", "png")]
     wanted += [f"tables/{name}.{ending}" for name in tables_ for ending in ("csv", "md", "tex")]
     assert [name for name in wanted if not (ROOT / name).is_file()] == []
@@ -259,6 +281,28 @@ def test_committed_tables_of_v2_are_what_the_committed_records_give(name):
         else:
             expected = now[column].astype(float).tolist()
             assert there[column].astype(float).tolist() == pytest.approx(expected, rel=1e-4, abs=1e-9, nan_ok=True)
+
+
+def test_committed_controls_have_the_means_of_the_committed_records():
+    """From the records' JSON alone: of the epoch that validation chose where it stopped the training, else the last."""
+    raw = per_seed(Workspace(ROOT)).sort_values("seed").groupby("name")
+    there = pd.read_csv(ROOT / "tables" / "controls.csv", dtype={"images_per_class": str})
+    place = ["student", "dataset", "qubits", "classes", "images_per_class"]
+    tasks = [(task, 150) for task in controlled.tasks()]
+    tasks += [(task, size) for task, sizes in controlled.scaled_tasks() for size in sizes if size != 150]
+    assert len(there.groupby(place)) == len(tasks)
+    for task, size in tasks:
+        own = (task.student, task.placebo.dataset, task.placebo.qubits, f"0-{task.placebo.classes[-1]}")
+        lines = there[(there[place] == [*own, str(size or "all")]).all(axis=1)].set_index("control")
+        arms = task.arms if size == 150 else controlled.scaled(task, size).arms
+        assert lines.index.tolist() == list(arms)
+        column = "selected" if task.student == "revised" else "last"
+        kept = {name: raw.get_group(arm.name)[column].iloc[: arm.seeds].values for name, arm in arms.items()}
+        for name, values in kept.items():
+            assert lines["mean"][name] == pytest.approx(values.mean(), rel=1e-4)
+            if name != "placebo":
+                delta = (values - kept["placebo"]).mean()
+                assert lines.delta_vs_placebo[name] == pytest.approx(delta, rel=1e-4, abs=1e-4)
 
 
 def test_the_committed_ranking_is_that_of_the_committed_table():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_up import fill, fill_bars, record, revised_record, save_all_teachers, save_teachers
 
-from qkdlib import datasets, paper, parallel, records, revised, runs, teacher_training, training
+from qkdlib import controlled, datasets, paper, parallel, records, revised, runs, teacher_training, training
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.teacher_files import TeacherLogits, teacher_name
 
@@ -12,9 +12,14 @@ TINY = Experiment(
     dataset="digits", classes=(0, 1), train_per_class=6, validation_per_class=2, test_per_class=5,
     epochs=2, seeds=2, shots=20,
 )  # fmt: skip
+# The controlled experiment. LeNet's students have one pair of temperature and weight, and the chosen one if that is
+# another. Besides, a robust student has 11 arms and a revised one 10; there are 4 arms for each other number of images,
+# and those of the grid's 26 students (weight 0 is one of them, at any temperature) that are no arm.
+PAIRS = len({(3.0, 0.9), controlled.CHOSEN})
+OF_ROBUST, OF_REVISED, SCALED, GRID = 6 * (11 + PAIRS), 4 * (10 + PAIRS), (2 * 2 + 2 * 4) * 4, 2 * (26 - 1 - PAIRS)
 IN_ALL = {
     "v1": 40, "v2-10-epochs": 112, "v2-converged": 84, "v2-converged-alexnet": 56, "v2-full-set": 16,
-    "v2-entangler": 96, "robustness": 4, "collapse": 34,
+    "v2-entangler": 96, "robustness": 4, "collapse": 34, "controlled": OF_ROBUST + OF_REVISED + SCALED + GRID,
 }  # fmt: skip
 SHARED = 28 + 6  # placebos of v2-converged-alexnet, which are v2-converged's; collapse's that are published
 
@@ -50,19 +55,22 @@ def test_declared_rows_are_both_tables_and_the_described_rows():
 def test_declared_experiments_are_v1s_and_v2s_on_every_copy_of_cifar10():
     """Counted by hand: v2 has 14 bars in each regime, 2 on the full set and 16 variants for each data set; two teachers
     for the bars of MNIST and FashionMNIST, one for CIFAR10's and for variants; two pairs are trained under noise,
-    two published students with 12 changes each, and four more with the change that cures."""
+    two published students with 12 changes each, and four more with the change that cures; and the controlled arms."""
     grey, colour = 3 * (14 + 14 + 2) + 2 * 16, 2 * (14 + 14 + 2) + 2 * 16
     found = runs.declared()
-    assert len(found) == 40 + 2 * grey + 2 * colour + 4 + 28 == sum(IN_ALL.values()) - SHARED + colour
+    before = 40 + 2 * grey + 2 * colour + 4 + 28
+    assert len(found) == before + IN_ALL["controlled"] == sum(IN_ALL.values()) - SHARED + colour
     assert len({experiment.name for experiment in found}) == len({e.digest for e in found}) == len(found)
     names = [experiment.dataset for experiment in found if experiment.seeds == 10]
+    revised_arms = OF_REVISED // 2 + 4 * 4  # of each data set
     assert {name: names.count(name) for name in names} == {
-        "mnist": grey + 4, "fashion_mnist": grey, "cifar10": colour, "cifar10_jpeg": colour,
+        "mnist": grey + 4 + revised_arms, "fashion_mnist": grey + revised_arms, "cifar10": colour,
+        "cifar10_jpeg": colour,
     }  # fmt: skip
     assert found[:40] == runs.experiments(runs.declared_rows())
 
 
-def test_parts_are_v1_the_regimes_and_variants_of_v2_and_what_is_trained_under_noise():
+def test_parts_are_v1_the_regimes_and_variants_of_v2_and_what_is_studied_besides():
     assert list(runs.PARTS) == [*IN_ALL]
     arms = [e for part in runs.PARTS[1:5] for bar in runs.V2_PARTS[part]() for e in bar.arms.values()]
     assert set(arms) == {e for bar in revised.bars() for e in bar.arms.values()}
@@ -82,7 +90,8 @@ def test_without_records_everything_of_a_part_is_missing_on_the_images_at_hand(w
     assert len(found) == len(set(found)) == IN_ALL[part]
     assert set(found) <= set(runs.declared())
     assert "cifar10" not in {experiment.dataset for experiment in found}
-    assert {e.seeds for e in found} == ({20} if part in ("v1", "collapse") else {10})
+    seeds = {"v1": {20}, "collapse": {20}, "controlled": {5, 10, 20}}
+    assert {e.seeds for e in found} == seeds.get(part, {10})
     assert runs.missing([part], workspace, "students") == found
 
 
@@ -160,7 +169,7 @@ def test_fresh_students_are_all_declared_ones_and_no_teacher(workspace, monkeypa
     assert wanted == all_of_it and len(set(wanted)) == sum(IN_ALL.values()) - SHARED
     assert place == workspace
     assert options.pop("say") and options == {"fresh": True, "aer_seeds": 2}
-    assert said == ["408 experiments to run"]
+    assert said == [f"{408 + IN_ALL['controlled']} experiments to run"]
 
 
 def test_missing_experiments_are_run_and_nothing_else(workspace, monkeypatch, asked):
@@ -245,14 +254,20 @@ def test_v1s_twelve_teachers_are_trained_members_before_their_ensemble(workspace
 
 
 @pytest.mark.parametrize("cifar10", ["cifar10", "cifar10_jpeg"])
-def test_all_teachers_are_v1s_and_those_of_ten_classes(workspace, at_hand, training_of, cifar10):
-    """On ten classes AlexNet has 3 epochs, and neither it nor the ensemble is trained on CIFAR10."""
+def test_all_teachers_are_v1s_those_of_ten_classes_and_those_of_the_students_images(
+    workspace, at_hand, training_of, cifar10
+):
+    """On ten classes AlexNet has 3 epochs, and neither it nor the ensemble is trained on CIFAR10. Each task of the
+    controlled experiment has a LeNet of 100 epochs, of which students with other qubits learn, too."""
     at_hand.add(cifar10)
     wanted = runs.all_teachers()
     assert wanted[:12] == of_rows()
     runs.train_teachers(wanted, workspace, False, lambda _: None)
-    found = [call for call in training_of if call[1] == 9]
-    assert len(training_of) == 12 + len(found)
+    own = [call for call in training_of if call[2:4] == ("lenet", 100)]
+    tasks = [(dataset, last) for dataset in ("mnist", "fashion_mnist") for last in (5, 7, 9)]
+    assert sorted(own) == sorted((*task, "lenet", 100, False) for task in tasks)
+    found = [call for call in training_of if call[1] == 9 and call not in own]
+    assert len(training_of) == 12 + len(found) + len(own)
     grey = [("lenet", 10), ("alexnet", 3), ("ensemble", 10)]
     assert found == [
         *((dataset, 9, *teacher, False) for dataset in ("mnist", "fashion_mnist") for teacher in grey),

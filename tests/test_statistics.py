@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qkdlib import summary
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.records import Record
-from qkdlib.statistics import accuracies, collapsed_share, holm, paired_gain, qasm_differences, summarise
+from qkdlib.statistics import accuracies, collapsed_share, holm, paired_gain, qasm_differences, signed_rank, summarise
 from qkdlib.workspace import Workspace
 
 # Accuracies of 900 images are multiples of 1/9 percent.
@@ -69,6 +69,22 @@ def test_the_interval_is_near_students_for_bell_shaped_values():
 
 def test_a_summary_is_the_same_each_time():
     assert summarise(SAMPLE) == summarise(SAMPLE)
+
+
+@given(st.lists(ACCURACY, min_size=1, max_size=30))
+@settings(max_examples=15, deadline=None)
+def test_a_summary_is_the_same_of_a_list_a_tuple_and_an_array(values):
+    kinds = [summarise(kind(values)) for kind in (list, tuple, np.array)]
+    assert repr(kinds[0]) == repr(kinds[1]) == repr(kinds[2])  # a single value's sd is NaN, which equals nothing
+    assert [each.mean for each in kinds] == pytest.approx([sum(values) / len(values)] * 3)
+
+
+def test_an_array_that_changes_after_its_summary_is_summarised_anew():
+    values = np.array(SAMPLE)
+    before = summarise(values)
+    values += 1
+    assert summarise(values).mean == pytest.approx(before.mean + 1)
+    assert summarise(values[::-1]).mean == pytest.approx(before.mean + 1)
 
 
 @pytest.mark.parametrize("value", [0.0, 16.666666666666668, 100.0])
@@ -131,6 +147,29 @@ def test_equal_gains_stay_ties_in_floating_point():
     distilled = [100 * round((k + m) / 900, 6) for k, m in zip(right, more, strict=True)]
     expected = scipy.stats.wilcoxon(more).pvalue
     assert paired_gain(distilled, placebo).p_wilcoxon == pytest.approx(expected, rel=1e-6)
+
+
+@given(st.lists(st.integers(-900, 900).filter(bool), min_size=2, max_size=15, unique_by=abs))
+@settings(max_examples=25, deadline=None)
+def test_the_signed_rank_p_of_untied_differences_is_scipys(images):
+    difference = np.array(images) / 9
+    expected = scipy.stats.wilcoxon(difference, method="exact").pvalue
+    assert signed_rank(difference) == pytest.approx(expected)
+    assert signed_rank(list(-difference)) == pytest.approx(expected)
+
+
+def test_the_signed_rank_p_of_differences_that_are_all_0_is_1():
+    assert signed_rank([0.0] * 20) == 1
+    assert signed_rank([0.0] * 19 + [1e-9]) == 1  # a rounding is no difference
+    assert signed_rank([0.0] * 19 + [1.0]) == pytest.approx(scipy.stats.wilcoxon([0] * 19 + [1]).pvalue)
+
+
+@given(st.lists(st.integers(-4, 4), min_size=5, max_size=12).filter(any), st.data())
+@settings(max_examples=15, deadline=None)
+def test_the_signed_rank_p_does_not_tell_roundings_apart(images, data):
+    noise = [data.draw(st.floats(-1e-4, 1e-4)) for _ in images]
+    difference = [count / 9 + more for count, more in zip(images, noise, strict=True)]
+    assert signed_rank(difference) == pytest.approx(scipy.stats.wilcoxon(images).pvalue)
 
 
 def test_no_difference_at_all_has_p_1():

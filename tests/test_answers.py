@@ -1,0 +1,197 @@
+"""tables/answers, figures/controls and figures/data_scaling of made-up records, against numpy and scipy on the JSON."""
+
+import shutil
+
+import numpy as np
+import pytest
+import scipy.stats
+from made_up import few_tasks, fill_controlled, holm, per_seed
+
+from qkdlib import answers, controlled, controlled_figures, controlled_table
+from qkdlib.workspace import Workspace
+
+HELP, WHAT, QUANTUM, WHEN = (
+    "does distillation help?", "what of it is knowledge?", "does the quantum layer add anything?", "when?",
+)  # fmt: skip
+TWIN, TAUGHT_TWIN = "classical twin", "classical twin, LeNet"
+SPOKEN = {  # differences whose name is not that of both arms
+    "quantum - twin": ("placebo", TWIN), "quantum - twin, both from LeNet": ("LeNet", TAUGHT_TWIN),
+    "quantum - weak twin": ("placebo", "weak twin"), "twin: LeNet - placebo": (TAUGHT_TWIN, TWIN),
+}  # fmt: skip
+ASKED = {  # question: differences of both kinds of students
+    HELP: ["LeNet - placebo", "AlexNet - placebo", "ensemble - placebo", "LeNet, chosen - placebo"],
+    WHAT: ["smoothed labels - placebo", "shuffled logits - placebo", "LeNet of the same images - placebo",
+           "LeNet - smoothed labels", "LeNet - shuffled logits", "LeNet - LeNet of the same images"],
+    QUANTUM: list(SPOKEN),
+}  # fmt: skip
+RINGS = {"robust": ["two layers - placebo", "two layers, ring of CNOTs - two layers"],
+         "revised": ["ring of CNOTs - placebo"]}  # fmt: skip
+SIZES = {"robust": (10, 150), "revised": (10, 150, None)}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A workspace with all records of four tasks, its table of answers, and each record's kept accuracies."""
+    workspace = Workspace(tmp_path_factory.mktemp("made"))
+    with pytest.MonkeyPatch.context() as patch:
+        few_tasks(patch)
+        fill_controlled(workspace)
+        raw = per_seed(workspace).sort_values("seed")
+        kept = raw.selected.where(raw.patience > 0, raw["last"])
+        found = {name: values.to_numpy() for name, values in kept.groupby(raw.name)}
+        yield workspace, answers.table(workspace), found
+
+
+def without(workspace, tmp_path, arms) -> Workspace:
+    """A copy of a workspace without the records of some arms."""
+    copy = Workspace(tmp_path)
+    shutil.copytree(workspace.students, copy.students, dirs_exist_ok=True)
+    for arm in arms:
+        (copy.students / f"{arm.name}.json").unlink()
+    return copy
+
+
+def tasks_of(student: str, images: str = "150") -> list[controlled.Task]:
+    """MNIST's and FashionMNIST's task of one kind of student, with so many images per class."""
+    tasks = [task for task in controlled.tasks() if task.student == student]
+    size = None if images == "all" else int(images)
+    return tasks if size == 150 else [controlled.scaled(task, size) for task in tasks]
+
+
+def differences(line, found) -> np.ndarray:
+    """Points by task and seed, (2, S), from the records of both arms that a line names."""
+    first, second = SPOKEN.get(line.difference) or line.difference.split(" - ")
+    arms = [task.arms for task in tasks_of(line.student, line.images_per_class)]
+    return np.array([found[each[first].name] - found[each[second].name] for each in arms])
+
+
+# tables/answers
+
+
+def test_every_question_has_its_differences_for_both_kinds_of_students(made):
+    _, frame, _ = made
+    assert frame.columns.tolist() == list(answers.COLUMNS)
+    assert frame.question.drop_duplicates().tolist() == [HELP, WHAT, QUANTUM, WHEN]
+    for (question, student), group in frame.groupby(["question", "student"]):
+        asked = list(zip(group.difference, group.images_per_class, strict=True))
+        if question == WHEN:
+            sizes = [str(size or "all") for size in SIZES[student]]
+            assert asked == [(name, size) for name in ("LeNet - placebo", "quantum - twin") for size in sizes]
+        else:
+            names = ASKED[question] + (RINGS[student] if question == QUANTUM else [])
+            assert asked == [(name, "150") for name in names]
+    assert len(frame) == 2 * (4 + 6 + 4) + 2 + 1 + 2 * (2 + 3)
+    assert set(frame.tasks) == {2}
+
+
+def test_points_are_means_over_tasks_and_seeds_and_p_is_over_seeds(made):
+    _, frame, found = made
+    for line in frame.itertuples():
+        points = differences(line, found)
+        assert line.seeds == points.shape[1] == (20 if line.student == "robust" else 10)
+        assert line.points == pytest.approx(points.mean())
+        over_tasks = points.mean(axis=0)
+        assert line.p_wilcoxon == pytest.approx(scipy.stats.wilcoxon(over_tasks.round(4)).pvalue)
+        assert line.ci_low < line.points < line.ci_high
+    over_tasks, draw = differences(frame.loc[1], found).mean(axis=0), np.random.default_rng(0)
+    interval = scipy.stats.bootstrap((over_tasks,), np.mean, n_resamples=9999, rng=draw).confidence_interval
+    assert tuple(frame.loc[1, ["ci_low", "ci_high"]]) == pytest.approx((interval.low, interval.high))
+
+
+def test_better_and_worse_count_the_tasks_where_the_difference_is_significant(made):
+    _, frame, found = made
+    for line in frame.itertuples():
+        points = differences(line, found)
+        ps = holm([scipy.stats.wilcoxon(each.round(4)).pvalue for each in points])
+        means = [each.mean() for each, p in zip(points, ps, strict=True) if p < 0.05]
+        assert (line.better, line.worse) == (sum(mean > 0 for mean in means), sum(mean < 0 for mean in means))
+    assert set(frame.better) == {0, 1, 2} and set(frame.worse) >= {0, 2}
+
+
+def test_p_is_corrected_over_the_lines_of_one_question_and_student(made):
+    _, frame, _ = made
+    groups = frame.groupby(["question", "student"])
+    assert groups.ngroups == 4 * 2
+    for _, group in groups:
+        assert group.p_holm.tolist() == pytest.approx(holm(group.p_wilcoxon.tolist()))
+    assert (frame.p_holm > frame.p_wilcoxon).any() and ((frame.p_holm < 0.05) & (frame.p_wilcoxon < 0.05)).any()
+
+
+def test_a_missing_record_empties_the_lines_that_need_it_and_no_other(made, tmp_path):
+    """LeNet's twin of the robust student of FashionMNIST, and a placebo of the revised one of MNIST on 10 images."""
+    workspace, before, _ = made
+    gone = [tasks_of("robust")[1].arms[TAUGHT_TWIN], tasks_of("revised", "10")[0].placebo]
+    now = answers.table(without(workspace, tmp_path, gone))
+    robust = (before.student == "robust") & before.difference.isin(["quantum - twin, both from LeNet",
+                                                                    "twin: LeNet - placebo"])  # fmt: skip
+    revised = (before.student == "revised") & (before.images_per_class == "10")
+    assert (robust.sum(), revised.sum()) == (2, 2)
+    measured = ["seeds", "points", "ci_low", "ci_high", "p_wilcoxon", "p_holm", "better", "worse"]
+    empty = robust | revised
+    assert now.loc[empty, measured].isna().all(axis=None) and now.loc[~empty, measured].notna().all(axis=None)
+    for name in ("points", "ci_low", "ci_high", "p_wilcoxon", "better", "worse"):
+        assert now.loc[~empty, name].tolist() == before.loc[~empty, name].tolist()
+
+
+def test_readable_answers_say_of_how_many_tasks(made, workspace):
+    _, frame, _ = made
+    shown = answers.readable(frame)
+    assert shown["better"].tolist() == [f"{count} of 2" for count in frame.better]
+    assert shown["points"].str.fullmatch(r"[+-]\d+\.\d\d \[[+-]\d+\.\d\d, [+-]\d+\.\d\d\]").all()
+    empty = answers.readable(answers.table(workspace))
+    assert empty[["question", "student", "difference"]].equals(shown[["question", "student", "difference"]])
+    assert (empty[["points", "p (Holm)", "better", "worse"]] == "").all(axis=None)
+    assert not empty.map(lambda cell: any(word in str(cell).lower() for word in ("nan", "none"))).any(axis=None)
+
+
+# Figures
+
+
+def test_the_controls_are_points_at_their_difference_full_where_it_is_significant(made, tmp_path):
+    """Without one arm of the first task, which then has no point."""
+    lost = controlled.tasks()[0].arms["AlexNet"]
+    workspace = without(made[0], tmp_path, [lost])
+    figure, found = controlled_figures.controls(workspace), made[2]
+    table = controlled_table.table(workspace, controlled.tasks(), ())
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(names) == len(set(names)) == 13 and "placebo" not in names  # 12 of robust ones, and a ring alone
+    panels = {axis.get_title(): axis for axis in figure.axes}
+    for task in controlled.tasks():
+        images = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}[task.placebo.dataset]
+        title = f"{task.student}, {images}\n0-{task.placebo.classes[-1]}, {task.placebo.qubits} qubits"
+        same = (table.student == task.student) & (table.dataset == task.placebo.dataset)
+        ps = table[same].set_index("control").p_holm
+        arms = {name: arm for name, arm in task.arms.items() if name != "placebo" and arm != lost}
+        points = [line for line in panels.pop(title).lines if line.get_marker() == "o"]
+        assert [names[int(point.get_ydata()[0])] for point in points] == list(arms)
+        for point, (name, arm) in zip(points, arms.items(), strict=True):
+            difference = (found[arm.name] - found[task.placebo.name]).mean()
+            assert point.get_xdata() == pytest.approx([difference])
+            assert (point.get_markerfacecolor() != "white") == (ps[name] < 0.05)
+        assert (ps < 0.05).any() and (ps >= 0.05).any()
+    assert panels == {}  # there is no other
+
+
+def test_curves_of_the_number_of_images_are_means_over_seeds(made, tmp_path):
+    """Without one arm of all images of the last task, whose curves then end before."""
+    lost = tasks_of("revised", "all")[1].arms[TWIN]
+    workspace, found = without(made[0], tmp_path, [lost]), made[2]
+    axes = np.reshape(controlled_figures.data_scaling(workspace).axes, (3, 4))
+    rows = [[("placebo",), ("LeNet",), (TWIN,), (TAUGHT_TWIN,)], [("LeNet", "placebo"), (TAUGHT_TWIN, TWIN)],
+            [("placebo", TWIN), ("LeNet", TAUGHT_TWIN)]]  # fmt: skip
+    for column, task in zip(axes.T, controlled.tasks(), strict=True):
+        sizes = [size for size in SIZES[task.student] if size or task is not controlled.tasks()[-1]]
+        arms = [controlled.scaled(task, size).arms for size in sizes]
+        for axis, expected in zip(column, rows, strict=True):
+            curves = [line for line in axis.lines if line.get_marker() == "."]
+            for curve, (one, *other) in zip(curves, expected, strict=True):
+                assert curve.get_xdata().tolist() == [size or 6000 for size in sizes]
+                means = [found[each[one].name].mean() - sum(found[each[name].name].mean() for name in other)
+                         for each in arms]  # fmt: skip
+                assert curve.get_ydata() == pytest.approx(means)
+        assert column[0].get_title().startswith(f"{task.student}, ") and column[0].get_xscale() == "log"
+
+
+def test_without_records_there_are_no_figures(made, workspace):
+    assert controlled_figures.controls(workspace) is None
+    assert controlled_figures.data_scaling(workspace) is None
