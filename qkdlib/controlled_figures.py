@@ -1,6 +1,6 @@
 """figures/controls and figures/data_scaling: the controlled experiment, from records alone."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,13 +24,13 @@ ROWS = (  # label, and (colour, style, one arm, minus another)
 
 
 @styled
-def controls(workspace: Workspace, tasks: Iterable[Task] | None = None) -> Figure | None:
+def controls(workspace: Workspace, tasks: Sequence[Task] | None = None) -> Figure | None:
     """Every control's mean difference to the placebo of its student, in points, with its 95 % interval; full where it
     is significant after Holm's correction. One panel per student; None without a record."""
     tasks = controlled.tasks() if tasks is None else tasks
     frame = controlled_table.table(workspace, tasks, ()).dropna(subset="delta_vs_placebo")
     keys = [tuple(controlled_table.identity(task)[name] for name in GROUP) for task in tasks]
-    panels = {key: frame[(frame[GROUP] == key).all(axis=1)] for key in keys}
+    panels = dict.fromkeys(keys, frame.iloc[:0]) | dict(list(frame.groupby(GROUP, sort=False)))
     if all(panel.empty for panel in panels.values()):
         return None
     names = list(dict.fromkeys(name for task in tasks for name in task.arms if name != PLACEBO))
@@ -72,7 +72,7 @@ def _forest(axis, panel: pd.DataFrame, names: list[str]) -> None:
 
 
 @styled
-def data_scaling(workspace: Workspace, grown: Iterable[Grown] | None = None) -> Figure | None:
+def data_scaling(workspace: Workspace, grown: Sequence[Grown] | None = None) -> Figure | None:
     """Against the training images per class: accuracy of quantum student and classical twin with and without LeNet,
     what distillation adds to both, and what the quantum layer adds over its twin. Lines are means over seeds, bands
     95 % intervals; None without a record."""

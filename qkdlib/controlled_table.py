@@ -1,6 +1,6 @@
 """tables/controls: every arm of the controlled experiment beside its placebo and beside the arm it stands against."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ WORDS = (
 )
 
 
-def table(workspace: Workspace, tasks: Iterable[Task] | None = None, grown: Iterable[Grown] | None = None):
+def table(workspace: Workspace, tasks: Sequence[Task] | None = None, grown: Sequence[Grown] | None = None):
     """One row per task, number of images and arm with the columns `COLUMNS`; an arm without a record is empty.
 
     Args:
@@ -167,7 +167,13 @@ def _validation(experiment: Experiment, workspace: Workspace) -> float | None:
 
 
 def chosen(frame: pd.DataFrame) -> tuple[float, float]:
-    """Temperature and kd_weight above 0 with the highest mean in the table that `grid` gave."""
+    """Temperature and kd_weight above 0 with the highest mean in the table that `grid` gave.
+
+    Raises:
+        ValueError: a pair has no record.
+    """
+    if frame["mean"].isna().any():
+        raise ValueError("the grid lacks records; allowed: one in which every pair has been run")
     best = frame[frame["kd_weight"] > 0].sort_values("mean", ascending=False, kind="stable").iloc[0]
     return float(best["temperature"]), float(best["kd_weight"])
 

@@ -111,8 +111,8 @@ def _compute(
     student, results, training_seconds = _train(record.experiment, seeds, parts, workspace, device)
     trained = time.perf_counter()
     # The record's own execution is that of students whose circuits differ from image to image anyway; v2's have
-    # 10,000 test images, and are executed where `robustness` asks for it.
-    wanted = 0 if student.encoder else len(seeds) if aer_seeds is None else min(aer_seeds, len(seeds))
+    # 10,000 test images, and are executed where `robustness` asks for it; a twin has no circuit.
+    wanted = 0 if student.encoder or student.twin else len(seeds) if aer_seeds is None else min(aer_seeds, len(seeds))
     executed = execution.execute(student, parts.test, seeds=wanted).accuracies if wanted else {}
     seconds = {
         "training": round(training_seconds, 1),

@@ -47,11 +47,11 @@ def summarise(values: Sequence[float]) -> Summary:
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ValueError(f"values={values!r} is not allowed; allowed: one finite number per seed")
-    return _summary(tuple(values.tolist()))
+    return _summary(tuple(values.tolist()), RESAMPLES)
 
 
 @functools.lru_cache(maxsize=4096)  # tables, figures and claims summarise the same numbers
-def _summary(values: tuple[float, ...]) -> Summary:
+def _summary(values: tuple[float, ...], resamples: int) -> Summary:
     from scipy import stats
 
     values = np.array(values)
@@ -59,7 +59,7 @@ def _summary(values: tuple[float, ...]) -> Summary:
     if np.ptp(values) <= 1e-9:  # equal but for rounding: the bootstrap would divide by it
         return Summary(len(values), mean, 0.0 if len(values) > 1 else math.nan, mean, mean)
     interval = stats.bootstrap(
-        (values,), np.mean, n_resamples=RESAMPLES, rng=np.random.default_rng(BOOTSTRAP_SEED)
+        (values,), np.mean, n_resamples=resamples, rng=np.random.default_rng(BOOTSTRAP_SEED)
     ).confidence_interval
     return Summary(len(values), mean, float(values.std(ddof=1)), float(interval.low), float(interval.high))
 

@@ -27,6 +27,7 @@ ASKED = {  # question: differences of both kinds of students
 RINGS = {"robust": ["two layers - placebo", "two layers, ring of CNOTs - two layers"],
          "revised": ["ring of CNOTs - placebo"]}  # fmt: skip
 SIZES = {"robust": (10, 150), "revised": (10, 150, None)}
+GROWING = ("LeNet - placebo", "twin: LeNet - placebo", "quantum - twin", "quantum - twin, both from LeNet")  # in order
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +77,11 @@ def test_every_question_has_its_differences_for_both_kinds_of_students(made):
         asked = list(zip(group.difference, group.images_per_class, strict=True))
         if question == WHEN:
             sizes = [str(size or "all") for size in SIZES[student]]
-            assert asked == [(name, size) for name in ("LeNet - placebo", "quantum - twin") for size in sizes]
+            assert asked == [(name, size) for name in GROWING for size in sizes]
         else:
             names = ASKED[question] + (RINGS[student] if question == QUANTUM else [])
             assert asked == [(name, "150") for name in names]
-    assert len(frame) == 2 * (4 + 6 + 4) + 2 + 1 + 2 * (2 + 3)
+    assert len(frame) == 2 * (4 + 6 + 4) + 2 + 1 + 4 * (2 + 3)
     assert set(frame.tasks) == {2}
 
 
@@ -93,6 +94,7 @@ def test_points_are_means_over_tasks_and_seeds_and_p_is_over_seeds(made):
         over_tasks = points.mean(axis=0)
         assert line.p_wilcoxon == pytest.approx(scipy.stats.wilcoxon(over_tasks.round(4)).pvalue)
         assert line.ci_low < line.points < line.ci_high
+        assert line.median == pytest.approx(np.median(over_tasks))
     over_tasks, draw = differences(frame.loc[1], found).mean(axis=0), np.random.default_rng(0)
     interval = scipy.stats.bootstrap((over_tasks,), np.mean, n_resamples=9999, rng=draw).confidence_interval
     assert tuple(frame.loc[1, ["ci_low", "ci_high"]]) == pytest.approx((interval.low, interval.high))
@@ -122,10 +124,10 @@ def test_a_missing_record_empties_the_lines_that_need_it_and_no_other(made, tmp_
     workspace, before, _ = made
     gone = [tasks_of("robust")[1].arms[TAUGHT_TWIN], tasks_of("revised", "10")[0].placebo]
     now = answers.table(without(workspace, tmp_path, gone))
-    robust = (before.student == "robust") & before.difference.isin(["quantum - twin, both from LeNet",
-                                                                    "twin: LeNet - placebo"])  # fmt: skip
-    revised = (before.student == "revised") & (before.images_per_class == "10")
-    assert (robust.sum(), revised.sum()) == (2, 2)
+    of_twins, of_placebos = GROWING[1::2], GROWING[::2]
+    robust = (before.student == "robust") & (before.images_per_class == "150") & before.difference.isin(of_twins)
+    revised = (before.student == "revised") & (before.images_per_class == "10") & before.difference.isin(of_placebos)
+    assert (robust.sum(), revised.sum()) == (2 * 2, 2)
     measured = ["seeds", "points", "ci_low", "ci_high", "p_wilcoxon", "p_holm", "better", "worse"]
     empty = robust | revised
     assert now.loc[empty, measured].isna().all(axis=None) and now.loc[~empty, measured].notna().all(axis=None)

@@ -148,8 +148,8 @@ def test_v2s_tables_have_every_bar_and_their_rules_below(drawn):
     counts = {"ablation": 14, "entangler": 4, "ranking": 1 + 4, "cost": 6 + 4 + 7 + 4, "hardware": 2 + 9}
     counts |= {"robustness": 2 * (2 + 3 * 2) + 1, "collapse": 26}
     # Two robust tasks of 13 arms and two revised ones of 12, and 4 arms for one and two more numbers of images. Of both
-    # students 14 differences and their rings', and two for each number of images.
-    counts |= {"controls": 2 * (13 + 12) + 2 * (1 + 2) * 4, "answers": 2 * 14 + 2 + 1 + 2 * (2 + 3)}
+    # students 14 differences and their rings', and four for each number of images.
+    counts |= {"controls": 2 * (13 + 12) + 2 * (1 + 2) * 4, "answers": 2 * 14 + 2 + 1 + 4 * (2 + 3)}
     for name, count in counts.items():
         frame = pd.read_csv(workspace.tables / f"{name}.csv")
         assert len(frame) == count, name

@@ -79,3 +79,11 @@ def test_tables_of_the_page_are_those_of_the_files(name):
         assert shown[0] == artefacts.README_COLUMNS
         assert len(expected) == len(paper.rows(int(name[-1])))
     assert shown[2:] == expected
+
+
+def test_the_answers_quote_numbers_of_the_tables():
+    """Every difference with an interval in the sentences of that section stands in tables/answers or controls."""
+    section = README.split("### Does distillation help a quantum student?")[1].split("![")[0]
+    quoted = re.findall(r"[+-]\d+\.\d\d \[[^\]]+\]", section)
+    there = "".join((ROOT / "tables" / f"{name}.md").read_text() for name in ("answers", "controls"))
+    assert len(quoted) >= 8 and [number for number in quoted if number not in there] == []
