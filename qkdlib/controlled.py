@@ -24,7 +24,7 @@ REVISED_TASKS = tuple((dataset, qubits) for dataset in ("mnist", "fashion_mnist"
 
 PLACEBO, LENET, TWIN = "placebo", "LeNet", "classical twin"
 TAUGHT_TWIN, WEAK_TWIN = f"{TWIN}, LeNet", "weak twin"
-# What a twin is if nobody looks at the circuit: a plain sigmoid, without the circuit's slope; linear, without a kink.
+# What a twin is if nobody looks at the circuit: a plain sigmoid, without the circuit's slope; linear sums, squashed.
 WEAK = {ROBUST: {"angle_reach": 1 / (2 * math.pi)}, REVISED: {"ansatz": "classical_linear"}}
 CONTROLS = {  # name: the teacher, and what the student gets of it
     LENET: ("lenet", "own"),
@@ -36,7 +36,7 @@ CONTROLS = {  # name: the teacher, and what the student gets of it
 OWN_IMAGES = "LeNet of the same images"
 CHOSEN = (3.0, 2.0)  # temperature and kd_weight, by the validation accuracies of tables/grid
 CHOSEN_ARM = "LeNet, chosen"
-OWN_EPOCHS = 100  # of 40 times fewer images than the others' 10, so that it is trained as well as they allow
+OWN_EPOCHS = 100  # of 150 images per class: a quarter of the steps of 10 epochs of all
 SIZES = {ROBUST: (10, 30, 150), REVISED: (10, 30, 150, 500, None)}  # training images per class; None: all
 SCALED_ARMS = (PLACEBO, LENET, TWIN, TAUGHT_TWIN)
 TEMPERATURES, WEIGHTS = (1.0, 2.0, 3.0, 5.0, 10.0), (0.0, 0.1, 0.5, 0.9, 2.0, 8.1)

@@ -21,10 +21,10 @@ GROUP = ["student", "dataset", "classes", "qubits", "images_per_class"]
 ALL = "all"
 Grown = tuple[Task, tuple[int | None, ...]]
 UNITS = (
-    "Accuracies in percent on test images, mean over seeds, of the student that its training keeps. Delta: minus the "
-    "placebo, and (against) minus the arm that differs in nothing but what the control names, both paired by seed. "
-    "[ ]: 95 % bootstrap interval; p: Wilcoxon signed-rank, after Holm's correction over the arms of one student on "
-    "the same images. Collapsed: seeds below 1.5 times chance."
+    "Accuracies in percent on test images, mean over seeds, of the student that its training keeps; minus the "
+    "placebo's; and, where another arm differs in nothing but what the control names, minus that arm's, all paired by "
+    "seed. [ ]: 95 % bootstrap interval; p: Wilcoxon signed-rank, after Holm's correction over the arms of one student "
+    "on the same images. Collapsed: seeds below 1.5 times chance."
 )
 WORDS = (
     "Robust: v1's student with a third of its learning rate; revised: v2's original method, trained to convergence; "
@@ -33,7 +33,8 @@ WORDS = (
     "it. Shuffled logits: each image gets LeNet's logits for another image of its class. LeNet of the same images: "
     "trained on no image that the student has not. Classical twin: a classical layer of the same inputs and outputs, "
     "with at most as many parameters, in place of the quantum one: for v1 independent sigmoids with the circuit's "
-    "slope at 0, for v2 ReLUs added up. Weak twin: a plain sigmoid, 2 pi times less steep; and the sum without ReLU."
+    "slope at 0, for v2 ReLUs added up. Weak twin: a plain sigmoid, 2 pi times less steep; linear sums, squashed by "
+    "tanh. All: every training image, which students see ten times."
 )
 
 
@@ -127,9 +128,9 @@ def _readable_row(row: dict) -> dict[str, str]:
 
 
 GRID = (
-    "Validation accuracy in percent, mean over five seeds, of students distilled from LeNet: the robust student of "
-    "MNIST 0-7 with 3 qubits, and the revised one of FashionMNIST with 4 qubits. Mean: over both, and gain: minus the "
-    "placebos', which are kd_weight 0 at any temperature. Of kd_weights above 0 the pair with the highest mean is the "
+    "Validation accuracy in percent, mean over five seeds, of students distilled from LeNet: in each cell the mean of "
+    "two students, and in brackets the robust one of MNIST 0-7 with 3 qubits and the revised one of FashionMNIST with "
+    "4. kd_weight 0 is the placebo at any temperature. Of kd_weights above 0 the pair with the highest mean is the "
     "`chosen` one of tables/controls. No test image is looked at."
 )
 

@@ -32,9 +32,9 @@ class Summary:
 
 @dataclass(frozen=True)
 class Gain(Summary):
-    """A paired difference, distilled - placebo, over the same seeds, with its Wilcoxon signed-rank p, and the chance
-    that one single pair of runs with different seeds shows a difference of `claimed` or more (None without a claim or
-    with a single seed)."""
+    """A paired difference of two arms, such as distilled - placebo, over the same seeds, with its Wilcoxon signed-rank
+    p, and the chance that one single pair of runs with different seeds shows a difference of `claimed` or more (None
+    without a claim or with a single seed)."""
 
     p_wilcoxon: float
     claimed: float | None
