@@ -1,11 +1,14 @@
 """Made-up records and teachers' files of the project's experiments, and their numbers read back without qkdlib."""
 
+import contextlib
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 
 from qkdlib import collapse, controlled, paper, revised, robustness, runs
@@ -124,6 +127,27 @@ def fill_controlled(workspace: Workspace) -> None:
             share = rng.uniform(0.7, 1.1)
             results["validation_accuracy"] = [round(share * value, 6) for value in results["validation_accuracy"]]
         made.save(workspace)
+
+
+@contextlib.contextmanager
+def controlled_records(folder: Path):
+    """A workspace with all records of `few_tasks`, which is in force meanwhile, and each record's kept accuracies."""
+    workspace = Workspace(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        few_tasks(patch)
+        fill_controlled(workspace)
+        raw = per_seed(workspace).sort_values("seed")
+        kept = raw.selected.where(raw.patience > 0, raw["last"])
+        yield workspace, {name: values.to_numpy() for name, values in kept.groupby(raw.name)}
+
+
+def without(workspace: Workspace, folder: Path, arms) -> Workspace:
+    """A copy of a workspace without the records of some arms."""
+    copy = Workspace(folder)
+    shutil.copytree(workspace.students, copy.students, dirs_exist_ok=True)
+    for arm in arms:
+        (copy.students / f"{arm.name}.json").unlink()
+    return copy
 
 
 def fill_bars(workspace: Workspace, bars: list[revised.Bar], rng) -> None:

@@ -1,14 +1,11 @@
 """tables/answers, figures/controls and figures/data_scaling of made-up records, against numpy and scipy on the JSON."""
 
-import shutil
-
 import numpy as np
 import pytest
 import scipy.stats
-from made_up import few_tasks, fill_controlled, holm, per_seed
+from made_up import controlled_records, holm, without
 
 from qkdlib import answers, controlled, controlled_figures, controlled_table
-from qkdlib.workspace import Workspace
 
 HELP, WHAT, QUANTUM, WHEN = (
     "does distillation help?", "what of it is knowledge?", "does the quantum layer add anything?", "when?",
@@ -33,23 +30,8 @@ GROWING = ("LeNet - placebo", "twin: LeNet - placebo", "quantum - twin", "quantu
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A workspace with all records of four tasks, its table of answers, and each record's kept accuracies."""
-    workspace = Workspace(tmp_path_factory.mktemp("made"))
-    with pytest.MonkeyPatch.context() as patch:
-        few_tasks(patch)
-        fill_controlled(workspace)
-        raw = per_seed(workspace).sort_values("seed")
-        kept = raw.selected.where(raw.patience > 0, raw["last"])
-        found = {name: values.to_numpy() for name, values in kept.groupby(raw.name)}
+    with controlled_records(tmp_path_factory.mktemp("made")) as (workspace, found):
         yield workspace, answers.table(workspace), found
-
-
-def without(workspace, tmp_path, arms) -> Workspace:
-    """A copy of a workspace without the records of some arms."""
-    copy = Workspace(tmp_path)
-    shutil.copytree(workspace.students, copy.students, dirs_exist_ok=True)
-    for arm in arms:
-        (copy.students / f"{arm.name}.json").unlink()
-    return copy
 
 
 def tasks_of(student: str, images: str = "150") -> list[controlled.Task]:

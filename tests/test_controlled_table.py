@@ -2,16 +2,14 @@
 
 import dataclasses
 import json
-import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from made_up import few_tasks, fill_controlled, holm, per_seed
+from made_up import controlled_records, holm, without
 
 from qkdlib import controlled, controlled_table
-from qkdlib.workspace import Workspace
 
 FIRST = [
     "student", "control", "dataset", "classes", "qubits", "images_per_class", "seeds", "mean", "ci_low", "ci_high",
@@ -25,13 +23,7 @@ GROUP = ["student", "dataset", "classes", "qubits", "images_per_class"]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A workspace with all records of four tasks, the table that they give, and each record's kept accuracies."""
-    workspace = Workspace(tmp_path_factory.mktemp("made"))
-    with pytest.MonkeyPatch.context() as patch:
-        few_tasks(patch)
-        fill_controlled(workspace)
-        raw = per_seed(workspace).sort_values("seed")
-        kept = raw.selected.where(raw.patience > 0, raw["last"])
-        found = {name: values.to_numpy() for name, values in kept.groupby(raw.name)}
+    with controlled_records(tmp_path_factory.mktemp("made")) as (workspace, found):
         yield workspace, controlled_table.table(workspace), found
 
 
@@ -46,15 +38,6 @@ def arms_of(line) -> dict:
     change = {"train_per_class": None, "epochs": 10} if every else {"train_per_class": int(line.images_per_class)}
     names = ("placebo", "LeNet", "classical twin", "classical twin, LeNet")
     return {name: dataclasses.replace(task.arms[name], **change) for name in names}
-
-
-def without(workspace, tmp_path, arms) -> Workspace:
-    """A copy of a workspace without the records of some arms."""
-    copy = Workspace(tmp_path)
-    shutil.copytree(workspace.students, copy.students, dirs_exist_ok=True)
-    for arm in arms:
-        (copy.students / f"{arm.name}.json").unlink()
-    return copy
 
 
 # tables/controls
