@@ -1,7 +1,8 @@
 """tables/answers: the controlled experiment's questions, each with the differences that answer it, over all tasks of
 one kind of student. A difference is formed for each task and seed, and averaged over the tasks seed by seed."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +11,14 @@ import pandas as pd
 from qkdlib import controlled, controlled_table, statistics, tables
 from qkdlib.controlled import CHOSEN_ARM, LENET, OWN_IMAGES, PLACEBO, TAUGHT_TWIN, TWIN, WEAK_TWIN, Task
 from qkdlib.controlled_table import Grown
+from qkdlib.experiment import Experiment
 from qkdlib.workspace import Workspace
 
 HELP, WHAT, QUANTUM, WHEN = (
     "does distillation help?", "what of it is knowledge?", "does the quantum layer add anything?", "when?",
 )  # fmt: skip
 SIGNIFICANT = 0.05
+Read = Callable[[Experiment], np.ndarray | None]  # an arm's accuracies, as `controlled_table.accuracies`
 COLUMNS = (
     "question", "student", "difference", "images_per_class", "tasks", "seeds", "points", "ci_low", "ci_high", "median",
     "p_wilcoxon", "p_holm", "better", "worse",
@@ -44,9 +47,9 @@ class Difference:
         """The names of both."""
         return {self.first, self.second}
 
-    def of(self, task: Task, workspace: Workspace) -> np.ndarray | None:
+    def of(self, task: Task, read: Read) -> np.ndarray | None:
         """The difference in points for each seed, (S,); None without both records."""
-        found = [controlled_table.accuracies(task.arms[name], workspace) for name in (self.first, self.second)]
+        found = [read(task.arms[name]) for name in (self.first, self.second)]
         return None if any(each is None for each in found) else found[0] - found[1]
 
 
@@ -83,15 +86,17 @@ def table(workspace: Workspace, tasks: Sequence[Task] | None = None, grown: Sequ
     """
     tasks = controlled.tasks() if tasks is None else tasks
     grown = controlled.scaled_tasks() if grown is None else grown
+    # Most arms stand in several differences, and a record is read from its file.
+    read = functools.cache(functools.partial(controlled_table.accuracies, workspace=workspace))
     rows = []
     for student in dict.fromkeys(task.student for task in tasks):
         chosen = [task for task in tasks if task.student == student]
         there = [each for each in (*DIFFERENCES, *_entangler(student)) if each.arms <= chosen[0].arms.keys()]
-        rows += [_row(difference, chosen, workspace) for difference in there]
+        rows += [_row(difference, chosen, read) for difference in there]
         growing = [(task, sizes) for task, sizes in grown if task.student == student]
         for difference in SCALED:
             for size in growing[0][1] if growing else ():
-                rows.append(_row(difference, [controlled.scaled(task, size) for task, _ in growing], workspace))
+                rows.append(_row(difference, [controlled.scaled(task, size) for task, _ in growing], read))
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     groups = frame.groupby(["question", "student"], sort=False)
     frame["p_holm"] = groups["p_wilcoxon"].transform(lambda ps: statistics.holm(ps.astype(float)))
@@ -104,8 +109,8 @@ def _entangler(student: str) -> list[Difference]:
     return [Difference(QUANTUM, f"{name} - {other}", name, other) for name, other, _ in changes]
 
 
-def _row(difference: Difference, tasks: list[Task], workspace: Workspace) -> dict:
-    found = [difference.of(task, workspace) for task in tasks]
+def _row(difference: Difference, tasks: list[Task], read: Read) -> dict:
+    found = [difference.of(task, read) for task in tasks]
     row = {
         "question": difference.question, "student": tasks[0].student, "difference": difference.name,
         "images_per_class": controlled_table.identity(tasks[0])["images_per_class"], "tasks": len(tasks),

@@ -40,7 +40,7 @@ def validation(record: Record) -> np.ndarray:
 
 
 def _row(record: Record) -> dict:
-    curves, limit = validation(record), statistics.collapse_limit(record)
+    curves, limit = validation(record), statistics.collapse_limit(record.experiment)
     summary = statistics.summarise(curves[:, -1])
     return {
         "seeds": len(curves), "collapsed": int((curves[:, -1] < limit).sum()), "mean_validation": summary.mean,
@@ -106,7 +106,7 @@ def _robust_row(row: str, workspace: Workspace) -> dict:
     if None in records:
         return columns
     ours, before = (np.array(statistics.accuracies(record)) for record in records)
-    limit = statistics.collapse_limit(records[0])
+    limit = statistics.collapse_limit(published)
     summary, gain = statistics.summarise(ours), statistics.paired_gain(ours, before)
     return columns | {
         "seeds": summary.seeds, "collapsed": int((ours < limit).sum()), "mean": summary.mean,
@@ -152,10 +152,15 @@ def figure(workspace: Workspace) -> Figure | None:
             if name == dataset and record is not None:
                 last, place = np.sort(validation(record)[:, -1]), names.index(change)
                 heights = place + np.linspace(-0.28, 0.28, len(last))
-                colours = [OTHER if value < statistics.collapse_limit(record) else COLOURS["placebo"] for value in last]
+                colours = [
+                    OTHER if value < statistics.collapse_limit(record.experiment) else COLOURS["placebo"]
+                    for value in last
+                ]
                 axis.scatter(last, heights, s=7, color=colours, linewidths=0)
                 axis.plot([last.mean()] * 2, [place - 0.36, place + 0.36], color="#000000", linewidth=1.2)
-                axis.axvline(statistics.collapse_limit(record), color="#999999", linewidth=0.8, linestyle=":")
+                axis.axvline(
+                    statistics.collapse_limit(record.experiment), color="#999999", linewidth=0.8, linestyle=":"
+                )
         axis.set(title=f"{paper.TITLES[dataset]} 0-7, 3 qubits", xlabel="validation accuracy (%)", xlim=(0, 100))
     axes[0].set_yticks(range(len(names)), names)
     axes[0].invert_yaxis()

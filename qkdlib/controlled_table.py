@@ -74,7 +74,7 @@ def identity(task: Task) -> dict:
 
 def _rows(task: Task, workspace: Workspace) -> list[dict]:
     found = {name: accuracies(arm, workspace) for name, arm in task.arms.items()}
-    limit = 150 / len(task.placebo.classes)
+    limit = statistics.collapse_limit(task.placebo)
     return [
         {**identity(task), "control": name, "against": task.against.get(name), **_measured(task, name, found, limit)}
         for name in task.arms

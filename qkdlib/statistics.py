@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qkdlib.experiment import Experiment
 from qkdlib.records import Record, outcomes
 
 RESAMPLES = 9999
@@ -132,9 +133,9 @@ def qasm_differences(record: Record) -> list[float]:
 
 def collapsed_share(record: Record) -> float:
     """Share of seeds whose last-epoch test accuracy is below the `collapse_limit`."""
-    return float(np.mean([value < collapse_limit(record) for value in accuracies(record)]))
+    return float(np.mean([value < collapse_limit(record.experiment) for value in accuracies(record)]))
 
 
-def collapse_limit(record: Record) -> float:
+def collapse_limit(experiment: Experiment) -> float:
     """1.5 times chance, in percent: a seed below it has collapsed."""
-    return 100 * 1.5 / len(record.experiment.classes)
+    return 100 * 1.5 / len(experiment.classes)
