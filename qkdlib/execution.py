@@ -13,9 +13,9 @@ from qkdlib import backends, checks, runtime
 from qkdlib.backends import Backend, Facts
 from qkdlib.circuits import Circuit
 from qkdlib.datasets import Images
+from qkdlib.files import atomic
 from qkdlib.randomness import number
 from qkdlib.students import Student, correct
-from qkdlib.workspace import atomic
 
 PAUSE = 2.0  # seconds before a failed job is tried again; doubled each time
 

@@ -20,9 +20,10 @@ from qkdlib import backends, checks, runtime, statistics
 from qkdlib import experiment as experiments
 from qkdlib.backends import Backend
 from qkdlib.experiment import Experiment
+from qkdlib.files import atomic
 from qkdlib.noise import MOST, Noise
 from qkdlib.records import Record
-from qkdlib.workspace import Workspace, atomic
+from qkdlib.workspace import Workspace
 
 DEVICE = "device"
 DIGITS = 6

@@ -91,9 +91,9 @@ class Experiment:
 
     Images: `dataset` (one of `DATASETS` or `imagefolder:<path>`), `classes` (label indices in the data set),
     images per class of each split (None: all of them; validation needs a number), `selection` `first` or `random`
-    (drawn with `data_seed`), `image_size` to resize the images of a folder to (pixels). A relative
-    path of images counts from the current folder; a folder is known by its path alone, so use `run(..., fresh=True)`
-    when its images have changed.
+    (drawn with `data_seed`), `image_size` to resize the images of a folder to (pixels). A relative path of images
+    counts from the project's folder, or the current one outside of it. `images` is the fingerprint of a folder's
+    images, by which they are known: "" takes whatever the folder holds; the record of a run says what that was.
     Student: `qubits`, and by name `reducer`, `encoder`, `ansatz`, `entangler`, `readout`, `head`; `layers` of the
     ansatz, `dropout` of the reducer, `activation` of its hidden layer. The ansatz `classical` is the twin of a quantum
     layer, `classical_linear` a weak one (`twins`). `angle_reach`: encoder `ansatz_angles` takes
@@ -125,6 +125,7 @@ class Experiment:
     selection: str = "first"
     data_seed: int = 0
     image_size: int | None = None
+    images: str = ""
 
     qubits: int = 3
     reducer: str = "cnn"

@@ -12,9 +12,9 @@ import scipy.special
 
 from qkdlib import circuits, statistics
 from qkdlib.datasets import Splits
+from qkdlib.files import atomic
 from qkdlib.records import Record
 from qkdlib.teacher_files import TeacherLogits
-from qkdlib.workspace import atomic
 
 STYLE = importlib.resources.files("qkdlib").joinpath("style.mplstyle")
 COLOURS = {"placebo": "#7f7f7f", "lenet": "#0072b2", "alexnet": "#d55e00", "ensemble": "#009e73"}

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from qkdlib import checks, paper
-from qkdlib.workspace import atomic, project_root
+from qkdlib.files import atomic
+from qkdlib.workspace import project_root
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 

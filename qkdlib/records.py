@@ -13,7 +13,8 @@ from filelock import FileLock
 
 from qkdlib import experiment as experiments
 from qkdlib.experiment import Experiment
-from qkdlib.workspace import Workspace, atomic
+from qkdlib.files import atomic
+from qkdlib.workspace import Workspace
 
 DIGITS = 6  # decimals kept of a curve's numbers
 

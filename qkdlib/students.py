@@ -13,10 +13,10 @@ from torch import nn
 from qkdlib import circuits, product_states, readouts, samplers, simulation, statevector, twins
 from qkdlib.encoders import ENCODERS, blanks
 from qkdlib.experiment import TWINS, Experiment
+from qkdlib.files import atomic
 from qkdlib.noise import Noise
 from qkdlib.randomness import generator
 from qkdlib.reducers import REDUCERS
-from qkdlib.workspace import atomic
 
 LEAK = 0.01  # PyTorch's own
 

@@ -7,10 +7,11 @@ import pandas as pd
 
 from qkdlib import records, statistics, verdicts
 from qkdlib.experiment import Experiment
+from qkdlib.files import atomic
 from qkdlib.paper import DESCRIBED, RAN, TITLES, Row, all_rows
 from qkdlib.records import Record
 from qkdlib.teacher_files import TeacherLogits, teacher_name
-from qkdlib.workspace import Workspace, atomic
+from qkdlib.workspace import Workspace
 
 COLUMNS = (
     "category", "teacher", "qubits", "dataset", "classes", "paper_accuracy", "recorded_best", "recorded_last",

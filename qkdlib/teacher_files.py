@@ -10,7 +10,7 @@ import torch
 
 from qkdlib import experiment
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.workspace import atomic
+from qkdlib.files import atomic
 
 
 @dataclass(frozen=True)

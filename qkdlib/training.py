@@ -10,12 +10,12 @@ import torch
 from qkdlib import checks, runtime
 from qkdlib.datasets import Images, Splits
 from qkdlib.experiment import Experiment
+from qkdlib.files import atomic
 from qkdlib.losses import Loss, distillation_loss
 from qkdlib.optimizers import FlatAdam
 from qkdlib.randomness import generator
 from qkdlib.selection import Selection, join
 from qkdlib.students import Student, correct
-from qkdlib.workspace import atomic
 
 
 def fit(

@@ -1,8 +1,6 @@
 """Where things lie: one place that knows folders, so that nothing depends on the current directory."""
 
-import contextlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +18,11 @@ def project_root() -> Path:
     return here
 
 
+def place(path: str | Path) -> Path:
+    """The absolute path that a user means: `~` is her home, a relative one counts from `project_root()`."""
+    return project_root() / Path(path).expanduser()
+
+
 def data_root() -> Path:
     """Where data sets lie and are downloaded to: `QKD_DATA`, default `data/` in the project.
 
@@ -27,7 +30,7 @@ def data_root() -> Path:
         ValueError: `QKD_DATA` is empty, or a file.
     """
     name = os.environ.get("QKD_DATA", "data")
-    root = project_root() / name
+    root = place(name)
     if not name.strip() or (root.exists() and not root.is_dir()):
         checks.fail("QKD_DATA", name, "a folder, which need not exist yet, or unset for data/")
     return root
@@ -46,7 +49,7 @@ class Workspace:
 
     def folder(self, *names: str) -> Path:
         """A folder below the root, made if it is missing."""
-        path = project_root().joinpath(self.root, *names)
+        path = place(self.root).joinpath(*names)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -74,19 +77,3 @@ class Workspace:
     def tables(self) -> Path:
         """Tables, each as .csv, .md and .tex."""
         return self.folder("tables")
-
-
-@contextlib.contextmanager
-def atomic(path: Path):
-    """Give a temporary path beside `path` to write to; it takes the place of `path` only if all went well."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    os.chmod(name, 0o644)  # mkstemp makes files that only their owner can read
-    temporary = Path(name)
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

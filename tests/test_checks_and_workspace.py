@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import qkdlib
 from qkdlib import checks, records
-from qkdlib.workspace import Workspace, atomic, data_root, project_root
+from qkdlib.files import atomic
+from qkdlib.workspace import Workspace, data_root, project_root
 
 # Checks
 

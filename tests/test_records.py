@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from qkdlib import records
 from qkdlib.experiment import NUMERICS, Experiment, Teacher
+from qkdlib.files import atomic
 from qkdlib.records import DamagedRecord, Record, find, outcomes, read, read_all
-from qkdlib.workspace import Workspace, atomic
+from qkdlib.workspace import Workspace
 
 TASK = Experiment(dataset="digits", epochs=3, seeds=2)
 

@@ -1,0 +1,210 @@
+"""How files are written and read: whole or not at all, and through one gate.
+
+Writing is atomic, under a lock where several processes may write. Whatever is read has been checked: that it is whole,
+of the expected kind and not larger than it can rightly be. What fails is `Damaged`, whatever exception its content
+provoked, and may be set aside under a name that says so; nothing that cannot be read is overwritten.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import socket
+import tempfile
+import time
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+MOST_TEXT = 64 << 20  # bytes of a JSON file: the largest record has less than one
+ABANDONED = 24 * 3600  # seconds after which another machine's unfinished file counts as left behind
+
+
+class Damaged(ValueError):
+    """A file that cannot be trusted; the message names it and says why."""
+
+    def __init__(self, path: Path, reason: object, remedy: str = ""):
+        text = " ".join(str(reason).split())
+        super().__init__(f"{path} is damaged: {text[:200]}{'; ' if remedy else ''}{remedy}")
+        self.path = Path(path)
+
+
+class DamagedFile(UserWarning):
+    """A file that cannot be read, and was passed over or set aside."""
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` to write to; it takes the place of `path` only if all went well.
+
+    Temporary files that killed processes have left in the folder are removed first.
+
+    Raises:
+        OSError: the file cannot be written; the error names `path`.
+    """
+    path = Path(path)
+    if path.is_symlink():  # the file that is meant, not the link to it
+        path = path.resolve()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
+        prefix = f".{path.stem[:80]}-{socket.gethostname()[:40]}-{os.getpid()}-"
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=f".tmp{path.suffix}")
+    except OSError as error:
+        raise _named(error, path) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        with contextlib.suppress(OSError):  # some file systems know no modes
+            os.chmod(name, 0o644)  # mkstemp makes files that only their owner can read
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise error if str(path) in str(error) else _named(error, path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _named(error: OSError, path: Path) -> OSError:
+    """The same kind of error, which says which file could not be written."""
+    return type(error)(error.errno, f"{path} cannot be written: {error.strerror or error}")
+
+
+@functools.cache
+def sweep(folder: Path) -> None:
+    """Remove what writes of processes that are gone have left in a folder; once per process."""
+    here = f"-{socket.gethostname()[:40]}"
+    for path in Path(folder).glob(".*-*-*.tmp*"):
+        left, pid, _random = path.name.rsplit("-", 2)
+        with contextlib.suppress(OSError):
+            gone = left.endswith(here) and pid.isdecimal() and not _alive(int(pid))
+            if gone or time.time() - path.stat().st_mtime > ABANDONED:
+                path.unlink()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # somebody else's
+    return True
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold the lock `path`: of several processes one at a time goes on. Where the file system has no locks, a file that
+    names its process takes their place."""
+    from filelock import FileLock, SoftFileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(path)
+    try:
+        held.acquire()
+    except (OSError, NotImplementedError):
+        held = SoftFileLock(path.with_name(f"{path.name}.soft"))
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def read_json(path: Path, most: int = MOST_TEXT) -> dict:
+    """The object in a JSON file. NaN and infinities are no JSON; a byte-order mark is passed over.
+
+    Raises:
+        Damaged: it holds no JSON object, or more than `most` bytes.
+    """
+
+    def refuse(word: str):
+        raise ValueError(f"{word} is not JSON")
+
+    with checked(path):
+        size = path.stat().st_size
+        if size > most:
+            raise ValueError(f"{size} bytes, where at most {most} are expected")
+        body = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=refuse)
+        if not isinstance(body, dict):
+            raise ValueError(f"a JSON {type(body).__name__} in place of an object")
+    return body
+
+
+def read_arrays(path: Path, most: int) -> dict[str, np.ndarray]:
+    """The arrays of an npz file, which are read without pickle.
+
+    Args:
+        most: bytes that all arrays together may have, unpacked.
+
+    Raises:
+        Damaged: it is no npz file, a checksum is wrong, or it would unpack to more.
+    """
+    with checked(path):
+        check_zip(path, most)
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+
+
+def check_zip(path: Path, most: int) -> None:
+    """Check the size of all that a zip file (npz, PyTorch's pt) holds before anything is unpacked, then its checksums.
+
+    Raises:
+        Damaged: as it says.
+    """
+    with checked(path), zipfile.ZipFile(path) as archive:
+        size = sum(max(entry.file_size, 0) for entry in archive.infolist())
+        if size > most:
+            raise ValueError(f"it would unpack to {size} bytes, where at most {most} are expected")
+        wrong = archive.testzip()
+        if wrong is not None:
+            raise ValueError(f"the checksum of {wrong} is wrong")
+
+
+@contextlib.contextmanager
+def checked(path: Path, remedy: str = "") -> Iterator[None]:
+    """Whatever goes wrong with the content of `path` becomes `Damaged`. A file that is not there stays
+    `FileNotFoundError`, a lack of rights or of memory what it is."""
+    try:
+        yield
+    except (Damaged, FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
+    except MemoryError as error:
+        raise MemoryError(f"{path}: not enough memory to read it") from error
+    except Exception as error:  # RecursionError, OverflowError, zlib.error, ...: content can provoke anything
+        raise Damaged(path, f"{type(error).__name__}: {error}", remedy) from error
+
+
+def set_aside(damaged: Damaged) -> Path:
+    """Move a damaged file to a free name that says so, and warn. Returns the new path."""
+    path, number = damaged.path, 1
+    while (target := path.with_name(f"{path.name}.damaged{'' if number == 1 else f'-{number}'}")).exists():
+        number += 1
+    os.replace(path, target)
+    warnings.warn(f"{damaged}; set aside as {target.name}", DamagedFile, stacklevel=3)
+    return target
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, in UTF-8."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_arrays(path: Path, compressed: bool = False, **arrays: np.ndarray) -> None:
+    """Write an npz file atomically."""
+    save: Callable = np.savez_compressed if compressed else np.savez
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        save(file, **arrays)
+
+
+def json_numbers(value):
+    """`value` with every NaN and infinity as None, because JSON has neither."""
+    if isinstance(value, dict):
+        return {key: json_numbers(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_numbers(each) for each in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
