@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import numbers
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -32,6 +33,7 @@ LABELS = ("own", "smoothed", "shuffled")
 ACTIVATIONS = ("relu", "leaky_relu")
 CUSTOM = "custom:"
 IMAGEFOLDER = "imagefolder:"
+FINGERPRINT = re.compile("[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,6 +245,10 @@ class Experiment:
                 checks.whole(name, getattr(self, name))
         if self.image_size is not None and not self.dataset.startswith(IMAGEFOLDER):
             checks.fail("image_size", self.image_size, f"None for {self.dataset}; a size is for imagefolder:<path>")
+        if not isinstance(self.images, str) or (self.images and not FINGERPRINT.fullmatch(self.images)):
+            checks.fail("images", self.images, "'' or a fingerprint of 12 hexadecimal digits")
+        if self.images and not self.dataset.startswith(IMAGEFOLDER):
+            checks.fail("images", self.images, f"'' for {self.dataset}; a fingerprint is for imagefolder:<path>")
         checks.whole("validation_per_class", self.validation_per_class)
         checks.whole("data_seed", self.data_seed, minimum=0)
         checks.one_of("selection", self.selection, ("first", "random"))

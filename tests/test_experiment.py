@@ -34,6 +34,10 @@ BAD_FIELDS = [
     ("selection", "last", "first, random"),
     ("data_seed", -1, "0 or more"),
     ("image_size", 0, "1 or more"),
+    ("images", None, "12 hexadecimal digits"),
+    ("images", "0123456789AB", "12 hexadecimal digits"),
+    ("images", "0123456789ab\n", "12 hexadecimal digits"),
+    ("images", "0123456789ab", "'' for mnist"),
     ("qubits", 0, "from 1 to 10"),
     ("qubits", 11, "from 1 to 10"),
     ("qubits", True, "whole number"),
@@ -245,7 +249,7 @@ def test_the_digest_changes_with_every_field_but_seeds():
         "kd_temperature_squared": False, "epochs": 1, "batch_size": 2, "learning_rate": 0.5,
         "gradient": "parameter_shift", "shots": 1, "ansatz": "rx_ry_rz", "layers": 2,
             "tested": "at_end", "noise": "readout", "activation": "leaky_relu",
-        "angle_reach": 0.5, "logit_scale": 2.0,
+        "angle_reach": 0.5, "logit_scale": 2.0, "images": "0123456789ab",
     }  # fmt: skip
     with_others = {"seeds", "sampler", "entangler", "readout", "patience", "learning_rates", "noise_level"}
     assert set(other) | with_others == {field.name for field in dataclasses.fields(Experiment)}
