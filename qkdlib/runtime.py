@@ -92,3 +92,34 @@ def progress(iterable=None, **options):
     from tqdm import tqdm
 
     return tqdm(iterable, disable=QUIET or not sys.stderr.isatty(), dynamic_ncols=True, **options)
+
+
+@contextlib.contextmanager
+def plain_torch(dtype: str = "float32", device="cpu"):
+    """Compute as torch does by default, whatever the session has set: with gradients, in whole float32, without
+    autocast, with every algorithm; restored afterwards.
+
+    Args:
+        dtype, device: of tensors that are made without naming theirs.
+    """
+    import torch
+
+    strict, warn = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    number = torch.get_default_dtype()
+    with contextlib.ExitStack() as stack:
+        if torch.get_default_device() != torch.device(device):  # it costs time at every call of torch
+            stack.enter_context(torch.device(device))
+        if strict:
+            stack.callback(torch.use_deterministic_algorithms, True, warn_only=warn)
+            torch.use_deterministic_algorithms(False)
+        for part in (getattr(torch.backends.mkldnn, name, None) for name in ("matmul", "conv")):
+            if part is not None:  # torch 2.9 and later; "medium" means bfloat16 there
+                stack.callback(setattr, part, "fp32_precision", part.fp32_precision)
+                part.fp32_precision = "ieee"
+        stack.callback(torch.set_default_dtype, number)
+        torch.set_default_dtype(getattr(torch, dtype))
+        for settings in (torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False)):
+            stack.enter_context(settings)
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        yield
