@@ -1,26 +1,61 @@
 """Where things lie: one place that knows folders, so that nothing depends on the current directory."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from qkdlib import checks
 
+A_FOLDER = "a folder, which need not exist yet"
+
 
 def project_root() -> Path:
     """The folder that relative paths count from: this project's checkout if the current folder lies in it, so that a
-    notebook and `make` mean the same place; else the current folder."""
+    notebook and `make` mean the same place; else the current folder.
+
+    A checkout is known by the package that lies in it; nobody's file is opened.
+    """
     here = Path.cwd()
     for folder in (here, *here.parents):
-        project = folder / "pyproject.toml"
-        if project.is_file() and 'name = "qkdlib"' in project.read_text():
+        if all(os.path.isfile(folder / name) for name in ("pyproject.toml", "qkdlib/__init__.py")):
             return folder
     return here
 
 
-def place(path: str | Path) -> Path:
-    """The absolute path that a user means: `~` is her home, a relative one counts from `project_root()`."""
-    return project_root() / Path(path).expanduser()
+def place(path: str | os.PathLike, name: str = "path") -> Path:
+    """The absolute path that a user means: `~` is her home, a relative one counts from `project_root()`.
+
+    Args:
+        name: of the parameter, for the message.
+
+    Raises:
+        ValueError: it is empty, or no path on this system.
+    """
+    text = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(text, str) or not text.strip():
+        checks.fail(name, path, "a path, which is not empty")
+    try:
+        meant = Path(text).expanduser()
+        meant = meant if meant.is_absolute() else project_root() / meant
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            os.lstat(meant)
+    except (OSError, RuntimeError, ValueError) as error:  # too long, of an unknown home, with a zero byte
+        checks.fail(name, path, f"a path that this system takes ({getattr(error, 'strerror', None) or error})")
+    return meant
+
+
+def folder_place(path: str | os.PathLike, name: str) -> Path:
+    """As `place`, of a folder that is there or can be made.
+
+    Raises:
+        ValueError: it, or what should be a folder above it, is a file.
+    """
+    meant = place(path, name)
+    there = next(folder for folder in (meant, *meant.parents) if os.path.lexists(folder))
+    if not os.path.isdir(there):
+        checks.fail(name, path, A_FOLDER if there == meant else f"{A_FOLDER}; {there} is none")
+    return meant
 
 
 def data_root() -> Path:
@@ -29,11 +64,7 @@ def data_root() -> Path:
     Raises:
         ValueError: `QKD_DATA` is empty, or a file.
     """
-    name = os.environ.get("QKD_DATA", "data")
-    root = place(name)
-    if not name.strip() or (root.exists() and not root.is_dir()):
-        checks.fail("QKD_DATA", name, "a folder, which need not exist yet, or unset for data/")
-    return root
+    return folder_place(os.environ.get("QKD_DATA", "data"), "QKD_DATA")
 
 
 @dataclass(frozen=True)
@@ -43,14 +74,22 @@ class Workspace:
     Args:
         root: relative paths count from `project_root()`. The default is the project itself, whose
             records, tables and figures are committed.
+
+    Raises:
+        ValueError: `root` is no path, or a file.
     """
 
-    root: str | Path = "."
+    root: str | os.PathLike = "."
+
+    def __post_init__(self):
+        folder_place(self.root, "workspace")
 
     def folder(self, *names: str) -> Path:
-        """A folder below the root, made if it is missing."""
-        path = place(self.root).joinpath(*names)
-        path.mkdir(parents=True, exist_ok=True)
+        """A folder below the root, made if it is missing. Where none can be made there is nothing to read; writing says
+        why it fails."""
+        path = place(self.root, "workspace").joinpath(*names)
+        with contextlib.suppress(OSError):
+            path.mkdir(parents=True, exist_ok=True)
         return path
 
     @property
