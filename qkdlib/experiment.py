@@ -5,15 +5,15 @@ The defaults are the `published` protocol: what the authors' 24 student notebook
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
-import numbers
 import re
-from collections.abc import Iterable
+import typing
 from dataclasses import dataclass, field
 
 from qkdlib import checks
-from qkdlib.noise import Noise
+from qkdlib.noise import MOST, Noise
 
 NUMERICS = 1  # raise when a change of the code changes numbers: every digest changes with it
 
@@ -34,6 +34,10 @@ ACTIVATIONS = ("relu", "leaky_relu")
 CUSTOM = "custom:"
 IMAGEFOLDER = "imagefolder:"
 FINGERPRINT = re.compile("[0-9a-f]{12}")
+LONGEST_NAME, LONGEST_PATH, LONGEST_SPAN = 100, 4096, 40  # characters
+WITHOUT_TEACHER = "0 for an experiment without a teacher (a placebo); for an own network \
+run(..., teacher=network, kd_weight=...)"
+MOST_WEIGHT = 1e6  # of a part of the loss, a temperature or a scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,24 +64,22 @@ class Teacher:
     labels: str = "own"
 
     def __post_init__(self):
-        if not (self.architecture.startswith(CUSTOM) and len(self.architecture) > len(CUSTOM)):
+        custom = isinstance(self.architecture, str) and self.architecture.removeprefix(CUSTOM)
+        if not custom or custom == self.architecture:
             checks.one_of("teacher", self.architecture, (*ARCHITECTURES, CUSTOM + "<name>"))
-        checks.whole("teacher epochs", self.epochs)
-        checks.whole("teacher batch_size", self.batch_size)
-        checks.real("teacher learning_rate", self.learning_rate, positive=True)
-        if self.images_per_class is not None:
-            checks.whole("teacher images_per_class", self.images_per_class)
-        checks.one_of("ensemble", self.ensemble, ("mean_probabilities", "joint_logits"))
-        checks.whole("teacher seed", self.seed, minimum=0)
-        checks.one_of("teacher labels", self.labels, LABELS)
-        if not isinstance(self.members, Iterable):
-            checks.fail("teacher members", self.members, "a tuple of teachers")
-        object.__setattr__(self, "members", tuple(self.members))
+        elif len(custom) > LONGEST_NAME or not custom.isprintable():
+            allowed = f"{CUSTOM}<name> with a name of at most {LONGEST_NAME} printable characters"
+            checks.fail("teacher", self.architecture, allowed)
+        _take(self, checks.whole, "epochs", "batch_size", "images_per_class", says="teacher ")
+        _take(self, checks.whole, "seed", says="teacher ", minimum=0)
+        _take(self, checks.real, "learning_rate", says="teacher ", positive=True)
+        _take(self, checks.one_of, "ensemble", allowed=("mean_probabilities", "joint_logits"))
+        _take(self, checks.one_of, "labels", says="teacher ", allowed=LABELS)
+        _take(self, checks.members, "members", says="teacher ", allowed="a tuple of teachers")
         if self.members and (self.architecture, self.ensemble) != ("ensemble", "mean_probabilities"):
             checks.fail("teacher members", self.members, "() but for an ensemble of mean_probabilities")
         if any(not isinstance(member, Teacher) or member.architecture == "ensemble" for member in self.members):
             checks.fail("teacher members", self.members, "teachers that are single networks")
-        _plain_numbers(self)
 
     def trained(self) -> tuple["Teacher", ...]:
         """The networks that are trained: those of an ensemble of probabilities, else this one."""
@@ -163,42 +165,35 @@ class Experiment:
     seeds: int = field(default=20, metadata={"digest": False})
 
     def __post_init__(self):
-        if not isinstance(self.classes, Iterable):
-            checks.fail("classes", self.classes, "two or more different class indices")
-        object.__setattr__(self, "classes", tuple(self.classes))
         self._check_images()
         for name, allowed in (
             ("reducer", REDUCERS), ("encoder", ENCODERS), ("ansatz", ANSATZE), ("entangler", ENTANGLERS),
             ("readout", READOUTS), ("head", HEADS), ("gradient", GRADIENTS), ("sampler", SAMPLERS), ("tested", TESTED),
-            ("activation", ACTIVATIONS),
+            ("activation", ACTIVATIONS), ("noise", MOST),
         ):  # fmt: skip
-            checks.one_of(name, getattr(self, name), allowed)
-        for name in ("qubits", "layers", "epochs", "batch_size", "shots", "seeds"):
-            checks.whole(name, getattr(self, name), maximum=10 if name == "qubits" else None)
-        checks.whole("patience", self.patience, minimum=0)
-        self._check_rates()
-        for name in ("learning_rate", "temperature", "angle_reach", "logit_scale"):
-            checks.real(name, getattr(self, name), positive=True)
-        for name in ("ce_weight", "kd_weight", "dropout"):
-            checks.real(name, getattr(self, name))
+            _take(self, checks.one_of, name, allowed=allowed)
+        _take(self, checks.whole, "qubits", maximum=10)
+        _take(self, checks.whole, "layers", "epochs", "batch_size", "shots", "seeds")
+        _take(self, checks.whole, "patience", minimum=0)
+        _take(self, checks.real, "learning_rate", positive=True)
+        _take(self, checks.real, "temperature", "angle_reach", "logit_scale", positive=True, maximum=MOST_WEIGHT)
+        _take(self, checks.real, "ce_weight", "kd_weight", maximum=MOST_WEIGHT)
+        _take(self, checks.real, "dropout", "noise_level")
+        _take(self, checks.flag, "kd_temperature_squared")
         if self.dropout >= 1:
             checks.fail("dropout", self.dropout, "a number from 0 to below 1")
+        self._check_rates()
         self._check_student()
-        Noise(self.noise, self.noise_level)  # checks both
+        Noise(self.noise, self.noise_level)  # checks whether they go together
         if self.teacher is not None and not isinstance(self.teacher, Teacher):
             checks.fail("teacher", self.teacher, "a qkdlib.Teacher or None")
         if self.teacher is None and self.kd_weight != 0:
-            checks.fail("kd_weight", self.kd_weight, "0 for an experiment without a teacher (a placebo)")
-        object.__setattr__(self, "classes", tuple(map(int, self.classes)))
-        _plain_numbers(self)
+            checks.fail("kd_weight", self.kd_weight, WITHOUT_TEACHER)
 
     def _check_rates(self):
-        if not isinstance(self.learning_rates, Iterable):
-            checks.fail("learning_rates", self.learning_rates, "learning rates to choose from, or ()")
-        object.__setattr__(self, "learning_rates", tuple(self.learning_rates))
-        for rate in self.learning_rates:
-            checks.real("learning_rates", rate, positive=True)
-        object.__setattr__(self, "learning_rates", tuple(map(float, self.learning_rates)))
+        _take(self, checks.members, "learning_rates", allowed="learning rates to choose from, or ()", most=100)
+        rates = tuple(checks.real("learning_rates", rate, positive=True) for rate in self.learning_rates)
+        object.__setattr__(self, "learning_rates", rates)
         chosen = self.patience > 0 or self.learning_rates
         if chosen and self.tested != "at_end":
             checks.fail("tested", self.tested, "at_end where patience or learning_rates choose on validation")
@@ -232,26 +227,30 @@ class Experiment:
                 checks.fail(name, getattr(self, name), f"{only} for the ansatz {self.ansatz}, which has no circuit")
 
     def _check_images(self):
-        if not isinstance(self.dataset, str):
-            checks.fail("dataset", self.dataset, "the name of a data set")
-        if not (self.dataset.startswith(IMAGEFOLDER) and len(self.dataset) > len(IMAGEFOLDER)):
-            checks.one_of("dataset", self.dataset, (*DATASETS, IMAGEFOLDER + "<path>"))
+        if not self._of_folder():
+            _take(self, checks.one_of, "dataset", allowed=(*DATASETS, IMAGEFOLDER + "<path>"))
+        _take(self, checks.members, "classes", allowed="two or more different class indices")
+        object.__setattr__(self, "classes", tuple(checks.whole("classes", each, minimum=0) for each in self.classes))
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             checks.fail("classes", self.classes, "two or more different class indices")
-        for label in self.classes:
-            checks.whole("classes", label, minimum=0)
-        for name in ("train_per_class", "test_per_class", "image_size"):
-            if getattr(self, name) is not None:
-                checks.whole(name, getattr(self, name))
-        if self.image_size is not None and not self.dataset.startswith(IMAGEFOLDER):
-            checks.fail("image_size", self.image_size, f"None for {self.dataset}; a size is for imagefolder:<path>")
+        _take(self, checks.whole, "train_per_class", "validation_per_class", "test_per_class", "image_size")
+        _take(self, checks.whole, "data_seed", minimum=0)
+        _take(self, checks.one_of, "selection", allowed=("first", "random"))
         if not isinstance(self.images, str) or (self.images and not FINGERPRINT.fullmatch(self.images)):
             checks.fail("images", self.images, "'' or a fingerprint of 12 hexadecimal digits")
-        if self.images and not self.dataset.startswith(IMAGEFOLDER):
-            checks.fail("images", self.images, f"'' for {self.dataset}; a fingerprint is for imagefolder:<path>")
-        checks.whole("validation_per_class", self.validation_per_class)
-        checks.whole("data_seed", self.data_seed, minimum=0)
-        checks.one_of("selection", self.selection, ("first", "random"))
+        for name, none, what in (("image_size", None, "a size"), ("images", "", "a fingerprint")):
+            if getattr(self, name) != none and not self._of_folder():
+                allowed = f"{none!r} for {self.dataset}; {what} is for {IMAGEFOLDER}<path>"
+                checks.fail(name, getattr(self, name), allowed)
+
+    def _of_folder(self) -> bool:
+        """Whether the images are those of a folder."""
+        if not isinstance(self.dataset, str) or not self.dataset.startswith(IMAGEFOLDER):
+            return False
+        path = self.dataset.removeprefix(IMAGEFOLDER)
+        if path and ("\0" in path or len(path) > LONGEST_PATH or not path.strip()):
+            checks.fail("dataset", self.dataset, f"{IMAGEFOLDER}<path> of an existing folder")
+        return bool(path)
 
     def placebo(self) -> "Experiment":
         """The same experiment with nothing distilled: no teacher, `kd_weight` 0."""
@@ -273,13 +272,18 @@ class Experiment:
         return f"{task_name(self)}_{self.qubits}q_{slug(arm)}_{self.digest}"
 
 
-def _plain_numbers(described) -> None:
-    """Equal numbers become the same number: 2 and numpy's 2.0 are 2.0 where a field is real."""
-    for item in dataclasses.fields(described):
-        value = getattr(described, item.name)
-        if isinstance(value, numbers.Number) and not isinstance(value, bool):
-            plain = float if item.type is float else int
-            object.__setattr__(described, item.name, plain(value))
+def _take(described, check, *names: str, says: str = "", **limits) -> None:
+    """Check fields and keep what the check returns; None stays None where a field may be."""
+    optional = _optional(type(described))
+    for name in names:
+        value = getattr(described, name)
+        if value is not None or name not in optional:
+            object.__setattr__(described, name, check(says + name, value, **limits))
+
+
+@functools.cache
+def _optional(kind: type) -> set[str]:
+    return {item.name for item in dataclasses.fields(kind) if type(None) in typing.get_args(item.type)}
 
 
 def as_dict(described) -> dict:
@@ -293,20 +297,23 @@ def from_dict(values: dict) -> Experiment:
     Raises:
         ValueError: a field is unknown or its value is not allowed.
     """
-    values = dict(values)
-    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(Experiment)})
-    if unknown:
-        raise ValueError(f"unknown experiment fields {unknown}")
-    if values.get("teacher"):
-        values["teacher"] = _teacher(values["teacher"])
+    values = _fields("experiment", Experiment, values)
+    if values.get("teacher") is not None:
+        teacher = _fields("teacher", Teacher, values["teacher"])
+        of_members = checks.members("teacher members", teacher.get("members", ()), "a list of teachers")
+        teacher["members"] = [Teacher(**_fields("teacher members", Teacher, each)) for each in of_members]
+        values["teacher"] = Teacher(**teacher)
     return Experiment(**values)
 
 
-def _teacher(values: dict) -> Teacher:
-    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(Teacher)})
+def _fields(name: str, kind: type, values) -> dict:
+    if not isinstance(values, dict):
+        checks.fail(name, values, f"a dictionary of the fields of a {kind.__name__}")
+    known = {item.name for item in dataclasses.fields(kind)}
+    unknown = [key for key in values if key not in known]
     if unknown:
-        raise ValueError(f"unknown teacher fields {unknown}")
-    return Teacher(**{**values, "members": tuple(map(_teacher, values.get("members", ())))})
+        checks.fail(f"{name} fields", unknown, f"those of a {kind.__name__}")
+    return dict(values)
 
 
 def digest(*described, **more) -> str:
@@ -337,14 +344,19 @@ def _plain(value):
 
 
 def task_name(experiment: Experiment) -> str:
-    """Data set and classes as part of a file name, e.g. `mnist_0-5`."""
+    """Data set and classes as part of a file name, e.g. `mnist_0-5`; of many classes the first and the last ones."""
     labels = experiment.classes
-    consecutive = labels == tuple(range(labels[0], labels[-1] + 1))
+    consecutive = labels == tuple(range(labels[0], labels[0] + len(labels)))
     span = f"{labels[0]}-{labels[-1]}" if consecutive else "+".join(map(str, labels))
+    if len(span) > LONGEST_SPAN:
+        mark = hashlib.sha256(span.encode()).hexdigest()[:6]  # two tasks do not share a name
+        span = f"{'+'.join(map(str, labels[:3]))}+...+{labels[-1]}-{mark}"
     return f"{slug(experiment.dataset)}_{span}"
 
 
 def slug(text: str) -> str:
-    """`text` with everything but letters, digits and underscores turned into single hyphens, at most 40 long."""
+    """`text` with everything but letters, digits and underscores turned into single hyphens, at most 40 characters
+    and 72 bytes long, so that two of them and all that is added to a name fit into the 255 of file systems."""
     words = "".join(c if c.isalnum() or c == "_" else " " for c in text).split()
-    return "-".join(words)[-40:].strip("-")
+    end = "-".join(words)[-40:].encode()[-72:]
+    return end.decode(errors="ignore").strip("-")  # without half a letter
