@@ -3,7 +3,9 @@
 Pixels are in [0, 1], as the authors' notebooks scale them; nothing else is normalised.
 """
 
+import dataclasses
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,29 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qkdlib import checks
+from qkdlib import checks, downloads, workspace
 from qkdlib.experiment import IMAGEFOLDER, Experiment
 from qkdlib.randomness import stream
-from qkdlib.workspace import data_root
 
 DIGITS_TEST_PER_CLASS = 50
 CIFAR10_JPEG = "cifar10-images"  # folder below QKD_DATA: {train,test}/<class name>/*.jpg
-
-# MD5 of the uncompressed IDX files, as published with the data sets.
-IDX_MD5 = {
-    "mnist": {
-        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
-        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
-        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
-    },
-    "fashion_mnist": {
-        "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
-        "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
-        "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
-        "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -77,13 +62,15 @@ def splits(experiment: Experiment) -> Splits:
     """Load the experiment's data set and cut it into its splits.
 
     Raises:
-        ValueError: a class that the data set lacks, or more images per class than there are.
+        ValueError: a class that the data set lacks, more images per class than there are, or a folder of images that
+            are not those of the experiment or cannot be used.
         FileNotFoundError: the data set is neither there nor to be downloaded.
     """
+    experiment = identified(experiment) if experiment.images else experiment
     x_train, y_train, x_test, y_test, names = load(experiment.dataset, experiment.image_size)
     for label in experiment.classes:
         if label >= len(names):
-            checks.fail("classes", experiment.classes, f"indices from 0 to {len(names) - 1} in {experiment.dataset}")
+            checks.fail("classes", experiment.classes, f"indices from 0 to {len(names) - 1} in {_short(experiment)}")
     all_train = _of_classes(x_train, y_train, experiment.classes)
     all_test = _of_classes(x_test, y_test, experiment.classes)
     train, validation = _choose(
@@ -111,7 +98,7 @@ def _choose(images: Images, experiment: Experiment, part: str, sizes: tuple[int 
         members = torch.nonzero(images.y == place).squeeze(1)
         if len(members) < asked + sizes.count(None):
             most = len(members) - sizes.count(None)  # a group that takes the rest needs an image
-            allowed = f"at most {most}, the {part} images of class {label} in {experiment.dataset}"
+            allowed = f"at most {most}, the {part} images of class {label} in {_short(experiment)}"
             checks.fail(" + ".join(names), asked, allowed)
         if experiment.selection == "random":
             order = np.random.default_rng(stream(experiment.data_seed, f"data {part} {label}"))
@@ -122,24 +109,71 @@ def _choose(images: Images, experiment: Experiment, part: str, sizes: tuple[int 
     return [images.take(torch.cat(group).sort().values) for group in chosen]
 
 
-@lru_cache(maxsize=3)  # the data sets of v2
+def _short(experiment: Experiment) -> str:
+    return checks.shortened(experiment.dataset).strip("'")
+
+
+def identified(experiment: Experiment) -> Experiment:
+    """The experiment with the fingerprint of its images, which tells whether they are still the same.
+
+    Raises:
+        ValueError: it has a fingerprint already, and the folder holds other images.
+    """
+    now = fingerprint(experiment)
+    if experiment.images not in ("", now):
+        allowed = f"{now}, the images that {_short(experiment)} holds now, or '' for whatever it holds"
+        checks.fail("images", experiment.images, allowed)
+    return dataclasses.replace(experiment, images=now)
+
+
+def fingerprint(experiment: Experiment) -> str:
+    """12 hexadecimal digits that depend on class names, labels and pixels of all images of a folder, in their order,
+    and on nothing else; "" for a named data set, whose images are always the same."""
+    if not experiment.dataset.startswith(IMAGEFOLDER):
+        return ""
+    return _fingerprint(experiment.dataset, experiment.image_size, _source(experiment.dataset))
+
+
+@lru_cache(maxsize=64)
+def _fingerprint(dataset: str, image_size: int | None, source) -> str:
+    *arrays, names = _load(dataset, image_size, source)
+    content = hashlib.sha256(json.dumps([names, [list(array.shape) for array in arrays]]).encode())
+    for array in arrays:
+        content.update(array.numpy())
+    return content.hexdigest()[:12]
+
+
 def load(dataset: str, image_size: int | None = None):
     """Both parts of a data set: x_train, y_train, x_test, y_test, class names.
 
-    Images are uint8 (N, C, H, W), labels int64 (N,).
+    Images are uint8 (N, C, H, W), labels int64 (N,). The last three data sets stay in memory, a folder of images until
+    one of its files changes.
     """
+    return _load(dataset, image_size, _source(dataset))
+
+
+def _source(dataset: str):
+    """What the images of a data set come from: once it changes, they are read again."""
+    if dataset.startswith(IMAGEFOLDER):
+        from qkdlib.imagefolder import layout
+
+        root = workspace.place(dataset.removeprefix(IMAGEFOLDER), "dataset")
+        return root, layout(root, dataset).signature
+    return None if dataset == "digits" else workspace.data_root()
+
+
+@lru_cache(maxsize=3)  # the data sets of v2
+def _load(dataset: str, image_size: int | None, source):
     if dataset == "digits":
         return _digits()
     if dataset.startswith(IMAGEFOLDER):
         from qkdlib.imagefolder import load_folder
 
-        return load_folder(Path(dataset.removeprefix(IMAGEFOLDER)), image_size)
-    root = data_root()
-    if dataset == "cifar10_jpeg":
-        return load_jpeg(root / CIFAR10_JPEG)
-    if dataset in IDX_MD5:
-        _check_idx(root, dataset)
-    return _torchvision(dataset, root)
+        return load_folder(source[0], image_size, dataset)
+    return load_jpeg(source / CIFAR10_JPEG) if dataset == "cifar10_jpeg" else downloads.load(dataset, source)
+
+
+load.cache_clear, load.cache_info = _load.cache_clear, _load.cache_info
 
 
 def load_jpeg(folder: Path):
@@ -151,7 +185,7 @@ def load_jpeg(folder: Path):
             f"dataset='cifar10_jpeg' is not in QKD_DATA={str(folder.parent)!r}; allowed: a folder {folder.name} there "
             "with train/<class>/*.jpg and test/<class>/*.jpg, or dataset='cifar10', which torchvision downloads."
         )
-    return load_folder(folder, None)
+    return load_folder(folder, None, "cifar10_jpeg", distinct=False)
 
 
 def _digits():
@@ -169,47 +203,11 @@ def _digits():
     return x[~is_test], y[~is_test], x[is_test], y[is_test], [str(label) for label in range(10)]
 
 
-def _torchvision(dataset: str, root: Path):
-    import torchvision
-
-    source = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}[dataset]
-    try:
-        parts = [getattr(torchvision.datasets, source)(root, train=train, download=True) for train in (True, False)]
-    except Exception as error:
-        raise FileNotFoundError(
-            f"dataset={dataset!r} is not in QKD_DATA={str(root)!r} and could not be downloaded "
-            f"({type(error).__name__}: {error}). Allowed: a QKD_DATA folder that holds {source} in torchvision's "
-            "layout, or a network. `make demo` needs neither: it runs on the embedded `digits`."
-        ) from error
-    train, test = (_tensors(part) for part in parts)
-    return *train, *test, [str(name).split(" - ")[0] for name in parts[0].classes]  # MNIST has '0 - zero'
-
-
-def _tensors(part) -> tuple[torch.Tensor, torch.Tensor]:
-    x = torch.as_tensor(part.data)
-    x = x.unsqueeze(1) if x.ndim == 3 else x.permute(0, 3, 1, 2).contiguous()  # (N, C, H, W)
-    return x, torch.as_tensor(part.targets, dtype=torch.int64)
-
-
-def _check_idx(root: Path, dataset: str) -> None:
-    """IDX files that already lie in the folder are used as they are, if they are the published ones."""
-    folder = root / {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}[dataset] / "raw"
-    for name, expected in IDX_MD5[dataset].items():
-        path = folder / name
-        if path.exists() and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != expected:
-            raise ValueError(
-                f"QKD_DATA={str(root)!r}: {path.name} of {dataset} ({path.stat().st_size} bytes) is truncated or "
-                f"changed; allowed: the published file with MD5 {expected}. Delete it to download it again."
-            )
-
-
 def at_hand(dataset: str) -> bool:
-    """Whether a data set can be loaded without a download."""
-    folder = {
-        "mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "cifar-10-batches-py",
-        "cifar10_jpeg": CIFAR10_JPEG,
-    }.get(dataset)  # fmt: skip
-    return folder is None or (data_root() / folder).is_dir()
+    """Whether a data set can be loaded without a download: its files are there."""
+    if dataset == "cifar10_jpeg":
+        return all(any((workspace.data_root() / CIFAR10_JPEG / part).glob("*/*.jpg")) for part in ("train", "test"))
+    return dataset not in downloads.SOURCES or downloads.are_there(dataset, workspace.data_root())
 
 
 def describe(parts: Splits) -> dict[str, int]:

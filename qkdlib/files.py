@@ -9,6 +9,7 @@ import contextlib
 import functools
 import json
 import os
+import shutil
 import socket
 import tempfile
 import time
@@ -73,6 +74,16 @@ def _named(error: OSError, path: Path) -> OSError:
     return type(error)(error.errno, f"{path} cannot be written: {error.strerror or error}")
 
 
+@contextlib.contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """Give an empty folder in `parent`, which is removed in the end; those of killed processes are removed first."""
+    parent.mkdir(parents=True, exist_ok=True)
+    sweep(parent)
+    prefix = f".folder-{socket.gethostname()[:40]}-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(dir=parent, prefix=prefix, suffix=".tmp") as name:
+        yield Path(name)
+
+
 @functools.cache
 def sweep(folder: Path) -> None:
     """Remove what writes of processes that are gone have left in a folder; once per process."""
@@ -82,7 +93,7 @@ def sweep(folder: Path) -> None:
         with contextlib.suppress(OSError):
             gone = left.endswith(here) and pid.isdecimal() and not _alive(int(pid))
             if gone or time.time() - path.stat().st_mtime > ABANDONED:
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _alive(pid: int) -> bool:

@@ -1,78 +1,242 @@
-"""Anybody's own images, in torchvision's ImageFolder layout.
+"""Anybody's own images: which files of a folder belong to which class and part, and what they hold.
 
 `<path>/train/<class>/*` and `<path>/test/<class>/*`; or `<path>/<class>/*`, of which every fifth image of a class
-(in the order of file names) becomes a test image.
+(in the order of file names) becomes a test image. The parts may also be called Training and Testing, train_set and
+test_set and the like. What is nearly such a folder is an error, and no file is passed over without a word.
 """
 
+import hashlib
+import os
+import re
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from qkdlib import checks
+from qkdlib import checks, files, image_files
 
 TEST_EVERY = 5
+LAYOUT = "a folder with one folder of images per class, or with train/ and test/ that hold one per class"
+PART = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[ _-]?(?:set|data|images|split))?", re.IGNORECASE)
+LITTER = {"__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin", "lost+found", "thumbs.db", "desktop.ini"}
 
 
-def load_folder(path: Path, image_size: int | None):
+@dataclass
+class Layout:
+    """The image files of a folder: of each part ("train", "test") paths and labels, in the order of class and name.
+    `passed_over` counts the files that are not read, by what they are."""
+
+    root: Path
+    class_names: list[str] = field(default_factory=list)
+    parts: dict[str, list[tuple[Path, int]]] = field(default_factory=lambda: {"train": [], "test": []})
+    passed_over: Counter = field(default_factory=Counter)
+
+    @property
+    def signature(self) -> tuple:
+        """Names, sizes and times of the files: it changes whenever one of them does."""
+        stats = ((str(file), os.stat(file)) for part in self.parts.values() for file, _ in part)
+        return tuple((name, found.st_size, found.st_mtime_ns, found.st_ctime_ns) for name, found in stats)
+
+    def shown(self, file: Path) -> str:
+        """The name of a file in a message."""
+        return checks.shortened(str(file.relative_to(self.root)))
+
+
+def layout(root: Path, name: str) -> Layout:
+    """Find the images of a folder. Hidden files and folders, and what systems leave behind, do not count.
+
+    Args:
+        root: the folder.
+        name: of the data set, for messages.
+
+    Raises:
+        ValueError: the folder is none of those that the module describes; the message says what was found.
+    """
+    if not root.is_dir():
+        checks.fail("dataset", name, "imagefolder:<path> of an existing folder with one folder per class")
+    found = Layout(root)
+    try:
+        folders, loose = _listed(root)
+        found.passed_over.update(map(_kind, loose))
+        halves = _halves(folders, found)
+        if halves is None:
+            found.class_names = [folder.name for folder in folders]
+            for label, folder in enumerate(folders):
+                for number, file in enumerate(_images(folder, found), start=1):
+                    found.parts["train" if number % TEST_EVERY else "test"].append((file, label))
+        else:
+            _fill(found, halves)
+        if not found.class_names:
+            raise _Unlike("there are no class folders")
+    except (OSError, _Unlike) as error:
+        checks.fail("dataset", name, f"{LAYOUT}, unlike this one: {error}")
+    return found
+
+
+class _Unlike(Exception):
+    """What is wrong with a folder."""
+
+
+def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Its folders and its files, each in the order of their names."""
+    names = [each for each in sorted(os.listdir(folder)) if each[0] != "." and each.casefold() not in LITTER]
+    folders = [folder / name for name in names if os.path.isdir(folder / name)]
+    return folders, [folder / name for name in names if folder / name not in folders]
+
+
+def _kind(file: Path) -> str:
+    return f"*{file.suffix.lower()}" if file.suffix else "names without an ending"
+
+
+def _names(paths: list[Path]) -> str:
+    return ", ".join(checks.shortened(path.name) for path in paths[:6]) + (", ..." if len(paths) > 6 else "")
+
+
+def _halves(folders: list[Path], found: Layout) -> dict[str, Path] | None:
+    """The folders of the parts, or None if the folders are classes. What lies beside the parts is passed over."""
+    parts = [(match[1].lower(), folder) for folder in folders if (match := PART.fullmatch(folder.name))]
+    kinds = Counter(kind for kind, _ in parts)
+    alike = all(any(word in folder.name.lower() for folder in folders) for word in found.parts)
+    if len(kinds) < 2 and not alike and not any(_listed(folder)[0] for _, folder in parts):
+        return None  # a class may be called "train", where no folder is called "test"
+    if kinds["train"] != 1 or kinds["test"] != 1:
+        raise _Unlike(f"it holds the folders {_names(folders)}")
+    halves = {kind: folder for kind, folder in parts if kind in found.parts}
+    for folder in folders:
+        if folder not in halves.values():
+            count = sum(len(names) for _, _, names in os.walk(folder))
+            found.passed_over[f"in {checks.shortened(folder.name)}, beside train and test"] = count
+    return halves
+
+
+def _fill(found: Layout, halves: dict[str, Path]) -> None:
+    """List the images of both parts, whose classes are the same."""
+    listed = {kind: _listed(half) for kind, half in halves.items()}
+    train, test = ([folder.name for folder in listed[kind][0]] for kind in ("train", "test"))
+    if train != test:
+        other = [Path(each) for each in sorted({*train} ^ {*test})]
+        raise _Unlike(f"not the same class folders in train and in test: {_names(other)}")
+    found.class_names = train
+    for kind, (folders, loose) in listed.items():
+        found.passed_over.update(map(_kind, loose))
+        found.parts[kind] = [(file, label) for label, folder in enumerate(folders) for file in _images(folder, found)]
+
+
+def _images(folder: Path, found: Layout) -> list[Path]:
+    """The images of one class in one part."""
+    folders, listed = _listed(folder)
+    if folders:
+        raise _Unlike(f"{found.shown(folder)} holds the folders {_names(folders)} where its images should be")
+    images = [file for file in listed if file.suffix.lower() in image_files.ENDINGS]
+    others = Counter(_kind(file) for file in listed if file.suffix.lower() not in image_files.ENDINGS)
+    if not images:
+        raise _Unlike(f"{found.shown(folder)} holds no images{_counted(others)}")
+    for file in images:
+        if not os.path.isfile(file):
+            raise _Unlike(f"{found.shown(file)} is no file, or a link to none")
+    found.passed_over.update(others)
+    return images
+
+
+def _counted(kinds: Counter) -> str:
+    kinds = Counter({kind: count for kind, count in kinds.items() if count})
+    text = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(6)) + (", ..." if len(kinds) > 6 else "")
+    return f" ({text})" if text else ""
+
+
+def load_folder(path: Path, image_size: int | None, name: str = "", distinct: bool = True):
     """Images (N, C, H, W) uint8 and labels (N,) of both parts, and class names. C is 1 if every image is grey.
 
     Args:
         path: the folder.
         image_size: height and width to resize to; None if all images already have one size.
+        name: of the data set in messages; by default that of the path.
+        distinct: whether copies are looked for.
 
     Raises:
-        ValueError: the folder does not have the layout, or its images differ in size and `image_size` is None.
+        ValueError: the folder does not have the layout; an image cannot be read; images differ in size and `image_size`
+            is None, or need more memory than is free; one image is in both parts or has two labels; all images of a
+            part are equal.
+
+    Warns:
+        UserWarning: of files that are not read, of frames, and of images that a class has twice.
     """
-    from torchvision.datasets import ImageFolder
+    name = name or f"imagefolder:{path}"
+    found = layout(path, name)
+    listed = [sample for part in found.parts.values() for sample in part]
+    headers = [_of(image_files.header, found, file, name) for file, _ in listed]
+    x = _pixels(found, [file for file, _ in listed], headers, image_size, name)
+    twice = _copies(found, x, name) if distinct else 0
+    frames = sum(header.animated for header in headers)
+    notes = [f"{found.passed_over.total()} files are not read{_counted(found.passed_over)}"] * bool(+found.passed_over)
+    notes += [f"of {frames} files with several frames only the first is read"] * bool(frames)
+    notes += [f"{twice} images are copies of others of their class"] * bool(twice)
+    if notes:
+        warnings.warn(f"{checks.shortened(name)}: {'; '.join(notes)}", stacklevel=2)
+    x, y = torch.from_numpy(x), torch.tensor([label for _, label in listed])
+    cut = len(found.parts["train"])
+    return x[:cut], y[:cut], x[cut:], y[cut:], found.class_names
 
-    name = f"imagefolder:{path}"
-    if not path.is_dir():
-        checks.fail("dataset", name, "imagefolder:<path> of an existing folder with one folder per class")
-    halves = [path / "train", path / "test"] if (path / "train").is_dir() else [path]
+
+def _of(read, found: Layout, file: Path, name: str, *more):
+    """What `read` finds in a file."""
     try:
-        folders = [ImageFolder(str(half)) for half in halves]
-    except (FileNotFoundError, OSError) as error:
-        checks.fail("dataset", name, f"a folder with one folder of images per class ({error})")
-    if len({tuple(folder.classes) for folder in folders}) > 1:
-        checks.fail("dataset", name, "the same class folders in train and in test")
-
-    loaded = [_read(folder.samples, image_size, name) for folder in folders]
-    channels = max(x.shape[1] for x, _ in loaded)
-    loaded = [(x.expand(-1, channels, -1, -1), y) for x, y in loaded]
-    if len(loaded) == 1:
-        x, y = loaded[0]
-        is_test = torch.zeros(len(y), dtype=torch.bool)
-        for label in range(len(folders[0].classes)):
-            is_test[torch.nonzero(y == label).squeeze(1)[TEST_EVERY - 1 :: TEST_EVERY]] = True
-        loaded = [(x[~is_test], y[~is_test]), (x[is_test], y[is_test])]
-    (x_train, y_train), (x_test, y_test) = loaded
-    if x_train.shape[1:] != x_test.shape[1:]:
-        checks.fail("image_size", image_size, "one size for train and test; set it, e.g. image_size=28")
-    return x_train, y_train, x_test, y_test, folders[0].classes
+        return read(file, *more)
+    except (files.Damaged, OSError, MemoryError) as error:
+        cause = error.__cause__ or error
+        reason = f"{type(cause).__name__}: {str(cause)[:120]}"
+        checks.fail("dataset", name, f"images that can be read, unlike {found.shown(file)} ({reason})")
 
 
-def _read(samples: list[tuple[str, int]], image_size: int | None, name: str):
-    from PIL import Image
+def _pixels(found: Layout, listed: list[Path], headers: list, image_size: int | None, name: str) -> np.ndarray:
+    """All images as one array (N, C, H, W) of uint8."""
+    sizes = {tuple(sorted(header.size)) for header in headers}  # a camera's rotation may swap them
+    if image_size is None and len(sizes) > 1:
+        _fail_size(len(sizes), name)
+    channels = max(header.channels for header in headers)
+    area = image_size**2 if image_size else np.prod(next(iter(sizes)), dtype=float)
+    needed = 5.0 * len(listed) * channels * area  # a byte as read, four in an experiment
+    parameter = ("image_size", image_size) if image_size else ("dataset", name)
+    checks.memory(*parameter, needed, f"all {len(listed)} images")
 
-    arrays = []
-    for file, _ in samples:
-        try:
-            image = Image.open(file)
-            image.load()
-        except OSError as error:
-            checks.fail("dataset", name, f"images that can be read, unlike {file} ({error})")
-        with image:
-            if image.mode.startswith("I;16"):
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            image = image.convert("L" if image.mode in ("1", "L", "LA", "I", "I;16") else "RGB")
-            if image_size is not None:
-                image = image.resize((image_size, image_size), Image.Resampling.BILINEAR)
-            array = np.asarray(image)
-        arrays.append(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))  # (C, H, W)
-    sizes = {array.shape[1:] for array in arrays}
-    if len(sizes) > 1:
-        checks.fail("image_size", image_size, f"a size to bring the {len(sizes)} sizes of {name} to, e.g. 28")
-    channels = max(len(array) for array in arrays)
-    stacked = np.stack([np.broadcast_to(array, (channels, *array.shape[1:])) for array in arrays])
-    return torch.from_numpy(stacked), torch.tensor([label for _, label in samples])
+    deep = [file for file, header in zip(listed, headers, strict=True) if header.is_deep]
+    largest = max((_of(image_files.brightest, found, file, name) for file in deep), default=0.0)
+    white = image_files.white_of(largest, floats=all(header.mode == "F" for header in headers if header.is_deep))
+    x = None
+    for place, file in enumerate(listed):
+        image = _of(image_files.pixels, found, file, name, image_size, white)
+        x = np.empty((len(listed), channels, *image.shape[1:]), np.uint8) if x is None else x
+        if x.shape[2:] != image.shape[1:]:
+            _fail_size(2, name)
+        x[place] = image
+    return x
+
+
+def _fail_size(count: int, name: str):
+    allowed = f"a size, e.g. 28, to bring the {count} sizes of train and test in {checks.shortened(name)} to"
+    checks.fail("image_size", None, allowed)
+
+
+def _copies(found: Layout, x: np.ndarray, name: str) -> int:
+    """How many images their class has more than once.
+
+    Raises:
+        ValueError: an image is in both parts or has two labels, or all of a part are equal.
+    """
+    listed = [(part, label, file) for part, samples in found.parts.items() for file, label in samples]
+    keys = [hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest() for image in x]
+    for part in found.parts:
+        of_part = [key for key, (each, _, _) in zip(keys, listed, strict=True) if each == part]
+        if len(of_part) > 1 and len(set(of_part)) == 1:
+            checks.fail("dataset", name, f"images that differ; all {len(of_part)} of {part} are equal")
+    first = {}
+    for key, (part, label, file) in zip(keys, listed, strict=True):
+        its_part, its_label, its_file = first.setdefault(key, (part, label, file))
+        if (its_part, its_label) != (part, label):
+            what = "either in train or in test" if its_part != part else "with one label"
+            both = f"{found.shown(its_file)} and {found.shown(file)}"
+            checks.fail("dataset", name, f"each image {what}; {both} hold the same")
+    return len(keys) - len(first)

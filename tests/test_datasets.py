@@ -12,7 +12,7 @@ import torchvision
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from qkdlib import datasets
+from qkdlib import datasets, downloads
 from qkdlib.experiment import Experiment
 
 
@@ -246,7 +246,7 @@ def own_idx(tmp_path, monkeypatch):
         for file, array in arrays.items():
             (tmp_path / name / "raw" / file).write_bytes(idx(array))
     sums = {file: hashlib.md5(idx(array)).hexdigest() for file, array in arrays.items()}
-    monkeypatch.setattr(datasets, "IDX_MD5", {"mnist": sums, "fashion_mnist": sums})
+    monkeypatch.setattr(downloads, "IDX_MD5", {"mnist": sums, "fashion_mnist": sums})
     monkeypatch.setenv("QKD_DATA", str(tmp_path))
     return tmp_path, arrays
 
@@ -286,7 +286,7 @@ def test_a_truncated_idx_file_is_named_with_its_md5(own_idx, dataset, file):
         datasets.load(dataset)
     message = str(caught.value)
     assert file in message and dataset in message and str(root) in message
-    assert "truncated" in message and f"MD5 {datasets.IDX_MD5[dataset][file]}" in message
+    assert "truncated" in message and f"MD5 {downloads.IDX_MD5[dataset][file]}" in message
 
 
 def test_the_published_md5_sums_guard_the_real_files(tmp_path, monkeypatch):

@@ -1,0 +1,142 @@
+"""One image file as an array: every kind that Pillow reads, brought to 8 bits of grey or red, green and blue.
+
+Transparent pixels show white, the page that icons and letters are drawn for. Cameras' rotation is applied.
+Greys of more than 8 bits are scaled by their white, which is one number for all images that belong together.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from qkdlib import files
+
+FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000")
+ENDINGS = {
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif",
+    ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2",
+}  # fmt: skip
+MOST_PIXELS = 2**26  # of one file: less than the 89 million at which Pillow warns of a decompression bomb
+WHITES = (255, 2**12 - 1, 2**16 - 1, 2**31 - 1)  # of 8, 12, 16 and 32 bits; that of floats may be 1, too
+GREY = ("1", "L", "LA")  # beside those that `is_deep`
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says before its pixels are decoded: `size` (width, height), Pillow's `mode`, whether it has more
+    than one frame, of which the first counts."""
+
+    size: tuple[int, int]
+    mode: str
+    animated: bool
+
+    @property
+    def channels(self) -> int:
+        """1 if it is grey, else 3."""
+        return 1 if self.mode in GREY or self.is_deep else 3
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether it has greys of more than 8 bits: 16, or 32 as integers or floats."""
+        return is_deep(self.mode)
+
+
+def is_deep(mode: str) -> bool:
+    """Whether a mode of Pillow is one of integer or float greys."""
+    return mode.startswith(("I", "F"))
+
+
+@contextlib.contextmanager
+def opened(file: Path):
+    """The image in a file, not yet decoded; what its content provokes in the body, too, becomes the one error.
+
+    Raises:
+        files.Damaged: the file holds no whole image of a known format, or more than `MOST_PIXELS`.
+        OSError: it is not there, or not to be read.
+    """
+    from PIL import Image, ImageFile
+
+    Image.init()
+    known = [name for name in FORMATS if name in Image.OPEN]
+    lenient = ImageFile.LOAD_TRUNCATED_IMAGES  # what others have set would fill cut images up with grey
+    try:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+        with files.checked(file), Image.open(file, formats=known) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"{image.width}x{image.height} pixels, where {MOST_PIXELS:,} are the most")
+            yield image
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+
+
+def header(file: Path) -> Header:
+    """The header of a file; errors as in `opened`."""
+    with opened(file) as image:
+        return Header(image.size, image.mode, bool(getattr(image, "is_animated", False)))
+
+
+def brightest(file: Path) -> float:
+    """The largest value of a file of integer or float greys; errors as in `pixels`."""
+    with opened(file) as image:
+        return float(_greys(image).max())
+
+
+def white_of(largest: float, floats: bool) -> float:
+    """The white that integer or float greys share: the smallest usual one that none of them exceeds.
+
+    Args:
+        largest: the largest value of all images.
+        floats: whether all images hold floats, whose white may be 1.
+    """
+    return next((white for white in ((1,) if floats else ()) + WHITES if white >= largest), largest)
+
+
+def pixels(file: Path, size: int | None, white: float) -> np.ndarray:
+    """The image as uint8 (C, H, W), resized to `size` x `size` if that is not None.
+
+    Args:
+        white: the value of white, where greys have more than 8 bits.
+
+    Raises:
+        files.Damaged, OSError: as `opened` says, or greys are negative or not finite.
+    """
+    from PIL import Image, ImageOps
+
+    with opened(file) as image:
+        image.load()
+        image = ImageOps.exif_transpose(image)
+        image = _eight_bits(image, white) if is_deep(image.mode) else _on_white(image)
+        if size is not None:
+            image = image.resize((size, size), Image.Resampling.BILINEAR)
+        array = np.asarray(image)
+        return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _greys(image) -> np.ndarray:
+    values = np.asarray(image).astype(np.float64)
+    if not np.isfinite(values).all() or values.min() < 0:
+        raise ValueError("greys that are negative or not finite")
+    return values
+
+
+def _eight_bits(image, white: float):
+    from PIL import Image
+
+    values = _greys(image)
+    scaled = (values * 255 / white).round() if image.mode == "F" else values * 256 // (white + 1)
+    return Image.fromarray(scaled.astype(np.uint8))
+
+
+def _on_white(image):
+    """The image in mode L or RGB, with its transparent parts over white."""
+    from PIL import Image, ImageCms
+
+    grey = image.mode in GREY
+    if image.mode == "LAB":
+        standard = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, ImageCms.createProfile("LAB"), standard, outputMode="RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("L" if grey else "RGB")
