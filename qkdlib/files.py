@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 MOST_TEXT = 64 << 20  # bytes of a JSON file: the largest record has less than one
+PROBE = 1 << 16  # bytes of the file that tries a folder
 ABANDONED = 24 * 3600  # seconds after which another machine's unfinished file counts as left behind
 
 
@@ -52,7 +53,8 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
-        prefix = f".{path.stem[:80]}-{socket.gethostname()[:40]}-{os.getpid()}-"
+        stem = path.stem.encode(errors="ignore")[:80].decode(errors="ignore")  # file systems count bytes
+        prefix = f".{stem}-{socket.gethostname()[:40]}-{os.getpid()}-"
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=f".tmp{path.suffix}")
     except OSError as error:
         raise _named(error, path) from error
@@ -71,7 +73,25 @@ def atomic(path: Path) -> Iterator[Path]:
 
 def _named(error: OSError, path: Path) -> OSError:
     """The same kind of error, which says which file could not be written."""
-    return type(error)(error.errno, f"{path} cannot be written: {error.strerror or error}")
+    reason = os.strerror(error.errno) if error.errno else error
+    return type(error)(error.errno, f"{path} cannot be written: {reason}")
+
+
+def writable(*folders: Path) -> None:
+    """Write a small file in each folder and remove it: whether a result can be saved is known before it is made.
+
+    Raises:
+        OSError: a folder cannot be written; the error names it.
+    """
+    for folder in folders:
+        # Named as temporary files are, to be swept like them.
+        probe = Path(folder) / f".probe-{socket.gethostname()[:40]}-{os.getpid()}-0.tmp"
+        try:
+            with atomic(probe) as temporary:
+                temporary.write_bytes(bytes(PROBE))
+            probe.unlink(missing_ok=True)
+        except OSError as error:
+            raise _named(error, folder) from error
 
 
 @contextlib.contextmanager

@@ -3,19 +3,23 @@
 import dataclasses
 import datetime
 import time
+import warnings
 from pathlib import Path
 
-from qkdlib import checks, runtime
-from qkdlib.experiment import Experiment
-from qkdlib.records import DIGITS, Record, find
+from qkdlib import checks, files, runtime
+from qkdlib.experiment import CUSTOM, Experiment
+from qkdlib.records import DIGITS, Record, find, read_all
 from qkdlib.workspace import Workspace
+
+KD_WEIGHT = 0.9  # of a network of your own, where nothing else is said
 
 
 def run(
     experiment: Experiment,
     *,
     teacher=None,
-    workspace: Workspace | str = ".",
+    kd_weight: float | None = None,
+    workspace: Workspace | str | Path = ".",
     device: str = "auto",
     fresh: bool = False,
     aer_seeds: int | None = None,
@@ -25,66 +29,145 @@ def run(
     Args:
         experiment: what to run.
         teacher: a `torch.nn.Module` of your own that maps images (B, C, H, W) in [0, 1] to logits (B, classes);
-            it takes the place of `experiment.teacher`. With `kd_weight` 0 the weight becomes 0.9.
+            it takes the place of `experiment.teacher`, whose `labels` hold for it, too.
+        kd_weight: weight of that network's loss; None: the experiment's, or 0.9 where that is 0.
         workspace: where records and checkpoints lie.
         device: `auto`, `cpu` or `cuda`.
         fresh: compute all seeds anew and replace their results.
         aer_seeds: how many of the seeds computed now are executed on Aer, which takes as long as training them; None
-            for all of them. Only students whose angles depend on the image can be.
+            for all of them. Only students whose angles depend on the image can be, and no seed that diverged.
 
     Raises:
         ValueError: something in the experiment does not fit; before any training starts.
         FileNotFoundError: the data set is neither there nor to be downloaded.
+        OSError: a folder of the workspace cannot be written; before any training starts.
+        RuntimeError: the execution on Aer failed; the record of the training is saved all the same.
     """
     workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     runtime.threads()
+    checks.flag("fresh", fresh)
     if aer_seeds is not None:
         checks.whole("aer_seeds", aer_seeds, minimum=0)
-    if teacher is not None and not hasattr(teacher, "state_dict"):
-        checks.fail("teacher", teacher, "a torch.nn.Module; for a qkdlib.Teacher use experiment.distilled(teacher)")
-    record = None if fresh or teacher is not None else find(experiment, workspace)
-    if record is not None and (found := record.asked(experiment)):
-        return found
+    _check_network(teacher, kd_weight)
 
-    from qkdlib import datasets, teacher_training
-    from qkdlib.students import Student
-
-    device = runtime.start(device)
-    parts = datasets.splits(experiment)
-    # What does not fit the images says so before a teacher trains.
-    Student(experiment, parts.shape, seeds=[0]).fit_reducer(parts.train.x)
-    if teacher is not None:
-        named = teacher_training.save_custom(experiment, teacher, parts, workspace, device)
-        experiment = experiment.distilled(named, experiment.kd_weight or 0.9)
-        record = None if fresh else find(experiment, workspace)
-    record = dataclasses.replace(record, experiment=experiment) if record else Record(experiment)
-    missing = record.missing()
-    if missing:
-        _compute(record, missing, parts, workspace, device, aer_seeds)
-        record.save(workspace)
-    return record.asked(experiment)
-
-
-def trained_student(experiment: Experiment, *, workspace: Workspace | str = ".", device: str = "auto"):
-    """The trained `students.Student` of all seeds, in evaluation mode: `student(images)` gives logits (S, B, L).
-
-    The weights of the last run lie in the workspace's checkpoints. Where they are not (they are never committed),
-    the students are trained again, to the same result.
-    """
     from qkdlib import datasets
     from qkdlib.students import Student
 
-    workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+    experiment = getattr(datasets, "identified", lambda each: each)(experiment)
+    record = None if fresh or teacher is not None else find(experiment, workspace)
+    if record is not None and (found := record.asked(experiment)):
+        return found
+    files.writable(workspace.students, workspace.teachers, workspace.checkpoints)
+    with files.lock(workspace.checkpoints / f"{experiment.name}.lock"):
+        pass  # as saving will
     device = runtime.start(device)
-    parts, seeds = datasets.splits(experiment), list(range(experiment.seeds))
-    student = Student(experiment, parts.shape, seeds).fit_reducer(parts.train.x)
-    if not student.load_weights(_weights(experiment, workspace)):
-        student, _, _ = _train(experiment, seeds, parts, workspace, device)
-    return student.to(device).eval()
+    with runtime.plain_torch():
+        parts = datasets.splits(experiment)
+        # What does not fit the images says so before a teacher trains.
+        Student(experiment, parts.shape, seeds=[0]).fit_reducer(parts.train.x)
+        if teacher is not None:
+            experiment = _taught(experiment, teacher, kd_weight, parts, workspace, device)
+            record = None if fresh else find(experiment, workspace)
+        record = dataclasses.replace(record, experiment=experiment) if record else Record(experiment)
+        missing = record.missing()
+        if missing:
+            _compute(record, missing, parts, workspace, device, aer_seeds)
+    return record.asked(experiment)
+
+
+def trained_student(
+    experiment: Experiment | Record,
+    *,
+    teacher=None,
+    kd_weight: float | None = None,
+    workspace: Workspace | str | Path = ".",
+    device: str = "auto",
+):
+    """The trained `students.Student` of all seeds, in evaluation mode: `student(images)` gives logits (S, B, L).
+
+    The weights of the last run lie in the workspace's checkpoints. Where they are not (they are never committed), or
+    are damaged, the students are trained again, to the same result.
+
+    Args:
+        experiment, teacher, kd_weight: as they were given to `run`; or the record that it returned, alone.
+        workspace, device: as in `run`.
+    """
+    workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+    _check_network(teacher, kd_weight)
+
+    from qkdlib import datasets
+    from qkdlib.students import Student
+
+    is_record = isinstance(experiment, Record)
+    experiment = getattr(datasets, "identified", lambda each: each)(experiment.experiment if is_record else experiment)
+    device = runtime.start(device)
+    with runtime.plain_torch():
+        parts, seeds = datasets.splits(experiment), list(range(experiment.seeds))
+        if teacher is not None:
+            experiment = _taught(experiment, teacher, kd_weight, parts, workspace, device)
+        elif not is_record and experiment.teacher is None:
+            _name_taught(experiment, workspace)
+        record = find(experiment, workspace)
+        student = Student(experiment, parts.shape, seeds).fit_reducer(parts.train.x)
+        if not _load(student, _weights(experiment, workspace), record):
+            if record is None:
+                warnings.warn(f"{experiment.name}: there is no record of it; it is trained now", stacklevel=2)
+            student, _, _ = _train(experiment, seeds, parts, workspace, device)
+            _keep(student, workspace)
+        return student.to(device).eval()
+
+
+def _check_network(teacher, kd_weight: float | None) -> None:
+    if teacher is not None and not hasattr(teacher, "state_dict"):
+        checks.fail("teacher", teacher, "a torch.nn.Module; for a qkdlib.Teacher use experiment.distilled(teacher)")
+    if kd_weight is not None:
+        checks.real("kd_weight", kd_weight)
+        if teacher is None:
+            checks.fail("kd_weight", kd_weight, "None without teacher=network; experiment.distilled(teacher, weight)")
+
+
+def _taught(experiment: Experiment, network, kd_weight: float | None, parts, workspace: Workspace, device):
+    """The experiment with a network of one's own as its teacher, whose logits are stored."""
+    from qkdlib import teacher_training
+
+    named = teacher_training.save_custom(experiment, network, parts, workspace, device)
+    return experiment.distilled(named, (experiment.kd_weight or KD_WEIGHT) if kd_weight is None else kd_weight)
+
+
+def _name_taught(placebo: Experiment, workspace: Workspace) -> None:
+    """Name the records that may be meant where a placebo is asked for."""
+    there = [record.experiment for record in read_all(workspace)]
+    named = [
+        each.name
+        for each in there
+        if each.teacher and each.teacher.architecture.startswith(CUSTOM) and each.placebo().digest == placebo.digest
+    ]
+    if named:
+        text = "is the placebo, which nothing taught; a network of your own taught"
+        how = "hand over their record, or teacher=network, to get those"
+        warnings.warn(f"{placebo.name} {text} {', '.join(named)}: {how}", stacklevel=3)
 
 
 def _weights(experiment: Experiment, workspace: Workspace) -> Path:
     return workspace.checkpoints / f"{experiment.name}.npz"
+
+
+def _load(student, path: Path, record: Record | None) -> bool:
+    """Whether the student has got its weights from the file; a damaged one is set aside."""
+    try:
+        return student.load_weights(path, record.diverged() if record else ())
+    except files.Damaged as damaged:
+        files.set_aside(damaged)
+        return False
+
+
+def _keep(student, workspace: Workspace) -> None:
+    """Save the weights, which can be had again by training: without them a result is none the worse."""
+    path = _weights(student.experiment, workspace)
+    try:
+        student.save_weights(path)
+    except (OSError, MemoryError) as error:
+        warnings.warn(f"the weights are not kept: {path}: {error}", stacklevel=3)
 
 
 def _train(experiment: Experiment, seeds: list[int], parts, workspace: Workspace, device):
@@ -96,31 +179,27 @@ def _train(experiment: Experiment, seeds: list[int], parts, workspace: Workspace
         logits = controls.apply(experiment, logits, parts)
     started = time.perf_counter()
     student, results = training.train_students(experiment, parts, logits, seeds, device)
-    seconds = time.perf_counter() - started
-    student.save_weights(_weights(experiment, workspace))
-    return student, results, seconds
+    return student, results, time.perf_counter() - started
 
 
 def _compute(
     record: Record, seeds: list[int], parts, workspace: Workspace, device, aer_seeds: int | None = None
 ) -> None:
-    """Train and execute `seeds`, and add their results to the record."""
-    from qkdlib import execution
-
+    """Train and execute `seeds`, and save the record with their results, then the weights, which are larger."""
     started = time.perf_counter()
     student, results, training_seconds = _train(record.experiment, seeds, parts, workspace, device)
-    trained = time.perf_counter()
-    # The record's own execution is that of students whose circuits differ from image to image anyway; v2's have
-    # 10,000 test images, and are executed where `robustness` asks for it; a twin has no circuit.
-    wanted = 0 if student.encoder or student.twin else len(seeds) if aer_seeds is None else min(aer_seeds, len(seeds))
-    executed = execution.execute(student, parts.test, seeds=wanted).accuracies if wanted else {}
+    trained, executed, failed = time.perf_counter(), {}, None
+    try:
+        executed = _executed(student, parts.test, len(seeds) if aer_seeds is None else min(aer_seeds, len(seeds)))
+    except Exception as error:  # Aer's own, no memory: hours of training do not depend on it
+        failed = error
     seconds = {
         "training": round(training_seconds, 1),
         "execution": round(time.perf_counter() - trained, 1),
         "all": round(time.perf_counter() - started, 1),
     }
     for seed, found in zip(seeds, results, strict=True):
-        record.seeds[seed] = _rounded({**found, "qasm_accuracy": executed.get(seed)})
+        record.seeds[seed] = _rounded({**found, "qasm_accuracy": None if "diverged" in found else executed.get(seed)})
     record.provenance.append(
         {
             "seeds": seeds,
@@ -131,11 +210,29 @@ def _compute(
             **runtime.provenance(),
         }
     )
+    path = record.save(workspace)
+    _keep(student, workspace)
+    if failed is not None:
+        raise RuntimeError(
+            f"the execution on Aer failed ({type(failed).__name__}: {failed}); the training is saved, without "
+            f"accuracies on the QASM simulator, in {path}"
+        ) from failed
+
+
+def _executed(student, images, seeds: int) -> dict[int, float]:
+    """Accuracies on Aer of the first `seeds` seeds. The record's own execution is that of students whose circuits
+    differ from image to image anyway; v2's have 10,000 test images, and are executed where `robustness` asks for it; a
+    twin has no circuit."""
+    from qkdlib import execution
+
+    if student.encoder or student.twin or not seeds:
+        return {}
+    return execution.execute(student, images, seeds=seeds).accuracies
 
 
 def _rounded(results: dict) -> dict:
-    """Numbers with `DIGITS` decimals, in curves too; None stays None."""
-    return {name: _short(value) for name, value in results.items()}
+    """Numbers with `DIGITS` decimals, in curves too; None stays None, and stands for what is not finite."""
+    return {name: _short(value) for name, value in files.json_numbers(results).items()}
 
 
 def _short(value):

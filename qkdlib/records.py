@@ -1,26 +1,25 @@
 """Run records: one small JSON file per experiment, found again by the experiment's digest.
 
 A record holds the full experiment, its provenance, and for each seed the curves over the epochs and the accuracy
-on the QASM simulator. Tables and figures are drawn from records alone.
+on the QASM simulator. Tables and figures are drawn from records alone. What a file is taken for is what lies in it: one
+under another's name is nobody's record.
 """
 
 import json
+import math
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from filelock import FileLock
-
 from qkdlib import experiment as experiments
 from qkdlib.experiment import Experiment
-from qkdlib.files import atomic
+from qkdlib.files import Damaged, DamagedFile, checked, lock, read_json, set_aside, write_text
 from qkdlib.workspace import Workspace
 
 DIGITS = 6  # decimals kept of a curve's numbers
+MOST_SEED = 10**6
 
-
-class DamagedRecord(UserWarning):
-    """A record that cannot be read, and was passed over."""
+DamagedRecord = DamagedFile  # the warning of a record that cannot be read
 
 
 @dataclass
@@ -28,7 +27,7 @@ class Record:
     """The results of one experiment.
 
     `seeds` maps a seed to its results: the `training.train_students` curves, each a list over epochs, and
-    `qasm_accuracy`. `provenance` has one entry per run that added seeds.
+    `qasm_accuracy`; `diverged` is there only for a seed that did. `provenance` has one entry per run that added seeds.
     """
 
     experiment: Experiment
@@ -39,6 +38,10 @@ class Record:
         """Seeds that the experiment asks for and the record lacks."""
         return [seed for seed in range(self.experiment.seeds) if seed not in self.seeds]
 
+    def diverged(self) -> list[int]:
+        """Seeds whose training came to numbers that are not finite."""
+        return [seed for seed in sorted(self.seeds) if "diverged" in self.seeds[seed]]
+
     def asked(self, experiment: Experiment) -> "Record | None":
         """This record with just the seeds that `experiment` asks for; None if it lacks one of them."""
         if replace(self, experiment=experiment).missing():
@@ -46,33 +49,43 @@ class Record:
         return replace(self, experiment=experiment, seeds={s: self.seeds[s] for s in range(experiment.seeds)})
 
     def save(self, workspace: Workspace) -> Path:
-        """Write atomically. Seeds that another process has added meanwhile are kept."""
-        path = workspace.students / f"{self.experiment.name}.json"
-        with FileLock(workspace.checkpoints / f"{path.stem}.lock"):
-            self._merge_and_write(path, workspace)
+        """Write atomically. Seeds that another process has added meanwhile are kept; what lies there and is no record
+        of this experiment is set aside."""
+        path = _path(self.experiment, workspace)
+        with lock(workspace.checkpoints / f"{path.stem}.lock"):
+            self._merge(path)
+            body = {
+                "experiment": experiments.as_dict(self.experiment),
+                "digest": self.experiment.digest,
+                "numerics": experiments.NUMERICS,
+                "provenance": self.provenance,
+                "seeds": {str(seed): self.seeds[seed] for seed in sorted(self.seeds)},
+            }
+            write_text(path, _text(body))
         return path
 
-    def _merge_and_write(self, path: Path, workspace: Workspace) -> None:
-        there = find(self.experiment, workspace)
-        if there is not None:
-            self.seeds = {**there.seeds, **self.seeds}
-            self.provenance = [*(p for p in there.provenance if p not in self.provenance), *self.provenance]
-        body = {
-            "experiment": experiments.as_dict(self.experiment),
-            "digest": self.experiment.digest,
-            "numerics": experiments.NUMERICS,
-            "provenance": self.provenance,
-            "seeds": {str(seed): self.seeds[seed] for seed in sorted(self.seeds)},
-        }
-        with atomic(path) as temporary:
-            temporary.write_text(_text(body))
+    def _merge(self, path: Path) -> None:
+        """Take over what the file holds and this record lacks."""
+        try:
+            there = _of(path, self.experiment)
+        except FileNotFoundError:
+            return
+        except (Damaged, OSError) as error:
+            set_aside(error if isinstance(error, Damaged) else Damaged(path, error))
+            return
+        self.seeds = {**there.seeds, **self.seeds}
+        self.provenance = [*(p for p in there.provenance if p not in self.provenance), *self.provenance]
+
+
+def _path(experiment: Experiment, workspace: Workspace) -> Path:
+    return workspace.students / f"{experiment.name}.json"
 
 
 def _text(body: dict) -> str:
     """JSON with one line per seed, so that a diff of two records can be read."""
     seeds = body.pop("seeds")
-    lines = ",\n".join(f'  "{seed}": {json.dumps(results)}' for seed, results in seeds.items())
-    head = json.dumps(body, indent=1).removesuffix("\n}")
+    lines = ",\n".join(f'  "{seed}": {json.dumps(results, allow_nan=False)}' for seed, results in seeds.items())
+    head = json.dumps(body, indent=1, allow_nan=False).removesuffix("\n}")
     return f'{head},\n "seeds": {{\n{lines}\n }}\n}}\n'
 
 
@@ -80,41 +93,93 @@ def read(path: Path) -> Record:
     """The record in a file.
 
     Raises:
-        ValueError: it is not a complete record, or not of the experiment that it names.
+        files.Damaged: it is not a complete record, or not of the experiment that it names.
     """
-    try:
-        body = json.loads(Path(path).read_text())
-        record = Record(
-            experiments.from_dict(body["experiment"]),
-            {int(seed): results for seed, results in body["seeds"].items()},
-            body["provenance"],
-        )
+    return _read(Path(path))[0]
+
+
+def _read(path: Path) -> tuple[Record, str]:
+    """The record in a file, and the digest that it bears."""
+    with checked(path):
+        body = read_json(path)
+        record = Record(experiments.from_dict(body["experiment"]), _seeds(body["seeds"]), body["provenance"])
         numerics, named = body["numerics"], body["digest"]
-        curves = ("validation_accuracy", "validation_ce", "test_accuracy")
-        epochs = [{len(results[name]) for name in curves} for results in record.seeds.values()]
+        if type(numerics) is not int or not isinstance(named, str):
+            raise TypeError(f"numerics {numerics!r} and digest {named!r}, where a whole number and text are expected")
+        if numerics == experiments.NUMERICS and named != record.experiment.digest:
+            raise ValueError(f"its digest {named} is not its experiment's")
+        if not isinstance(record.provenance, list) or not all(isinstance(each, dict) for each in record.provenance):
+            raise TypeError("its provenance is no list of entries")
         for results in record.seeds.values():
-            outcomes(results)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
+            _check_numbers(results, record.experiment)
+        _check_epochs(record)
+    return record, named
+
+
+def _seeds(there: dict) -> dict[int, dict]:
+    for seed, results in there.items():
+        if len(seed) > 7 or str(int(seed)) != seed or not 0 <= int(seed) <= MOST_SEED:
+            raise ValueError(f"seed {seed[:20]!r}, where a whole number from 0 to {MOST_SEED} is expected")
+        if not isinstance(results, dict):
+            raise TypeError(f"seed {seed} has no results")
+    return {int(seed): results for seed, results in there.items()}
+
+
+def _check_numbers(results: dict, experiment: Experiment) -> None:
+    """Every value of a seed is a finite number or a curve of them; an accuracy is a share. None stands for what was not
+    executed, not tested in that epoch, or not finite."""
+    for name, value in results.items():
+        accuracy = name.endswith("accuracy")
+        untested = name.startswith("test_") and experiment.tested == "at_end"
+        for each in value if isinstance(value, list) else [value]:
+            if each is None and (name == "qasm_accuracy" or untested or ("diverged" in results and not accuracy)):
+                continue
+            if type(each) not in (int, float) or not math.isfinite(each):
+                raise TypeError(f"{name} holds {str(each)[:20]!r}, where a finite number is expected")
+            if accuracy and not 0 <= each <= 1:
+                raise ValueError(f"{name} {each}, where 0 to 1 is possible")
+    outcomes(results)
+
+
+def _check_epochs(record: Record) -> None:
+    """All curves of a seed have one length, which its experiment allows."""
     asked = record.experiment.epochs
     allowed = set(range(1, asked + 1)) if record.experiment.patience else {asked}
-    if any(len(found) != 1 or not found <= allowed for found in epochs):
-        raise ValueError(f"{path} is damaged: curves of {sorted(set().union(*epochs))} epochs")
-    if numerics == experiments.NUMERICS and named != record.experiment.digest:
-        raise ValueError(f"{path} is damaged: its digest {named} is not its experiment's")
-    return record
+    found = [{len(value) for value in results.values() if isinstance(value, list)} for results in record.seeds.values()]
+    if any(len(lengths) != 1 or not lengths <= allowed for lengths in found):
+        raise ValueError(f"curves of {sorted(set().union(*found))} epochs")
+    for results in record.seeds.values():
+        if results.get("diverged", 1) not in range(1, asked + 1):
+            raise ValueError(f"diverged in epoch {results['diverged']} of {asked}")
 
 
 def find(experiment: Experiment, workspace: Workspace) -> Record | None:
-    """The record of this experiment, whatever its number of seeds; None if there is none that can be read."""
-    path = workspace.students / f"{experiment.name}.json"
-    return _try(path) if path.exists() else None
+    """The record of this experiment, whatever its number of seeds; None if there is none that can be read. What lies
+    under its name and is no record of it is named in a warning."""
+    return _passed(_of, _path(experiment, workspace), experiment)
 
 
 def read_all(workspace: Workspace | None = None) -> list[Record]:
-    """Every readable record of a workspace, by name. A damaged one is named in a warning and passed over."""
+    """Every readable record of a workspace, by name. A damaged one, and one under another's name, is named in a warning
+    and passed over."""
     paths = sorted((workspace or Workspace()).students.glob("[!.]*.json"))
-    return [record for record in map(_try, paths) if record is not None]
+    return [record for record in (_passed(_named, path) for path in paths) if record is not None]
+
+
+def _of(path: Path, experiment: Experiment) -> Record:
+    """The record in a file, which has to be this experiment's."""
+    record = read(path)
+    if record.experiment.digest != experiment.digest:
+        raise Damaged(path, f"it is the record of another experiment, {record.experiment.name}")
+    return record
+
+
+def _named(path: Path) -> Record:
+    """The record in a file, which has to bear its name: a copy beside it would be counted twice."""
+    record, digest = _read(path)
+    if not path.stem.endswith(f"_{digest}"):
+        raise Damaged(path, f"it is the record of another experiment, or a copy; its name should end in {digest}")
+    return record
 
 
 def load(workspace: Workspace | None = None):
@@ -144,7 +209,8 @@ def outcomes(results: dict) -> dict:
     """
     accuracy, test = results["validation_accuracy"], results["test_accuracy"]
     tested = [epoch for epoch, value in enumerate(test) if value is not None]  # all, or the best and the last
-    chosen = max(tested, key=lambda epoch: (accuracy[epoch], -results["validation_ce"][epoch]))
+    cross_entropy = [math.inf if value is None else value for value in results["validation_ce"]]  # None: not finite
+    chosen = max(tested, key=lambda epoch: (accuracy[epoch], -cross_entropy[epoch]))
     return {
         "last": 100 * test[-1],
         "selected": 100 * test[chosen],
@@ -154,9 +220,12 @@ def outcomes(results: dict) -> dict:
     }
 
 
-def _try(path: Path) -> Record | None:
+def _passed(reading, path: Path, *more) -> Record | None:
+    """What `reading` gives of a file; None if it is not there or cannot be trusted, which a warning says."""
     try:
-        return read(path)
-    except ValueError as error:
+        return reading(path, *more)
+    except FileNotFoundError:
+        return None
+    except (Damaged, OSError) as error:
         warnings.warn(f"passed over: {error}", DamagedRecord, stacklevel=3)
         return None

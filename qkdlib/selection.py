@@ -1,5 +1,7 @@
 """Choosing on validation: for each seed by itself the epoch, the moment to stop, and the learning rate."""
 
+import math
+
 import torch
 
 from qkdlib.students import Student
@@ -54,7 +56,8 @@ class Selection:
         """Take note of an epoch's validation results, one number per seed."""
         running = self.running
         self.epoch += 1
-        scores = list(zip(accuracy, (-value for value in cross_entropy), strict=True))
+        worst = [value if math.isfinite(value) else math.inf for value in cross_entropy]  # NaN cannot be compared
+        scores = list(zip(accuracy, (-value for value in worst), strict=True))
         better = [seed for seed in running if scores[seed] > self.scores[seed]]
         for seed in better:
             self.scores[seed], self.best_epochs[seed] = scores[seed], self.epoch

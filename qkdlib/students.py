@@ -3,7 +3,9 @@
 Every arm (placebo, distilled, control) is this one class; only the experiment's fields differ.
 """
 
+import dataclasses
 import math
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,14 @@ from torch import nn
 from qkdlib import circuits, product_states, readouts, samplers, simulation, statevector, twins
 from qkdlib.encoders import ENCODERS, blanks
 from qkdlib.experiment import TWINS, Experiment
-from qkdlib.files import atomic
+from qkdlib.files import checked, read_arrays, write_arrays
 from qkdlib.noise import Noise
 from qkdlib.randomness import generator
 from qkdlib.reducers import REDUCERS
 
 LEAK = 0.01  # PyTorch's own
+COPIES = 6  # of a training's parameters: themselves, gradients, Adam's two means, the last and the best epoch's
+MOST_SEEDS = 200  # whose weights a file may hold beside those that are asked for
 
 
 class Student(nn.Module):
@@ -43,9 +47,10 @@ class Student(nn.Module):
         self.experiment, self.seeds = experiment, list(seeds)
         qubits, classes = experiment.qubits, len(experiment.classes)
         encoder, self.twin = ENCODERS.get(experiment.encoder), experiment.ansatz in TWINS
-        self.circuit = None
+        self.circuit = self.measured = None
         if not self.twin:
             self.circuit = circuits.build(experiment.ansatz, qubits, experiment.layers, experiment.entangler)
+            self.measured = circuits.measured(self.circuit)
         features = encoder.features(qubits) if encoder else qubits if self.twin else self.circuit.angles
         generators = [generator(seed, "weights") for seed in seeds]
         self.reducer = REDUCERS[experiment.reducer](shape, features, generators, experiment.dropout)
@@ -146,10 +151,10 @@ class Student(nn.Module):
     def _state_outcomes(self, features: torch.Tensor) -> torch.Tensor:
         state = self.encoder.state(features)
         if self.encoder.product:
-            if not self.circuit.entangles:
+            if not self.measured.entangles:
                 return simulation.product(self._local(state))
             state = product_states.amplitudes(state)
-        state = statevector.final_state(self.circuit, state, self.theta)  # (S, B, H, 2, L)
+        state = statevector.final_state(self.measured, state, self.theta)  # (S, B, H, 2, L)
         return (state * state).sum(3).flatten(2)
 
     def _expectations(self, features: torch.Tensor) -> torch.Tensor:
@@ -157,40 +162,76 @@ class Student(nn.Module):
         if self.twin:
             linear = self.experiment.ansatz == "classical_linear"
             return twins.pooled(self.encoder.state(features), self.signs, self.theta, linear)
-        if not self._as_executed and self.encoder.product and not self.circuit.entangles:
+        if not self._as_executed and self.encoder.product and not self.measured.entangles:
             return self._local(self.encoder.state(features))
-        return self._outcomes(features) @ self.signs
+        outcomes = self._outcomes(features)
+        # A product for each seed: one of all seeds' images together would round by how many there are.
+        return outcomes @ self.signs.expand(len(outcomes), -1, -1)
 
     def _local(self, spinors: torch.Tensor) -> torch.Tensor:
         """<Z> on each wire, (S, B, Q), where no wire is entangled."""
-        return product_states.expectations(spinors, statevector.wire_matrices(self.circuit, self.theta))
+        return product_states.expectations(spinors, statevector.wire_matrices(self.measured, self.theta))
 
     def save_weights(self, path: Path) -> None:
-        """Write the seeds and the parameters, each (S, ...), atomically as npz without pickle."""
+        """Write the digest of the experiment, the seeds and the parameters, each (S, ...), atomically as npz."""
         arrays = {name: value.detach().cpu().numpy() for name, value in self.named_parameters()}
-        with atomic(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, seeds=np.array(self.seeds), **arrays)
+        write_arrays(path, digest=np.array(self.experiment.digest), seeds=np.array(self.seeds), **arrays)
 
-    def load_weights(self, path: Path) -> bool:
+    def load_weights(self, path: Path, diverged: Collection[int] = ()) -> bool:
         """Take the parameters of this student's seeds from a file; False if it is not there or lacks a seed.
 
+        Args:
+            diverged: seeds whose parameters need not be finite.
+
         Raises:
-            ValueError: the file is damaged.
+            files.Damaged: the file is damaged, or holds the weights of other students.
         """
         if not path.exists():
             return False
-        try:
-            with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
-                there = file["seeds"].tolist()
-                if not set(self.seeds) <= set(there):
-                    return False
-                rows = [there.index(seed) for seed in self.seeds]
-                self.load_state_dict({name: torch.from_numpy(file[name][rows]) for name, _ in self.named_parameters()})
-        except Exception as error:
-            raise ValueError(f"{path} is damaged ({error}); delete it to train the students again") from error
+        parameters = dict(self.named_parameters())
+        of_one = sum(parameter[0].numel() * parameter.element_size() for parameter in parameters.values())
+        arrays = read_arrays(path, most=(MOST_SEEDS + len(self.seeds)) * (of_one + 8) + 1000 * (len(parameters) + 2))
+        with checked(path):
+            # Files of earlier versions hold no digest.
+            if str(arrays.get("digest", self.experiment.digest)) != self.experiment.digest:
+                raise ValueError("it holds the weights of another experiment's students")
+            there = arrays["seeds"].tolist()
+            if not set(self.seeds) <= set(there):
+                return False
+            rows, finite = [there.index(seed) for seed in self.seeds], [seed not in diverged for seed in self.seeds]
+            for name, parameter in parameters.items():
+                found = arrays[name]
+                if found.shape != (len(there), *parameter.shape[1:]) or found.dtype != np.float32:
+                    raise ValueError(f"{name} has shape {found.shape} and type {found.dtype}")
+                if not np.isfinite(found[rows][finite]).all():
+                    raise ValueError(f"{name} holds numbers that are not finite")
+            self.load_state_dict({name: torch.from_numpy(arrays[name][rows]) for name in parameters})
         return True
 
 
 def correct(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Which images are classified right, by argmax over all logits: an outcome that is no class is wrong."""
     return logits.argmax(-1) == labels
+
+
+def memory_needed(experiment: Experiment, images: torch.Tensor) -> float:
+    """Bytes that the training of all seeds takes, roughly: `COPIES` of the parameters for each learning rate, and for
+    each image of a batch what one seed keeps for its gradient.
+
+    Args:
+        images: the training images (N, C, H, W).
+
+    Raises:
+        ValueError: the parts of the student do not fit each other or the images.
+    """
+    one = Student(dataclasses.replace(experiment, sampler="exact"), images.shape[1:], seeds=[0]).fit_reducer(images)
+    kept = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor.nbytes)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        one(images[:1])
+    parameters = 4 * COPIES * sum(one.parameter_count().values()) * max(1, len(experiment.learning_rates))
+    return experiment.seeds * (parameters + min(experiment.batch_size, len(images)) * sum(kept))

@@ -1,16 +1,16 @@
 """The one training loop, for teachers and students, and the training of students."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
 
-from qkdlib import checks, runtime
+from qkdlib import checks, runtime, teacher_files
 from qkdlib.datasets import Images, Splits
 from qkdlib.experiment import Experiment
-from qkdlib.files import atomic
 from qkdlib.losses import Loss, distillation_loss
 from qkdlib.optimizers import FlatAdam
 from qkdlib.randomness import generator
@@ -37,15 +37,10 @@ def fit(
             seed and epoch alone, so that a training that goes on from a checkpoint has the same result.
         loss_of: batch -> scalar loss.
         steps: batches per epoch, for the progress bar's time left.
-        checkpoint: file that holds the training after each epoch; an existing one is gone on from.
+        checkpoint: file that holds the training after each epoch; an existing one of this title is gone on from.
         finished: asked after each epoch whether to stop there.
     """
-    history = []
-    if checkpoint is not None and checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        history = saved["history"]
+    history = [] if checkpoint is None else teacher_files.resume(checkpoint, title, model, optimizer)
     bar = runtime.progress(total=epochs * steps, initial=len(history) * steps, desc=title)
     with bar, torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
         for epoch in range(len(history), epochs):
@@ -60,9 +55,7 @@ def fit(
             with torch.inference_mode():
                 history.append({**measure(), "seconds": time.perf_counter() - started})
             if checkpoint is not None:
-                with atomic(checkpoint) as path:
-                    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
-                    torch.save(state, path)
+                teacher_files.keep(checkpoint, title, model, optimizer, history)
             if finished():
                 break
     return history
@@ -103,15 +96,18 @@ def train_students(
         `train_ce`, `train_kl` (means over the epoch's batches, as the student trained, with dropout), the same for
         `validation`, `test_ce`, and the accuracies `validation_accuracy` and `test_accuracy` in [0, 1]. With
         `tested="at_end"` the test curves hold None but for the last and the best validation epoch, and the dictionary
-        also has the `learning_rate` and the number of `zero_vectors` among validation and test images.
+        also has the `learning_rate` and the number of `zero_vectors` among validation and test images. A seed whose
+        losses or weights have become NaN or infinite, which leaves the others alone, has the epoch as `diverged`,
+        counted from 1; an image whose logits are not finite is not classified right.
 
     Raises:
         ValueError: a pixel is NaN or infinite.
     """
     _check_pixels(parts)
-    if teacher_logits is None:
-        teacher_logits = torch.zeros(len(parts.all_train), len(experiment.classes))
-    with runtime.one_thread():  # threads would divide the work, and round, by the number of seeds
+    # One thread: more would divide the work, and round, by the number of seeds.
+    with runtime.one_thread(), runtime.plain_torch():
+        if teacher_logits is None:
+            teacher_logits = torch.zeros(len(parts.all_train), len(experiment.classes))
         tries = [
             _Training(experiment, rate, parts, teacher_logits, seeds, device)
             for rate in experiment.learning_rates or (experiment.learning_rate,)
@@ -152,11 +148,8 @@ class _Training:
             self.student, self.optimizer, self._batches, self._loss, self._measure, epochs, self.experiment.name, steps,
             finished=lambda: chooses and self.selection.finished,
         )  # fmt: skip
-        names = [name for name in history[0] if name != "seconds"]
         ends = self.selection.epochs if chooses else [len(history)] * len(self.student.seeds)
-        return [
-            {name: [epoch[name][seed] for epoch in history[:end]] for name in names} for seed, end in enumerate(ends)
-        ]
+        return [_curves(history[:end], seed) for seed, end in enumerate(ends)]
 
     def _batches(self, _epoch: int):
         order, keep = (
@@ -174,7 +167,7 @@ class _Training:
         return loss.total.sum()
 
     def _measure(self) -> dict:
-        curves = self.running.means("train")
+        curves = self.running.means("train") | {"finite": _finite(self.student)}
         losses, accuracy = evaluate(self.student, self.validation, self.taught_validation)
         curves |= losses.means("validation") | {"validation_accuracy": accuracy}
         if self.experiment.tested == "at_end":
@@ -203,6 +196,20 @@ class _Training:
         weights.put(self.student)
         losses, accuracy = evaluate(self.student, self.test)
         return {"test_ce": losses.means("test")["test_ce"], "test_accuracy": accuracy}
+
+
+def _finite(student: Student) -> list[bool]:
+    """Whether all weights of each seed are finite."""
+    return torch.stack([p.isfinite().flatten(1).all(1) for p in student.parameters()]).all(0).tolist()
+
+
+def _curves(history: list[dict], seed: int) -> dict:
+    """The curves of the seed at this place; and as `diverged` the first epoch with a number that is not finite."""
+    curves = {name: [epoch[name][seed] for epoch in history] for name in history[0] if name != "seconds"}
+    weights = curves.pop("finite")
+    epochs = zip(weights, *curves.values(), strict=True)
+    sound = [finite and all(map(math.isfinite, numbers)) for finite, *numbers in epochs]
+    return curves if all(sound) else curves | {"diverged": sound.index(False) + 1}
 
 
 def loss_function(experiment: Experiment, logits, labels, teacher_logits) -> Loss:
@@ -245,7 +252,7 @@ def evaluate(student: Student, images: Images, teacher_logits: torch.Tensor | No
         logits = student.logits(images.x[chunk])  # (S, B, L)
         loss = loss_function(student.experiment, logits, labels, teacher_logits[chunk].expand(seeds, -1, -1))
         running.add(loss, labels.shape[1])
-        hits = hits + correct(logits, labels).sum(1)  # (S,)
+        hits = hits + (correct(logits, labels) & logits.isfinite().all(-1)).sum(1)  # (S,)
     return running, (hits / len(images)).tolist()
 
 

@@ -137,11 +137,11 @@ def test_experiment_that_does_not_fit_is_refused_before_training(tmp_path, monke
 
 def test_images_too_small_for_the_student_are_refused_before_the_teacher_trains(tmp_path, monkeypatch):
     # AlexNet takes 12x12 images and the student does not: nobody should wait for the teacher to learn that.
-    for label in ("cat", "dog"):
+    for place, label in enumerate(("cat", "dog")):
         folder = tmp_path / "images" / label
         folder.mkdir(parents=True)
         for number in range(20):
-            Image.new("L", (12, 12), 10 * number).save(folder / f"{number:02}.png")
+            Image.new("L", (12, 12), 10 * number + place).save(folder / f"{number:02}.png")
     refuse(monkeypatch, "fit")
     small = dataclasses.replace(
         TINY, dataset=f"imagefolder:{tmp_path / 'images'}", classes=(0, 1), test_per_class=2,

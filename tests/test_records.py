@@ -351,7 +351,7 @@ def test_seeds_of_different_lengths_are_no_damage_where_they_stop_by_themselves(
     path = Record(PATIENT, seeds).save(Workspace(tmp_path))
     assert read(path).seeds == seeds
     impatient = Record(AT_END, seeds).save(Workspace(tmp_path))
-    with pytest.raises(ValueError, match="is damaged: curves of .2, 4. epochs"):
+    with pytest.raises(ValueError, match="is damaged: .*curves of .2, 4. epochs"):
         read(impatient)
 
 
