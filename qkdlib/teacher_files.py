@@ -1,16 +1,25 @@
-"""What is kept of a teacher: a small file of logits, from which students learn in the teacher's place."""
+"""What is kept of a teacher: a small file of logits, from which students learn in the teacher's place, and while it
+trains a checkpoint. Both say whose they are; a file that is another teacher's, under whatever name, is not taken."""
 
 import dataclasses
 import json
+import math
+import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 
-from qkdlib import experiment
-from qkdlib.experiment import Experiment, Teacher
-from qkdlib.files import atomic
+from qkdlib import checks, experiment, files
+from qkdlib.datasets import Splits
+from qkdlib.experiment import CUSTOM, Experiment, Teacher
+
+MOST_LOGITS = 1 << 29  # bytes of logits in a file: 13 million images of 10 classes
+LARGEST_16 = 64.0  # the logits of trained networks are smaller; 16 bits round them by at most 1/64
+OFFSET = 1.5  # of the largest difference between an image's logits: what exceeds it is common to all of them
 
 
 @dataclass(frozen=True)
@@ -26,33 +35,184 @@ class TeacherLogits:
     history: list[dict]
     meta: dict
 
-    def save(self, path: Path) -> None:
-        """Write atomically, as compressed npz without pickle. Logits are rounded to 16 bits (0.005 at 10)."""
-        arrays = {name: getattr(self, name).numpy().astype(np.float16) for name in ("train", "test")}
-        text = json.dumps({"history": self.history, "meta": self.meta})
-        with atomic(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays, text=np.array(text))
+    def save(self, path: Path, bits: int = 16) -> None:
+        """Write atomically, as compressed npz without pickle.
+
+        Args:
+            bits: 16 rounds logits (by 0.005 at 10), but for those that 16 bits cannot hold; 32 keeps them.
+        """
+        logits = {name: without_offset(getattr(self, name)).numpy() for name in ("train", "test")}
+        most = max(np.abs(each).max(initial=0) for each in logits.values())
+        kind = np.float16 if bits == 16 and most <= np.finfo(np.float16).max else np.float32
+        text = json.dumps({"history": self.history, "meta": self.meta}, allow_nan=False)
+        arrays = {name: each.astype(kind) for name, each in logits.items()}
+        files.write_arrays(path, compressed=True, **arrays, text=np.array(text))
 
     @classmethod
-    def load(cls, path: Path) -> "TeacherLogits":
+    def load(cls, path: Path, most: int = MOST_LOGITS) -> "TeacherLogits":
         """Read what `save` wrote.
 
+        Args:
+            most: bytes that the logits may have.
+
         Raises:
-            ValueError: the file is damaged.
+            files.Damaged: the file is damaged, or another teacher's under this name. A `ValueError`.
         """
+        arrays = files.read_arrays(path, most + files.MOST_TEXT)
+        with files.checked(path):
+            if set(arrays) != {"train", "test", "text"}:
+                raise ValueError(f"arrays {sorted(arrays)} in place of train, test and text")
+            text = json.loads(str(arrays.pop("text")), parse_constant=_refuse)
+            history, meta = text["history"], text["meta"]
+            _check_logits(**arrays)
+            _check_history(history)
+            if not all("test_accuracy" in epoch for epoch in history):
+                raise ValueError("no test accuracies")
+            if "teacher" in meta and (name := _own_name(meta)) != path.stem:
+                raise ValueError(f"it is the file of another teacher, {name}")
+        return cls(*(torch.from_numpy(arrays[name].astype(np.float32)) for name in ("train", "test")), history, meta)
+
+    @classmethod
+    def find(cls, path: Path) -> "TeacherLogits | None":
+        """As `load`; None where there is no file, or, with a warning, a damaged one."""
         try:
-            with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
-                text = json.loads(str(file["text"]))
-                logits = [torch.from_numpy(file[name].astype(np.float32)) for name in ("train", "test")]
-            return cls(*logits, text["history"], text["meta"])
-        except Exception as error:
-            raise ValueError(
-                f"{path} is not a teacher's file ({error}); delete it to train the teacher again"
-            ) from error
+            return cls.load(path)
+        except FileNotFoundError:
+            return None
+        except files.Damaged as damaged:
+            warnings.warn(f"{damaged}; passed over", files.DamagedFile, stacklevel=2)
+            return None
+
+
+def load(path: Path, task: Experiment, parts: Splits) -> TeacherLogits:
+    """The logits in a file, if they are of these images and classes; else `Damaged`."""
+    shapes = [(len(images), len(task.classes)) for images in (parts.all_train, parts.all_test)]
+    logits = TeacherLogits.load(path, most=4 * sum(map(math.prod, shapes)))
+    if (found := [tuple(logits.train.shape), tuple(logits.test.shape)]) != shapes:
+        raise files.Damaged(path, f"logits of shapes {found}, where these images and classes have {shapes}")
+    return logits
+
+
+def stored(path: Path, task: Experiment, parts: Splits) -> TeacherLogits | None:
+    """As `load`; None where there is no file. One that is damaged is set aside."""
+    try:
+        return load(path, task, parts)
+    except FileNotFoundError:
+        return None
+    except files.Damaged as damaged:
+        files.set_aside(damaged)
+        return None
+
+
+def without_offset(logits: torch.Tensor) -> torch.Tensor:
+    """Logits (N, C) less the largest of each image, where they are large or share an offset, which no softmax sees and
+    rounding pays for; then rounding to 16 bits changes no probability by more than 0.001, at any temperature."""
+    if not logits.numel():
+        return logits
+    largest, spread = logits.abs().max(), (logits.amax(1) - logits.amin(1)).max()
+    if largest <= min(LARGEST_16, OFFSET * spread):
+        return logits
+    return logits - logits.amax(1, keepdim=True)
 
 
 def teacher_name(task: Experiment, teacher: Teacher) -> str:
     """The file name of a teacher's logits: data set, classes, architecture, digest of all that changes them."""
+    if teacher.architecture.startswith(CUSTOM):  # its name says it all
+        teacher = Teacher(architecture=teacher.architecture)
     teacher = dataclasses.replace(teacher, labels="own")  # what a student gets of it is not the teacher's
-    key = experiment.digest(teacher, dataset=task.dataset, classes=task.classes, image_size=task.image_size)
+    images = {"images": task.images} if task.images else {}
+    key = experiment.digest(teacher, dataset=task.dataset, classes=task.classes, image_size=task.image_size, **images)
     return f"{experiment.task_name(task)}_{experiment.slug(teacher.architecture)}_{key}"
+
+
+def identity(task: Experiment, teacher: Teacher) -> dict:
+    """What `teacher_name` names, for a file to say of itself."""
+    return {
+        **{name: getattr(task, name) for name in ("dataset", "image_size", "images")},
+        "classes": list(task.classes),
+        "teacher": dataclasses.asdict(teacher),
+    }
+
+
+def _own_name(meta: dict) -> str:
+    """The file name of the teacher that a file says it is of; files of earlier versions say less."""
+    fields = dict(meta["teacher"])
+    members = tuple(Teacher(**{**member, "members": ()}) for member in fields.pop("members", ()))
+    task = SimpleNamespace(
+        dataset=meta["dataset"], classes=tuple(meta["classes"]), image_size=meta.get("image_size"),
+        images=meta.get("images", ""),
+    )  # fmt: skip
+    return teacher_name(task, Teacher(**fields, members=members))
+
+
+def _refuse(word: str):
+    raise ValueError(f"{word} is not JSON")
+
+
+def _check_logits(train: np.ndarray, test: np.ndarray) -> None:
+    for each in (train, test):
+        if each.ndim != 2 or each.dtype not in (np.float16, np.float32):
+            raise ValueError(f"logits of shape {each.shape} and type {each.dtype}, not (images, classes) and float")
+        if not np.isfinite(each).all():
+            raise ValueError("logits that are NaN or infinite")
+    if train.shape[1] != test.shape[1]:
+        raise ValueError(f"logits of {train.shape[1]} and {test.shape[1]} classes")
+
+
+def _check_history(history) -> None:
+    """Raise `ValueError` unless `history` has finite numbers for each epoch; accuracies are at most 1."""
+    if not isinstance(history, list) or not history:
+        raise ValueError("no history")
+    for epoch in history:
+        for name, value in epoch.items():
+            most = 1 if name.endswith("accuracy") else sys.float_info.max
+            if type(value) not in (int, float) or not 0 <= value <= most:
+                raise ValueError(f"{name}={checks.shortened(value)}, which is no number from 0 to {most:g}")
+
+
+def keep(path: Path, title: str, model: torch.nn.Module, optimizer: torch.optim.Optimizer, history: list[dict]) -> None:
+    """Write the checkpoint of the training called `title`, atomically."""
+    state = {"title": title, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
+    with files.atomic(path) as temporary:
+        torch.save(state, temporary)
+
+
+def resume(path: Path, title: str, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> list[dict]:
+    """Put the checkpoint of the training called `title` into its model and optimizer, and return its history; [] if
+    there is none. One that is damaged or another training's is set aside, with a warning, and nothing of it taken."""
+    if not path.exists():
+        return []
+    own = model.state_dict()
+    try:
+        files.check_zip(path, 4 * sum(each.nbytes for each in own.values()) + files.MOST_TEXT)  # Adam keeps three
+        with files.checked(path):
+            saved = torch.load(path, weights_only=True, map_location="cpu")
+            if saved.get("title") != title:
+                raise ValueError(f"it is a checkpoint of another training, {saved.get('title')!r}")
+            _check_history(saved["history"])
+            _check_tensors("weights", saved["model"], {name: (each.shape,) for name, each in own.items()})
+            _check_optimizer(saved["optimizer"], optimizer)
+    except files.Damaged as damaged:
+        files.set_aside(damaged)
+        return []
+    model.load_state_dict(saved["model"])
+    optimizer.load_state_dict(saved["optimizer"])
+    return saved["history"]
+
+
+def _check_tensors(what: str, given: dict, shapes: dict[str, tuple]) -> None:
+    """Raise `ValueError` unless the tensors are those of `shapes`, each name with the shapes that it may have."""
+    if set(given) != set(shapes):
+        raise ValueError(f"other {what} than the network's")
+    for name, tensor in given.items():
+        if tensor.shape not in shapes[name] or not torch.isfinite(tensor).all():
+            raise ValueError(f"{what} {name} of a wrong shape, or not finite")
+
+
+def _check_optimizer(given: dict, optimizer: torch.optim.Optimizer) -> None:
+    groups = optimizer.state_dict()["param_groups"]
+    if [group["params"] for group in given["param_groups"]] != [group["params"] for group in groups]:
+        raise ValueError("another optimizer's state")
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for place, state in given["state"].items():
+        _check_tensors("moments", state, dict.fromkeys(state, (weights[place].shape, ())))

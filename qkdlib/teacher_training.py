@@ -1,22 +1,25 @@
 """Training a teacher, and the small file of logits that students learn from in its place."""
 
-import copy
+import contextlib
 import dataclasses
 import hashlib
+import math
+import warnings
 from pathlib import Path
 
 import torch
 
-from qkdlib import checks, runtime, teachers, training
+from qkdlib import checks, controls, datasets, files, runtime, teachers, training
 from qkdlib.datasets import Splits
 from qkdlib.experiment import CUSTOM, Experiment, Teacher
 from qkdlib.randomness import generator, number
-from qkdlib.teacher_files import TeacherLogits, teacher_name
+from qkdlib.teacher_files import TeacherLogits, identity, load, stored, teacher_name, without_offset
 from qkdlib.workspace import Workspace
 
 EVALUATION_BATCH = 512
 
 
+@runtime.plain_torch()
 def train_teacher(
     task: Experiment,
     teacher: Teacher,
@@ -25,17 +28,32 @@ def train_teacher(
     device="cpu",
     fresh: bool = False,
 ) -> TeacherLogits:
-    """The teacher's logits: read from the workspace if they are there, else after training it.
+    """The teacher's logits: read from the workspace if they are there, else after training it. Their
+    `meta["accuracy"]` is the teacher's on the student's `train` and `validation` images; `DoubtfulTeacher` warns where
+    that or the logits look wrong. A file that is damaged or another teacher's is set aside, with a warning.
 
     Args:
-        task: its data set and classes are the teacher's; the student's fields do not matter.
+        task: its data set and classes are the teacher's, its images those that the accuracy is of.
         fresh: train even if the logits are there.
+
+    Raises:
+        ValueError: the training diverged, or a network of your own is known by its name only.
     """
+    task = datasets.identified(task)
     path = workspace.teachers / f"{teacher_name(task, teacher)}.npz"
-    if path.exists() and not fresh:
-        logits = TeacherLogits.load(path)
-        _check_fit(logits.train, len(parts.all_train), len(task.classes), path.name)
-        return logits
+    with contextlib.suppress(FileNotFoundError, files.Damaged):
+        if not fresh:
+            return _judged(load(path, task, parts), parts, path.stem)
+    with files.lock(workspace.checkpoints / f"{path.stem}.lock"):  # of several processes one trains it
+        found = stored(path, task, parts)
+        if found is None or fresh:
+            _make(path, task, teacher, parts, workspace, device, fresh)
+            found = TeacherLogits.load(path)  # rounded to 16 bits, as every later run will read them
+    return _judged(found, parts, path.stem)
+
+
+def _make(path: Path, task: Experiment, teacher: Teacher, parts, workspace: Workspace, device, fresh: bool) -> None:
+    """Train a teacher and save its logits."""
     if teacher.architecture.startswith(CUSTOM):
         checks.fail("teacher", teacher.architecture, "a custom network handed to run(..., teacher=network)")
     if teacher.trained() != (teacher,):
@@ -43,8 +61,7 @@ def train_teacher(
         logits = _combine(task, teacher, parts, members)
     else:
         logits = _train(task, teacher, parts, workspace.checkpoints / f"{path.stem}.pt", device, fresh)
-    logits.save(path)
-    return TeacherLogits.load(path)  # rounded to 16 bits, as every later run will read them
+    _judged(logits, parts, path.stem, say=True).save(path)
 
 
 def _combine(task, teacher, parts, members: list[TeacherLogits]) -> TeacherLogits:
@@ -68,9 +85,11 @@ def _train(task, teacher: Teacher, parts: Splits, checkpoint: Path, device, fres
         torch.manual_seed(number(teacher.seed, "weights"))
         network = teachers.build(teacher.architecture, parts.shape, len(task.classes)).to(device)
         optimizer = torch.optim.Adam(network.parameters(), lr=teacher.learning_rate, fused=True)
-        losses = []
+        losses, now = [], 0
 
         def batches(epoch: int):
+            nonlocal now
+            now = epoch + 1
             torch.manual_seed(number(teacher.seed, f"dropout {epoch}"))
             order = torch.randperm(len(images), generator=generator(teacher.seed, f"order {epoch}"))
             for rows in order.split(teacher.batch_size):
@@ -84,59 +103,130 @@ def _train(task, teacher: Teacher, parts: Splits, checkpoint: Path, device, fres
         def measure() -> dict:
             mean = float(torch.stack(losses).sum() / len(images))
             losses.clear()
-            right = accuracy(logits_of(network, parts.all_test.x, device), parts.all_test.y)
-            return {"train_loss": mean, "test_accuracy": right}
+            logits = logits_of(network, parts.all_test.x, device)
+            if not (math.isfinite(mean) and torch.isfinite(logits).all()):
+                allowed = f"a rate that it learns with; {checkpoint.stem} diverged in epoch {now}, at a loss of {mean}"
+                checks.fail("teacher learning_rate", teacher.learning_rate, allowed)
+            return {"train_loss": mean, "test_accuracy": accuracy(logits, parts.all_test.y)}
 
         history = training.fit(
             network, optimizer, batches, loss_of, measure, teacher.epochs,
-            title=teacher_name(task, teacher), checkpoint=checkpoint, steps=-(-len(images) // teacher.batch_size),
+            title=checkpoint.stem, checkpoint=checkpoint, steps=-(-len(images) // teacher.batch_size),
         )  # fmt: skip
     count = sum(parameter.numel() for parameter in network.parameters())
     logits = [logits_of(network, split.x, device) for split in (parts.all_train, parts.all_test)]
     return TeacherLogits(*logits, history, _meta(task, teacher, count) | {"trained_on": len(images)})
 
 
+@runtime.plain_torch()
 def save_custom(task: Experiment, network: torch.nn.Module, parts: Splits, workspace: Workspace, device) -> Teacher:
     """Store the logits of a network of your own and return the `Teacher` that names it: by its class and a
-    fingerprint of its logits, which changes with its weights and with what it does with them.
+    fingerprint of its logits. A network whose logits differ from stored ones by rounding only, because another
+    processor computed them, is the stored one. It is used where it lies, in evaluation mode, and left as it was.
+
+    Args:
+        task: the `labels` of its teacher, if it has one, are those of the returned teacher.
+        device: for a network without weights.
 
     Raises:
-        ValueError: the network's logits are not finite, or do not have one column per class.
+        ValueError: it is no network; its logits are not finite, differ from one pass over the same images to the next,
+            or do not have one column per class.
     """
-    name = f"{CUSTOM}{type(network).__name__}"
-    network = copy.deepcopy(network).to(device)  # the caller's keeps its mode and its device
-    train, test = (logits_of(network, split.x, device, name) for split in (parts.all_train, parts.all_test))
-    _check_fit(train, len(parts.all_train), len(task.classes), name)
+    teachers.check_network(network)
+    task, name = datasets.identified(task), f"{CUSTOM}{type(network).__name__}"
+    train, test = _own_logits(network, task, parts, device, name)
+    asked = task.teacher or Teacher()
+    control = {"labels": asked.labels, "seed": asked.seed if asked.labels == "shuffled" else 0}
+    teacher = _known(task, name, train, test, parts, workspace)
+    path = workspace.teachers / f"{teacher_name(task, teacher)}.npz"
+    history = [{"test_accuracy": accuracy(test, parts.all_test.y)}]
+    count = sum(parameter.numel() for parameter in network.parameters())
+    logits = _judged(TeacherLogits(train, test, history, _meta(task, teacher, count)), parts, path.stem, say=True)
+    if not path.exists():
+        logits.save(path, bits=32)  # else rounding would hide small differences between networks
+    return dataclasses.replace(teacher, **control)
+
+
+def _own_logits(network: torch.nn.Module, task: Experiment, parts: Splits, device, name: str):
+    """Logits of all training and all test images; a second pass over some of them has to give the same."""
+    device = next((weights.device for weights in network.parameters()), torch.device(device))
+    kind = "float64" if teachers.number_type(network) == torch.float64 else "float32"
+    generators = [device] if device.type == "cuda" else []
+    with runtime.plain_torch(kind, device), torch.random.fork_rng(devices=generators):
+        train, test = (logits_of(network, split.x, device, name) for split in (parts.all_train, parts.all_test))
+        _check_fit(train, len(parts.all_train), len(task.classes), name)
+        _check_fit(test, len(parts.all_test), len(task.classes), name)
+        again = logits_of(network, parts.all_train.x[:EVALUATION_BATCH], device, name)
+    if not teachers.alike(again, train[:EVALUATION_BATCH]):
+        checks.fail("teacher", name, "a network whose logits of an image are always the same; two passes over the same "
+                    "images differ (dropout that stays active?)")  # fmt: skip
+    return train, test
+
+
+def _known(
+    task: Experiment, name: str, train: torch.Tensor, test: torch.Tensor, parts, workspace: Workspace
+) -> Teacher:
+    """The teacher with these logits: one of the same class of network that is stored already, else a new one."""
     fingerprint = hashlib.sha256(train.half().numpy().tobytes() + test.half().numpy().tobytes()).hexdigest()[:8]
     teacher = Teacher(architecture=f"{name}-{fingerprint}")
-    path = workspace.teachers / f"{teacher_name(task, teacher)}.npz"
-    if not path.exists():
-        history = [{"test_accuracy": accuracy(test, parts.all_test.y)}]
-        count = sum(parameter.numel() for parameter in network.parameters())
-        TeacherLogits(train, test, history, _meta(task, teacher, count)).save(path)
+    exact = teacher_name(task, teacher)
+    start = exact.rsplit("_", 1)[0][: -len(fingerprint)]
+    for path in sorted(workspace.teachers.glob(f"{start}*.npz"), key=lambda path: (path.stem != exact, path.stem)):
+        other = Teacher(architecture=f"{name}-{path.stem.rsplit('_', 1)[0][-len(fingerprint) :]}")
+        if teacher_name(task, other) != path.stem:
+            continue  # of other images
+        kept = stored(path, task, parts)
+        if kept is not None and (
+            path.stem == exact or (teachers.alike(train, kept.train) and teachers.alike(test, kept.test))
+        ):
+            return other
     return teacher
 
 
 def logits_of(network: torch.nn.Module, images: torch.Tensor, device="cpu", name: str = "") -> torch.Tensor:
-    """Logits (N, C) of a network in evaluation mode, on the CPU.
+    """Logits (N, C) of a network in evaluation mode, on the CPU, in float32; without an offset that all share.
 
     Raises:
-        ValueError: the network called `name` returns something else than a tensor.
+        ValueError: the network called `name` cannot take the images, or returns something else than a table.
     """
-    network.eval()
-    chunks = []
-    with torch.inference_mode():
+    chunks, kind = [], teachers.number_type(network)
+    with teachers.evaluation(network), torch.no_grad():  # inference tensors might stay behind in it
         for chunk in images.split(EVALUATION_BATCH):
-            logits = network(chunk.to(device))
+            try:
+                logits = network(chunk.to(device, kind))
+            except RuntimeError as error:
+                reason = " ".join(str(error).split())[:200]
+                checks.fail("teacher", name, f"a network for images of shape {tuple(images.shape[1:])}: {reason}")
             if not isinstance(logits, torch.Tensor):
                 checks.fail("teacher", name, f"a network that returns logits, not a {type(logits).__name__}")
-            chunks.append(logits.float().cpu())
-    return torch.cat(chunks).clone()
+            if logits.ndim != 2:
+                checks.fail("teacher", name, f"logits of shape (images, classes), not {tuple(logits.shape)}")
+            chunks.append(logits.cpu())
+    return without_offset(torch.cat(chunks).double()).float()
 
 
 def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
     """Share of images whose largest logit is their label's."""
     return float((logits.argmax(-1) == labels).float().mean())
+
+
+def _judged(logits: TeacherLogits, parts: Splits, name: str, say: bool = False) -> TeacherLogits:
+    """The logits with their accuracy on the student's images; says it if asked to, and warns where it is doubtful.
+    Test images have no say."""
+    rows, labels = controls.students_rows(parts), [parts.train.y, parts.validation.y]
+    right = [accuracy(logits.train[places], y) for places, y in zip(rows, labels, strict=True)]
+    line = (
+        f"teacher {name}: accuracy {right[0]:.1%} on the student's {len(parts.train)} training images, {right[1]:.1%} "
+        f"on its {len(parts.validation)} validation images"
+    )
+    found = teachers.doubts(logits.train[torch.cat(rows)], torch.cat(labels))
+    if found:
+        warnings.warn(f"{line}; {'; '.join(found)}", teachers.DoubtfulTeacher, stacklevel=1)
+    elif say and not runtime.QUIET:
+        print(line)
+    return dataclasses.replace(
+        logits, meta=logits.meta | {"accuracy": dict(zip(("train", "validation"), right, strict=True))}
+    )
 
 
 def _check_fit(logits: torch.Tensor, images: int, classes: int, name: str) -> None:
@@ -148,10 +238,4 @@ def _check_fit(logits: torch.Tensor, images: int, classes: int, name: str) -> No
 
 
 def _meta(task: Experiment, teacher: Teacher, parameters: int) -> dict:
-    return {
-        "dataset": task.dataset,
-        "classes": list(task.classes),
-        "teacher": dataclasses.asdict(teacher),
-        "parameters": parameters,
-        **runtime.provenance(),
-    }
+    return identity(task, teacher) | {"parameters": parameters, **runtime.provenance()}

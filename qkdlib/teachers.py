@@ -3,10 +3,17 @@
 Both are adapted to grey or colour images of 28x28, 32x32 or other sizes that survive their pooling.
 """
 
+import contextlib
+import math
+
 import torch
+from scipy import optimize
 from torch import nn
 
 from qkdlib import checks
+
+SAME = 1e-4  # of the logits' standard deviation: other processors differ by 1e-6 to 1e-5, 16 bits round by 2e-4
+BARELY = 0.2  # of the way from chance to always right
 
 
 class LeNet(nn.Sequential):
@@ -75,6 +82,65 @@ def build(architecture: str, shape: tuple[int, int, int], classes: int) -> nn.Mo
     networks = {"lenet": LeNet, "alexnet": AlexNet, "ensemble": JointEnsemble}
     checks.one_of("teacher", architecture, networks)
     return networks[architecture](shape, classes)
+
+
+def check_network(network) -> None:
+    """A network of your own is a network.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(network, nn.Module):
+        checks.fail("teacher", network, "a torch.nn.Module: weights (a state dict) belong into one by load_state_dict, "
+                    "a class has to be called, a qkdlib.Teacher is for experiment.distilled(teacher)")  # fmt: skip
+
+
+@contextlib.contextmanager
+def evaluation(network: nn.Module):
+    """A network in evaluation mode for a while; afterwards each of its modules is in the mode that it was in."""
+    modes = [(module, module.training) for module in network.modules()]
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)  # for networks that do more than this in changing
+        for module, mode in modes:
+            module.training = mode
+
+
+def number_type(network: nn.Module) -> torch.dtype:
+    """The type of the numbers that a network computes with: that of its first weights, float32 if it has none."""
+    kinds = (tensor.dtype for tensor in (*network.parameters(), *network.buffers()))
+    return next((kind for kind in kinds if kind.is_floating_point), torch.float32)
+
+
+class DoubtfulTeacher(UserWarning):
+    """A teacher that is hardly ever right on its student's images, or gives no logits."""
+
+
+def doubts(logits: torch.Tensor, labels: torch.Tensor) -> list[str]:
+    """What seems wrong with a teacher that gives images with these labels (N,) these logits (N, C)."""
+    count, classes = logits.shape
+    found = []
+    if (logits >= 0).all() and ((logits.sum(1) - 1).abs() < 1e-3).all():
+        found.append("its rows are probabilities, not logits: leave out the soft-max at its end")
+    table = torch.bincount(labels * classes + logits.argmax(1), minlength=classes**2).view(classes, classes)
+    right, chance = int(table.trace()), int(table.sum(1).max()) / count
+    _, order = optimize.linear_sum_assignment(table.numpy(), maximize=True)
+    best = int(table[torch.arange(classes), torch.from_numpy(order)].sum())
+    if best - right > count - best:  # more than half of the errors are errors of order
+        found.append(f"it would be {best / count:.1%} with its columns in the order {checks.shortened(order.tolist())}")
+    elif right / count < chance + max(BARELY * (1 - chance), 3 * math.sqrt(chance * (1 - chance) / count)):
+        found.append(f"near chance, {chance:.1%}: is it trained, on these classes and on pixels from 0 to 1?")
+    return found
+
+
+def alike(logits: torch.Tensor, others: torch.Tensor) -> bool:
+    """Whether two tensors of logits (N, C) give the same probabilities but for rounding."""
+    centred, other = (each.double() - each.double().mean(1, keepdim=True) for each in (logits, others))
+    rounding = SAME * centred.std(correction=0) + torch.finfo(torch.float32).eps * logits.abs().max()
+    return bool((centred - other).square().mean().sqrt() <= rounding)
 
 
 def _check_size(shape, sides, allowed: str) -> None:
