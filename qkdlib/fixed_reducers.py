@@ -17,7 +17,7 @@ from qkdlib import checks
 class FixedReducer(nn.Module):
     """A function of the images alone, so that `prepare` computes it once for each image."""
 
-    masks, pixels, evaluation_batch = 0, True, 512
+    masks, pixels, evaluation_batch, kept = 0, True, 512, 1
 
     def __init__(self, shape: tuple[int, int, int], features: int, generators: list[torch.Generator], dropout: float):
         super().__init__()

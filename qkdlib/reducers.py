@@ -2,7 +2,8 @@
 
 Each has a part that is the same for every seed and image (`prepare`, computed once per image) and a part that is
 trained (`forward`, on what `prepare` gave). `pixels` says that features are pixels in [0, 1], `masks` how many numbers
-decide the dropout of an image, `evaluation_batch` how many images at once are fastest.
+decide the dropout of an image, `evaluation_batch` how many images at once are fastest, `kept` about how many numbers
+training keeps for each pixel.
 """
 
 import math
@@ -27,6 +28,7 @@ class CNN(nn.Module):
 
     pixels, evaluation_batch = False, 8  # patches of more images leave the cache: twice as slow
     leak = 0.0  # slope of the hidden layer's ReLU below 0
+    kept = 80  # most of them in patches
 
     def __init__(self, shape: tuple[int, int, int], features: int, generators: list[torch.Generator], dropout: float):
         super().__init__()
@@ -71,7 +73,7 @@ class CNN(nn.Module):
 class FullyConnected(nn.Module):
     """All pixels of all channels into one trainable linear layer (v1, section 3.4, and v2)."""
 
-    masks, pixels, evaluation_batch = 0, False, 512
+    masks, pixels, evaluation_batch, kept = 0, False, 512, 1
 
     def __init__(self, shape: tuple[int, int, int], features: int, generators: list[torch.Generator], dropout: float):
         super().__init__()

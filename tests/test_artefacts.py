@@ -377,7 +377,8 @@ def test_teachers_command(monkeypatch, tmp_path, options):
 def test_wrong_threads_are_one_line_on_stderr(tiny_paper, workspace, capsys, monkeypatch, options):
     monkeypatch.setenv("QKD_THREADS", "none")
     assert __main__.main(["paper-artifacts", "--workspace", str(workspace.root), *options]) == 2
-    assert capsys.readouterr().err == "error: QKD_THREADS='none' is not allowed; allowed: a whole number of 1 or more\n"
+    said = "error: QKD_THREADS='none' is not allowed; allowed: a whole number of 1 or more, at most 1,024\n"
+    assert capsys.readouterr().err == said
 
 
 def test_notebooks_command(monkeypatch, workspace, capsys):
