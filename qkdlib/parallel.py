@@ -1,20 +1,54 @@
 """Many experiments side by side: one process with one thread per core, each running whole experiments.
 
 A stack of students keeps one core busy by itself; two processes of one thread finish twice the experiments, where one
-process with two threads is hardly faster than with one.
+process with two threads is hardly faster than with one. An error ends its own experiment alone.
 """
 
 import concurrent.futures
+import contextlib
+import functools
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from qkdlib import runtime
+from qkdlib import checks, runtime
 from qkdlib.experiment import Experiment
 from qkdlib.workspace import Workspace
 
-MOST_WORKERS = 8  # each holds torch and a data set: about 1 GB
+WORKER = 0.8e9  # bytes of a process with torch, before it reads images
+GREY, COLOUR = 784, 3072  # numbers in an image
+SIZES = {"digits": (1797, GREY), "mnist": (70_000, GREY), "fashion_mnist": (70_000, GREY)}  # (images, numbers of each)
+LARGE = (60_000, COLOUR)  # CIFAR10; and what a folder of images is taken for, whose size shows when it is read
+
+
+class Failures:
+    """Errors of single pieces of work, which do not stop the others: each is said when it comes, all at the end."""
+
+    def __init__(self, say: Callable[[str], None]):
+        self.say, self.errors = say, {}
+
+    @contextlib.contextmanager
+    def of(self, name: str):
+        """Keep an error of the work called `name`, but not that a process was killed, which is the end of all."""
+        try:
+            yield
+        except concurrent.futures.BrokenExecutor as error:
+            lost = "a process was killed, perhaps for lack of memory; what was finished before is saved"
+            raise RuntimeError(f"{name}: {lost}") from error
+        except Exception as error:
+            self.errors[name] = error
+            self.say(f"{name} failed: {type(error).__name__}: {error}")
+
+    def end(self) -> None:
+        """Raise the error if there was one; of several, one that names all."""
+        if len(self.errors) == 1:
+            raise next(iter(self.errors.values()))
+        if self.errors:
+            kind = ValueError if all(isinstance(each, ValueError) for each in self.errors.values()) else RuntimeError
+            told = "; ".join(f"{name} ({type(each).__name__}: {each})" for name, each in self.errors.items())
+            raise kind(f"{len(self.errors)} failed: {told}")
 
 
 def run_all(
@@ -39,15 +73,40 @@ def each(job: Callable[..., str], calls: list[tuple], say=print) -> None:
     `QKD_THREADS=1`, they run one after the other in this process.
 
     Args:
-        job: a function of a module, which saves its own results and returns its name.
+        job: a function of a module, which saves its own results and returns its name. The first of its arguments is an
+            experiment.
         say: prints a line for the reader.
+
+    Raises:
+        Exception: the error of the call that failed; of several, a ValueError or RuntimeError that names all; after
+            the others are done.
     """
-    workers = 1 if _cuda() else min(runtime.threads(), MOST_WORKERS, len(calls))
+    failures, workers = Failures(say), workers_for([call[0] for call in calls])
     with runtime.progress(total=len(calls), desc="experiments") as bar:
-        for name in _finished(job, calls, workers):
+        for call, result in _finished(job, calls, workers):
+            with failures.of(call[0].name):
+                name = result()
+                if bar.disable:
+                    say(f"{name} done")
             bar.update()
-            if bar.disable:
-                say(f"{name} done")
+    failures.end()
+
+
+def workers_for(experiments: list[Experiment]) -> int:
+    """How many processes: one per core, as far as there are experiments for them and memory for the data of each."""
+    if _cuda():
+        return 1
+    room = checks.available_memory() / max(map(memory_of, experiments), default=WORKER)
+    return max(1, int(min(runtime.threads(), len(experiments), room)))
+
+
+def memory_of(experiment: Experiment) -> float:
+    """About how many bytes a process takes for an experiment: all images as they are read and as float32, and those
+    of its splits twice more."""
+    images, numbers = SIZES.get(experiment.dataset, LARGE)
+    per_class = (experiment.train_per_class, experiment.validation_per_class, experiment.test_per_class)
+    chosen = images if None in per_class else min(images, len(experiment.classes) * sum(per_class))
+    return WORKER + numbers * (6 * images + 8 * chosen)
 
 
 def _cuda() -> bool:
@@ -57,27 +116,33 @@ def _cuda() -> bool:
 
 
 def _finished(job: Callable[..., str], calls: list[tuple], workers: int):
-    """What the calls return, as they finish."""
+    """Each call and a function that gives what it returns or raises, as they finish."""
     if workers <= 1:
         for call in calls:
-            yield job(*call)
+            yield call, functools.partial(job, *call)
         return
     # Spawned, because a process that has used its threads cannot be forked safely.
     context = multiprocessing.get_context("spawn")
     pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_alone)
     try:
-        running = [pool.submit(job, *call) for call in calls]
+        running = {pool.submit(job, *call): call for call in calls}
         for done in concurrent.futures.as_completed(running):
-            yield done.result()
+            yield running[done], done.result
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _alone() -> None:
-    """A worker computes on one thread and leaves the progress bar to its parent."""
+    """A worker computes on one thread, leaves the progress bar to its parent, and ends with it."""
     os.environ["QKD_THREADS"] = "1"
     os.environ["OMP_NUM_THREADS"] = "1"
     runtime.QUIET = True
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()  # however it ended: it closes a pipe
+    os._exit(1)
 
 
 def _run(experiment: Experiment, root: Path, fresh: bool, aer_seeds: int | None) -> str:

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 from qkdlib import checks, files, runtime
-from qkdlib.experiment import CUSTOM, Experiment
+from qkdlib.experiment import CUSTOM, MOST_WEIGHT, Experiment
 from qkdlib.records import DIGITS, Record, find, read_all
 from qkdlib.workspace import Workspace
 
@@ -43,6 +43,8 @@ def run(
         OSError: a folder of the workspace cannot be written; before any training starts.
         RuntimeError: the execution on Aer failed; the record of the training is saved all the same.
     """
+    if not isinstance(experiment, Experiment):
+        checks.fail("experiment", experiment, "a qkdlib.Experiment")
     workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     runtime.threads()
     checks.flag("fresh", fresh)
@@ -53,7 +55,7 @@ def run(
     from qkdlib import datasets
     from qkdlib.students import Student
 
-    experiment = getattr(datasets, "identified", lambda each: each)(experiment)
+    experiment = datasets.identified(experiment)
     record = None if fresh or teacher is not None else find(experiment, workspace)
     if record is not None and (found := record.asked(experiment)):
         return found
@@ -64,7 +66,8 @@ def run(
     with runtime.plain_torch():
         parts = datasets.splits(experiment)
         # What does not fit the images says so before a teacher trains.
-        Student(experiment, parts.shape, seeds=[0]).fit_reducer(parts.train.x)
+        one = Student(experiment, parts.shape, seeds=[0]).fit_reducer(parts.train.x)
+        checks.memory("seeds", experiment.seeds, experiment.seeds * one.memory_needed(parts.train.x), "their training")
         if teacher is not None:
             experiment = _taught(experiment, teacher, kd_weight, parts, workspace, device)
             record = None if fresh else find(experiment, workspace)
@@ -99,7 +102,7 @@ def trained_student(
     from qkdlib.students import Student
 
     is_record = isinstance(experiment, Record)
-    experiment = getattr(datasets, "identified", lambda each: each)(experiment.experiment if is_record else experiment)
+    experiment = datasets.identified(experiment.experiment if is_record else experiment)
     device = runtime.start(device)
     with runtime.plain_torch():
         parts, seeds = datasets.splits(experiment), list(range(experiment.seeds))
@@ -121,7 +124,7 @@ def _check_network(teacher, kd_weight: float | None) -> None:
     if teacher is not None and not hasattr(teacher, "state_dict"):
         checks.fail("teacher", teacher, "a torch.nn.Module; for a qkdlib.Teacher use experiment.distilled(teacher)")
     if kd_weight is not None:
-        checks.real("kd_weight", kd_weight)
+        checks.real("kd_weight", kd_weight, maximum=MOST_WEIGHT)
         if teacher is None:
             checks.fail("kd_weight", kd_weight, "None without teacher=network; experiment.distilled(teacher, weight)")
 

@@ -68,12 +68,19 @@ def run_missing(wanted: list[Experiment], workspace: Workspace, fresh: str, say:
     Args:
         fresh: `no` goes on with what is there; `students` trains students anew, `all` teachers too.
         say: prints a line for the reader.
+
+    Raises:
+        Exception: of what failed, after everything else is done; as `parallel.each`.
     """
     if not wanted:
         return
-    train_teachers([e for e in wanted if e.teacher], workspace, fresh == "all", say)
+    failures = parallel.Failures(say)
+    with failures.of("training the teachers"):
+        train_teachers([e for e in wanted if e.teacher], workspace, fresh == "all", say)
     say(f"{len(wanted)} experiments to run")
-    parallel.run_all(wanted, workspace, fresh=fresh != "no", aer_seeds=AER_SEEDS, say=say)
+    with failures.of("training the students"):
+        parallel.run_all(wanted, workspace, fresh=fresh != "no", aer_seeds=AER_SEEDS, say=say)
+    failures.end()
 
 
 def train_teachers(taught: list[Experiment], workspace: Workspace, fresh: bool, say) -> None:
@@ -89,13 +96,15 @@ def train_teachers(taught: list[Experiment], workspace: Workspace, fresh: bool, 
 
     from qkdlib import datasets, teacher_training
 
-    device = runtime.start()
+    device, failures = runtime.start(), parallel.Failures(say)
     for name, (task, teacher) in lacking.items():
         say(f"teacher {name}")
         alone = fresh and teacher.trained() == (teacher,)  # an ensemble's members are fresh already
         if fresh and not alone:
             (workspace.teachers / f"{name}.npz").unlink(missing_ok=True)
-        teacher_training.train_teacher(task, teacher, datasets.splits(task), workspace, device, fresh=alone)
+        with failures.of(name):
+            teacher_training.train_teacher(task, teacher, datasets.splits(task), workspace, device, fresh=alone)
+    failures.end()
 
 
 def all_teachers() -> list[Experiment]:

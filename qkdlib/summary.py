@@ -10,20 +10,25 @@ from qkdlib.workspace import Workspace
 
 
 def arm(record: Record) -> str:
-    """The arm's name: `placebo`, or its teacher's."""
+    """The arm's name: `placebo`, or its teacher's, fit for a cell of a table."""
     teacher = record.experiment.teacher
-    return teacher.architecture if teacher else "placebo"
+    name = teacher.architecture if teacher else "placebo"
+    return "".join(letter if letter.isprintable() and letter != "|" else "?" for letter in name)
 
 
 def arms(found: Iterable[Record]) -> pd.DataFrame:
     """One row per record, with accuracies in percent.
 
     Columns: task, qubits, arm, seeds, mean [95 % interval] of the weights that are kept, sd, share of collapsed seeds,
-    mean on the QASM simulator, and for a distilled arm whose placebo is there the paired gain over the common seeds.
+    mean on the QASM simulator, and for a distilled arm whose placebo is there the paired gain over the common seeds;
+    the number of seeds that diverged, where any did.
     """
     found = sorted(found, key=lambda record: (experiment.task_name(record.experiment), arm(record) != "placebo"))
     by_name = {record.experiment.name: record for record in found}
-    return pd.DataFrame([_row(record, by_name.get(record.experiment.placebo().name)) for record in found])
+    table = pd.DataFrame([_row(record, by_name.get(record.experiment.placebo().name)) for record in found])
+    if any(record.diverged() for record in found):
+        table.insert(table.columns.get_loc("collapsed"), "diverged", [len(record.diverged()) for record in found])
+    return table
 
 
 def _row(record: Record, placebo: Record | None) -> dict:
