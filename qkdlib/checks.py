@@ -95,25 +95,24 @@ def members(name: str, value, allowed: str, most: int = 1000) -> tuple:
 def whole(name: str, value, minimum: int = 1, maximum: int | None = None) -> int:
     """`value`, an integer between `minimum` and `maximum`, by default the bound in `MOST` of the name's last word."""
     most = MOST.get(name.split()[-1]) if maximum is None else maximum
-    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_whole or value < minimum or (most is not None and value > most):
+    number = int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else None
+    if number is None or number < minimum or (most is not None and number > most):
         bound = f"from {minimum} to {maximum:,}" if maximum is not None else f"of {minimum} or more"
         bound += f", at most {most:,}" if maximum is None and most is not None else ""
         fail(name, value, f"a whole number {bound}")
-    return int(value)
+    return number
 
 
 def real(name: str, value, positive: bool = False, maximum: float = LARGEST) -> float:
     """`value`, a finite number that is at least 0, or greater than 0 if `positive`, and at most `maximum`."""
-    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     try:
-        in_range = is_real and math.isfinite(value) and (value > 0 if positive else value >= 0)
+        number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
     except OverflowError:  # an integer that no float can hold
-        in_range = False
-    if not in_range or value > maximum:
+        number = math.inf
+    if not (number > 0 if positive else number >= 0) or number > maximum:  # NaN is neither
         bound = "greater than 0" if positive else "of 0 or more"
         fail(name, value, f"a finite number {bound}, at most {maximum:g}")
-    return float(value) + 0.0  # no -0.0
+    return number + 0.0  # no -0.0
 
 
 def memory(name: str, value, needed: float, what: str) -> None:

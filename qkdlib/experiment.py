@@ -70,6 +70,7 @@ class Teacher:
         elif len(custom) > LONGEST_NAME or not custom.isprintable():
             allowed = f"{CUSTOM}<name> with a name of at most {LONGEST_NAME} printable characters"
             checks.fail("teacher", self.architecture, allowed)
+        object.__setattr__(self, "architecture", str(self.architecture))
         _take(self, checks.whole, "epochs", "batch_size", "images_per_class", says="teacher ")
         _take(self, checks.whole, "seed", says="teacher ", minimum=0)
         _take(self, checks.real, "learning_rate", says="teacher ", positive=True)
@@ -229,6 +230,7 @@ class Experiment:
     def _check_images(self):
         if not self._of_folder():
             _take(self, checks.one_of, "dataset", allowed=(*DATASETS, IMAGEFOLDER + "<path>"))
+        object.__setattr__(self, "dataset", str(self.dataset))
         _take(self, checks.members, "classes", allowed="two or more different class indices")
         object.__setattr__(self, "classes", tuple(checks.whole("classes", each, minimum=0) for each in self.classes))
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
@@ -238,6 +240,7 @@ class Experiment:
         _take(self, checks.one_of, "selection", allowed=("first", "random"))
         if not isinstance(self.images, str) or (self.images and not FINGERPRINT.fullmatch(self.images)):
             checks.fail("images", self.images, "'' or a fingerprint of 12 hexadecimal digits")
+        object.__setattr__(self, "images", str(self.images))
         for name, none, what in (("image_size", None, "a size"), ("images", "", "a fingerprint")):
             if getattr(self, name) != none and not self._of_folder():
                 allowed = f"{none!r} for {self.dataset}; {what} is for {IMAGEFOLDER}<path>"
