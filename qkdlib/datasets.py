@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from qkdlib import checks, downloads, workspace
-from qkdlib.experiment import IMAGEFOLDER, Experiment
+from qkdlib.experiment import DATASETS, IMAGEFOLDER, Experiment
 from qkdlib.randomness import stream
 
 DIGITS_TEST_PER_CLASS = 50
@@ -110,7 +110,7 @@ def _choose(images: Images, experiment: Experiment, part: str, sizes: tuple[int 
 
 
 def _short(experiment: Experiment) -> str:
-    return checks.shortened(experiment.dataset).strip("'")
+    return experiment.dataset if experiment.dataset in DATASETS else checks.shortened(experiment.dataset)
 
 
 def identified(experiment: Experiment) -> Experiment:

@@ -5,8 +5,8 @@ Greys of more than 8 bits are scaled by their white, which is one number for all
 """
 
 import contextlib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,11 +19,10 @@ ENDINGS = {
 }  # fmt: skip
 MOST_PIXELS = 2**26  # of one file: less than the 89 million at which Pillow warns of a decompression bomb
 WHITES = (255, 2**12 - 1, 2**16 - 1, 2**31 - 1)  # of 8, 12, 16 and 32 bits; that of floats may be 1, too
-GREY = ("1", "L", "LA")  # beside those that `is_deep`
+GREY = ("1", "L", "LA")  # beside those `is_deep`
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """What a file says before its pixels are decoded: `size` (width, height), Pillow's `mode`, whether it has more
     than one frame, of which the first counts."""
 
@@ -34,17 +33,12 @@ class Header:
     @property
     def channels(self) -> int:
         """1 if it is grey, else 3."""
-        return 1 if self.mode in GREY or self.is_deep else 3
-
-    @property
-    def is_deep(self) -> bool:
-        """Whether it has greys of more than 8 bits: 16, or 32 as integers or floats."""
-        return is_deep(self.mode)
+        return 1 if self.mode in GREY or is_deep(self.mode) else 3
 
 
 def is_deep(mode: str) -> bool:
-    """Whether a mode of Pillow is one of integer or float greys."""
-    return mode.startswith(("I", "F"))
+    """Whether a mode of Pillow is one of greys of more than 8 bits: integers (I...) or floats (F)."""
+    return mode[0] in "IF"
 
 
 @contextlib.contextmanager
@@ -76,27 +70,30 @@ def header(file: Path) -> Header:
         return Header(image.size, image.mode, bool(getattr(image, "is_animated", False)))
 
 
-def brightest(file: Path) -> float:
-    """The largest value of a file of integer or float greys; errors as in `pixels`."""
+def brightest(file: Path) -> tuple[str, float]:
+    """ "I" or "F", and the largest value, of a file of deep greys; errors as in `pixels`."""
     with opened(file) as image:
-        return float(_greys(image).max())
+        return image.mode[0], float(_greys(image).max())
 
 
-def white_of(largest: float, floats: bool) -> float:
-    """The white that integer or float greys share: the smallest usual one that none of them exceeds.
+def shared_whites(largest: list[tuple[str, float]]) -> dict[str, float]:
+    """The white of all integers ("I") and of all floats ("F"): the smallest usual one that no image exceeds.
 
     Args:
-        largest: the largest value of all images.
-        floats: whether all images hold floats, whose white may be 1.
+        largest: what `brightest` says of each file of deep greys.
     """
-    return next((white for white in ((1,) if floats else ()) + WHITES if white >= largest), largest)
+    whites = {}
+    for mode, usual in (("I", WHITES), ("F", (1, *WHITES))):
+        most = max((value for each, value in largest if each == mode), default=0.0)
+        whites[mode] = next((white for white in usual if white >= most), most)
+    return whites
 
 
-def pixels(file: Path, size: int | None, white: float) -> np.ndarray:
+def pixels(file: Path, size: int | None, whites: dict[str, float]) -> np.ndarray:
     """The image as uint8 (C, H, W), resized to `size` x `size` if that is not None.
 
     Args:
-        white: the value of white, where greys have more than 8 bits.
+        whites: the `shared_whites` of all images that belong together.
 
     Raises:
         files.Damaged, OSError: as `opened` says, or greys are negative or not finite.
@@ -105,8 +102,8 @@ def pixels(file: Path, size: int | None, white: float) -> np.ndarray:
 
     with opened(file) as image:
         image.load()
-        image = ImageOps.exif_transpose(image)
-        image = _eight_bits(image, white) if is_deep(image.mode) else _on_white(image)
+        ImageOps.exif_transpose(image, in_place=True)
+        image = _eight_bits(image, whites[image.mode[0]]) if is_deep(image.mode) else _on_white(image)
         if size is not None:
             image = image.resize((size, size), Image.Resampling.BILINEAR)
         array = np.asarray(image)

@@ -21,70 +21,72 @@ from qkdlib import checks, files, image_files
 TEST_EVERY = 5
 LAYOUT = "a folder with one folder of images per class, or with train/ and test/ that hold one per class"
 PART = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[ _-]?(?:set|data|images|split))?", re.IGNORECASE)
+PART_WORD = re.compile(r"(?<![a-z])(?:train|test)")  # "seg_train", "testA"
 LITTER = {"__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin", "lost+found", "thumbs.db", "desktop.ini"}
 
 
 @dataclass
 class Layout:
     """The image files of a folder: of each part ("train", "test") paths and labels, in the order of class and name.
-    `passed_over` counts the files that are not read, by what they are."""
+
+    `states` are their names, sizes and times; `passed_over` counts the files that are not read, by what they are;
+    `name` is that of the data set, for messages.
+    """
 
     root: Path
+    name: str
     class_names: list[str] = field(default_factory=list)
     parts: dict[str, list[tuple[Path, int]]] = field(default_factory=lambda: {"train": [], "test": []})
+    states: list[tuple] = field(default_factory=list)
     passed_over: Counter = field(default_factory=Counter)
 
     @property
-    def signature(self) -> tuple:
-        """Names, sizes and times of the files: it changes whenever one of them does."""
-        stats = ((str(file), os.stat(file)) for part in self.parts.values() for file, _ in part)
-        return tuple((name, found.st_size, found.st_mtime_ns, found.st_ctime_ns) for name, found in stats)
+    def signature(self) -> str:
+        """It changes whenever one of the files does."""
+        return hashlib.sha256(repr(self.states).encode()).hexdigest()
 
     def shown(self, file: Path) -> str:
         """The name of a file in a message."""
         return checks.shortened(str(file.relative_to(self.root)))
 
+    def unlike(self, what: str):
+        """Fail, because the folder is not as it should be."""
+        checks.fail("dataset", self.name, f"{LAYOUT}, unlike this one: {what}")
+
 
 def layout(root: Path, name: str) -> Layout:
     """Find the images of a folder. Hidden files and folders, and what systems leave behind, do not count.
-
-    Args:
-        root: the folder.
-        name: of the data set, for messages.
 
     Raises:
         ValueError: the folder is none of those that the module describes; the message says what was found.
     """
     if not root.is_dir():
         checks.fail("dataset", name, "imagefolder:<path> of an existing folder with one folder per class")
-    found = Layout(root)
-    try:
-        folders, loose = _listed(root)
-        found.passed_over.update(map(_kind, loose))
-        halves = _halves(folders, found)
-        if halves is None:
-            found.class_names = [folder.name for folder in folders]
-            for label, folder in enumerate(folders):
-                for number, file in enumerate(_images(folder, found), start=1):
-                    found.parts["train" if number % TEST_EVERY else "test"].append((file, label))
-        else:
-            _fill(found, halves)
-        if not found.class_names:
-            raise _Unlike("there are no class folders")
-    except (OSError, _Unlike) as error:
-        checks.fail("dataset", name, f"{LAYOUT}, unlike this one: {error}")
+    found = Layout(root, name)
+    folders, loose = _listed(root, found)
+    found.passed_over.update(map(_kind, loose))
+    halves = _halves(folders, found)
+    if halves is None:
+        found.class_names = [folder.name for folder in folders]
+        for label, folder in enumerate(folders):
+            for number, file in enumerate(_images(folder, found), start=1):
+                found.parts["train" if number % TEST_EVERY else "test"].append((file, label))
+    else:
+        _fill(found, halves)
+    if not found.class_names:
+        found.unlike("there are no class folders")
     return found
 
 
-class _Unlike(Exception):
-    """What is wrong with a folder."""
-
-
-def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
+def _listed(folder: Path, found: Layout) -> tuple[list[Path], list[Path]]:
     """Its folders and its files, each in the order of their names."""
-    names = [each for each in sorted(os.listdir(folder)) if each[0] != "." and each.casefold() not in LITTER]
-    folders = [folder / name for name in names if os.path.isdir(folder / name)]
-    return folders, [folder / name for name in names if folder / name not in folders]
+    try:
+        with os.scandir(folder) as entries:
+            kept = sorted((each.name, each.is_dir()) for each in entries if each.name[0] != ".")
+    except OSError as error:
+        found.unlike(f"{found.shown(folder)} cannot be read ({error.strerror})")
+    kept = [(folder / name, is_folder) for name, is_folder in kept if name.casefold() not in LITTER]
+    return [path for path, is_folder in kept if is_folder], [path for path, is_folder in kept if not is_folder]
 
 
 def _kind(file: Path) -> str:
@@ -99,11 +101,11 @@ def _halves(folders: list[Path], found: Layout) -> dict[str, Path] | None:
     """The folders of the parts, or None if the folders are classes. What lies beside the parts is passed over."""
     parts = [(match[1].lower(), folder) for folder in folders if (match := PART.fullmatch(folder.name))]
     kinds = Counter(kind for kind, _ in parts)
-    alike = all(any(word in folder.name.lower() for folder in folders) for word in found.parts)
-    if len(kinds) < 2 and not alike and not any(_listed(folder)[0] for _, folder in parts):
+    words = {word for folder in folders for word in PART_WORD.findall(folder.name.lower())}
+    if len({*kinds} | words) < 2 and not any(_listed(folder, found)[0] for _, folder in parts):
         return None  # a class may be called "train", where no folder is called "test"
     if kinds["train"] != 1 or kinds["test"] != 1:
-        raise _Unlike(f"it holds the folders {_names(folders)}")
+        found.unlike(f"not one folder is train and one test among {_names(folders)}")
     halves = {kind: folder for kind, folder in parts if kind in found.parts}
     for folder in folders:
         if folder not in halves.values():
@@ -114,11 +116,11 @@ def _halves(folders: list[Path], found: Layout) -> dict[str, Path] | None:
 
 def _fill(found: Layout, halves: dict[str, Path]) -> None:
     """List the images of both parts, whose classes are the same."""
-    listed = {kind: _listed(half) for kind, half in halves.items()}
+    listed = {kind: _listed(half, found) for kind, half in halves.items()}
     train, test = ([folder.name for folder in listed[kind][0]] for kind in ("train", "test"))
     if train != test:
         other = [Path(each) for each in sorted({*train} ^ {*test})]
-        raise _Unlike(f"not the same class folders in train and in test: {_names(other)}")
+        found.unlike(f"not the same class folders in train and in test: {_names(other)}")
     found.class_names = train
     for kind, (folders, loose) in listed.items():
         found.passed_over.update(map(_kind, loose))
@@ -127,17 +129,19 @@ def _fill(found: Layout, halves: dict[str, Path]) -> None:
 
 def _images(folder: Path, found: Layout) -> list[Path]:
     """The images of one class in one part."""
-    folders, listed = _listed(folder)
+    folders, listed = _listed(folder, found)
     if folders:
-        raise _Unlike(f"{found.shown(folder)} holds the folders {_names(folders)} where its images should be")
+        found.unlike(f"{found.shown(folder)} holds the folders {_names(folders)} where its images should be")
     images = [file for file in listed if file.suffix.lower() in image_files.ENDINGS]
     others = Counter(_kind(file) for file in listed if file.suffix.lower() not in image_files.ENDINGS)
     if not images:
-        raise _Unlike(f"{found.shown(folder)} holds no images{_counted(others)}")
-    for file in images:
-        if not os.path.isfile(file):
-            raise _Unlike(f"{found.shown(file)} is no file, or a link to none")
+        found.unlike(f"{found.shown(folder)} holds no images{_counted(others)}")
     found.passed_over.update(others)
+    for file in images:
+        if not file.is_file():
+            found.unlike(f"{found.shown(file)} is no file, or a link to none")
+        stat = file.stat()
+        found.states.append((str(file), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
     return images
 
 
@@ -164,53 +168,51 @@ def load_folder(path: Path, image_size: int | None, name: str = "", distinct: bo
     Warns:
         UserWarning: of files that are not read, of frames, and of images that a class has twice.
     """
-    name = name or f"imagefolder:{path}"
-    found = layout(path, name)
+    found = layout(path, name or f"imagefolder:{path}")
     listed = [sample for part in found.parts.values() for sample in part]
-    headers = [_of(image_files.header, found, file, name) for file, _ in listed]
-    x = _pixels(found, [file for file, _ in listed], headers, image_size, name)
-    twice = _copies(found, x, name) if distinct else 0
+    headers = [_of(image_files.header, file, found) for file, _ in listed]
+    x = _pixels(found, [file for file, _ in listed], headers, image_size)
+    twice = _copies(found, x) if distinct else 0
     frames = sum(header.animated for header in headers)
     notes = [f"{found.passed_over.total()} files are not read{_counted(found.passed_over)}"] * bool(+found.passed_over)
     notes += [f"of {frames} files with several frames only the first is read"] * bool(frames)
     notes += [f"{twice} images are copies of others of their class"] * bool(twice)
     if notes:
-        warnings.warn(f"{checks.shortened(name)}: {'; '.join(notes)}", stacklevel=2)
+        warnings.warn(f"{checks.shortened(found.name)}: {'; '.join(notes)}", stacklevel=2)
     x, y = torch.from_numpy(x), torch.tensor([label for _, label in listed])
     cut = len(found.parts["train"])
     return x[:cut], y[:cut], x[cut:], y[cut:], found.class_names
 
 
-def _of(read, found: Layout, file: Path, name: str, *more):
+def _of(read, file: Path, found: Layout, *more):
     """What `read` finds in a file."""
     try:
         return read(file, *more)
     except (files.Damaged, OSError, MemoryError) as error:
         cause = error.__cause__ or error
         reason = f"{type(cause).__name__}: {str(cause)[:120]}"
-        checks.fail("dataset", name, f"images that can be read, unlike {found.shown(file)} ({reason})")
+        checks.fail("dataset", found.name, f"images that can be read, unlike {found.shown(file)} ({reason})")
 
 
-def _pixels(found: Layout, listed: list[Path], headers: list, image_size: int | None, name: str) -> np.ndarray:
+def _pixels(found: Layout, listed: list[Path], headers: list, image_size: int | None) -> np.ndarray:
     """All images as one array (N, C, H, W) of uint8."""
     sizes = {tuple(sorted(header.size)) for header in headers}  # a camera's rotation may swap them
     if image_size is None and len(sizes) > 1:
-        _fail_size(len(sizes), name)
+        _fail_size(len(sizes), found.name)
     channels = max(header.channels for header in headers)
     area = image_size**2 if image_size else np.prod(next(iter(sizes)), dtype=float)
     needed = 5.0 * len(listed) * channels * area  # a byte as read, four in an experiment
-    parameter = ("image_size", image_size) if image_size else ("dataset", name)
+    parameter = ("image_size", image_size) if image_size else ("dataset", found.name)
     checks.memory(*parameter, needed, f"all {len(listed)} images")
 
-    deep = [file for file, header in zip(listed, headers, strict=True) if header.is_deep]
-    largest = max((_of(image_files.brightest, found, file, name) for file in deep), default=0.0)
-    white = image_files.white_of(largest, floats=all(header.mode == "F" for header in headers if header.is_deep))
+    deep = [file for file, header in zip(listed, headers, strict=True) if image_files.is_deep(header.mode)]
+    whites = image_files.shared_whites([_of(image_files.brightest, file, found) for file in deep])
     x = None
     for place, file in enumerate(listed):
-        image = _of(image_files.pixels, found, file, name, image_size, white)
+        image = _of(image_files.pixels, file, found, image_size, whites)
         x = np.empty((len(listed), channels, *image.shape[1:]), np.uint8) if x is None else x
         if x.shape[2:] != image.shape[1:]:
-            _fail_size(2, name)
+            _fail_size(2, found.name)
         x[place] = image
     return x
 
@@ -220,7 +222,7 @@ def _fail_size(count: int, name: str):
     checks.fail("image_size", None, allowed)
 
 
-def _copies(found: Layout, x: np.ndarray, name: str) -> int:
+def _copies(found: Layout, x: np.ndarray) -> int:
     """How many images their class has more than once.
 
     Raises:
@@ -231,12 +233,12 @@ def _copies(found: Layout, x: np.ndarray, name: str) -> int:
     for part in found.parts:
         of_part = [key for key, (each, _, _) in zip(keys, listed, strict=True) if each == part]
         if len(of_part) > 1 and len(set(of_part)) == 1:
-            checks.fail("dataset", name, f"images that differ; all {len(of_part)} of {part} are equal")
+            checks.fail("dataset", found.name, f"images that differ; all {len(of_part)} of {part} are equal")
     first = {}
     for key, (part, label, file) in zip(keys, listed, strict=True):
         its_part, its_label, its_file = first.setdefault(key, (part, label, file))
         if (its_part, its_label) != (part, label):
             what = "either in train or in test" if its_part != part else "with one label"
             both = f"{found.shown(its_file)} and {found.shown(file)}"
-            checks.fail("dataset", name, f"each image {what}; {both} hold the same")
+            checks.fail("dataset", found.name, f"each image {what}; {both} hold the same")
     return len(keys) - len(first)
