@@ -5,12 +5,17 @@ Companion to M. J. Hasan and M. R. C. Mahdy, arXiv 2311.13810. The modules follo
     experiment -> datasets -> teachers -> students, training -> records -> statistics -> tables, figures
                                               \\-> execution (Qiskit QASM simulator)
 
-`import qkdlib` is light: torch, TorchQuantum, Qiskit and torchvision are imported where they are used.
+`import qkdlib` is light: torch, TorchQuantum, Qiskit and torchvision are imported where they are used. It asks torch
+for the portable mode (`portable`); import it before torch computes.
 """
 
 import importlib
 
+from qkdlib import portable
+
 __version__ = "0.1.0"
+
+portable.request()
 
 _HOME = {
     "Experiment": "experiment",

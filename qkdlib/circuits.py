@@ -16,6 +16,7 @@ from qkdlib import checks
 from qkdlib.experiment import ENTANGLERS
 
 ROTATIONS = ("rx", "ry", "rz")
+DIAGONAL = ("rz", "cz")
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,23 @@ def amplitude_encoding(qubits: int) -> Circuit:
             angle += 1
         gates.append(Gate("sxdg", (target,)))
     return Circuit("amplitude_encoding", qubits, tuple(gates))
+
+
+def measured(circuit: Circuit) -> Circuit:
+    """The circuit without the gates that no measurement of all wires can see: diagonal ones (`rz`, `cz`) after which
+    their wires meet nothing but diagonal gates and `cx`, which only permute outcomes.
+
+    The angles of such gates have a gradient of exactly 0. Simulated, it would be rounding noise, of which Adam makes
+    whole steps. The other angles keep their places.
+    """
+    kept, mixed = [], set()  # wires on which a later gate turns phases into probabilities
+    for gate in reversed(circuit.gates):
+        seen = gate.name not in DIAGONAL or mixed & set(gate.wires)
+        if gate.name not in (*DIAGONAL, "cx") or mixed & set(gate.wires):
+            mixed |= set(gate.wires)
+        if seen:
+            kept.append(gate)
+    return dataclasses.replace(circuit, gates=tuple(reversed(kept)))
 
 
 def join(first: Circuit, second: Circuit) -> Circuit:

@@ -14,6 +14,7 @@ import torch
 from qkdlib import checks
 from qkdlib.circuits import Circuit, Gate
 from qkdlib.noise import IDEAL, QUIET_GATES, Noise
+from qkdlib.stacked import shared_product
 
 PAULIS = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 TURNED = {"rx": (2, 3), "ry": (3, 1), "rz": (1, 2)}  # the two components that a rotation mixes
@@ -36,8 +37,8 @@ def probabilities(circuit: Circuit, angles: torch.Tensor, noise: Noise = IDEAL) 
     ones = torch.tensor([bit.bit_count() for bit in bits.tolist()], device=rows.device)
     strings = strings * (1 - 2 * noise.flips) ** ones.to(rows)
     signs = 1 - 2 * (torch.tensor([[(i & j).bit_count() for i in bits.tolist()] for j in bits.tolist()]) % 2)
-    outcomes = strings @ signs.to(rows) / len(bits)
-    return outcomes.clamp_min(0).view(*angles.shape[:-1], len(bits))
+    outcomes = shared_product(strings.view(*angles.shape[:-1], -1), signs.to(rows)) / len(bits)
+    return outcomes.clamp_min(0)
 
 
 def _diagonal(circuit: Circuit, angles: torch.Tensor, noise: Noise) -> torch.Tensor:

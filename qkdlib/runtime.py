@@ -2,13 +2,14 @@
 
 import contextlib
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
 import sys
 from pathlib import Path
 
-from qkdlib import checks
+from qkdlib import checks, portable
 
 QUIET = False  # True in a worker, whose parent shows the progress
 VERSIONED = ("torch", "torchvision", "torchquantum", "qiskit", "qiskit-aer", "numpy", "scipy", "scikit-learn")
@@ -18,18 +19,17 @@ def threads() -> int:
     """How many threads this process may use: `QKD_THREADS`, by default every core it is allowed.
 
     Raises:
-        ValueError: `QKD_THREADS` is not a whole number of 1 or more.
+        ValueError: `QKD_THREADS` is not a whole number from 1 to `checks.MOST["QKD_THREADS"]`.
     """
     text = os.environ.get("QKD_THREADS")
     if text is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not text.isdecimal() or int(text) < 1:
-        checks.fail("QKD_THREADS", text, "a whole number of 1 or more")
-    return int(text)
+    is_number = text.isascii() and text.isdecimal() and len(text) < 20
+    return checks.whole("QKD_THREADS", int(text) if is_number else text)
 
 
 def start(device: str = "auto"):
-    """Set torch's threads and return the `torch.device` to compute on.
+    """Set torch's threads, see whether the portable mode is on, and return the `torch.device` to compute on.
 
     Args:
         device: `auto` takes CUDA when it is there; `cpu`; `cuda`.
@@ -40,6 +40,7 @@ def start(device: str = "auto"):
     torch.set_num_threads(threads())
     if device == "cuda" and not torch.cuda.is_available():
         checks.fail("device", device, "auto or cpu: this machine has no CUDA device")
+    portable.is_on()
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
@@ -57,12 +58,13 @@ def one_thread():
 
 
 def provenance() -> dict:
-    """Commit, library versions and platform, for the record of a run."""
+    """Commit, library versions, processor and kernels, for the record of a run."""
     return {
         "commit": _commit(),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in ("qkdlib", *VERSIONED)},
         "machine": platform.machine(),
+        **portable.facts(),
     }
 
 
@@ -74,17 +76,23 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that this code runs from; `+` marks changes to it that are not committed."""
+    """The commit of the checkout that this code runs from, `+` marking changes to it that are not committed; else the
+    one that pip installed it from. A repository that merely surrounds the code does not count."""
+    root = Path(__file__).resolve().parent.parent
 
     def git(*words: str) -> str:
         return subprocess.run(
-            ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=20
+            ["git", *words], cwd=root, capture_output=True, text=True, check=True, timeout=20
         ).stdout.strip()
 
-    try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        if Path(git("rev-parse", "--show-toplevel")).resolve() == root and git("ls-files", "--", "qkdlib/runtime.py"):
+            changed = git("status", "--porcelain", "--", "qkdlib")
+            return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    with contextlib.suppress(ValueError, importlib.metadata.PackageNotFoundError):
+        installed = json.loads(importlib.metadata.distribution("qkdlib").read_text("direct_url.json") or "{}")
+        return installed.get("vcs_info", {}).get("commit_id", "")[:12] or None
+    return None
 
 
 def progress(iterable=None, **options):

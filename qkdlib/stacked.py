@@ -13,12 +13,27 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from qkdlib import checks
+
 
 def uniform(shape: tuple[int, ...], fan_in: int, generators: list[torch.Generator]) -> nn.Parameter:
-    """A parameter (S, *shape), PyTorch's default for linear and convolutional layers, one generator per seed."""
+    """A parameter (S, *shape), PyTorch's default for linear and convolutional layers, one generator per seed.
+
+    Raises:
+        ValueError: it does not fit into memory.
+    """
+    checks.memory("shape of weights", shape, 4.0 * math.prod(shape) * len(generators), "that layer of all seeds")
     bound = 1 / math.sqrt(fan_in)
     draws = [torch.empty(shape).uniform_(-bound, bound, generator=generator) for generator in generators]
     return nn.Parameter(torch.stack(draws))
+
+
+def shared_product(x: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """x (S, ..., K) times a matrix (K, N) that all seeds share, as one product for each seed: a single one of all their
+    rows would be rounded by how many rows there are."""
+    if x.ndim < 3:
+        return x @ matrix
+    return (x.flatten(1, -2) @ matrix.expand(len(x), -1, -1)).unflatten(1, x.shape[1:-1])
 
 
 class StackedLinear(nn.Module):

@@ -10,6 +10,10 @@ import functools
 
 import numpy as np
 import torch
+from torch.nn import functional
+
+from qkdlib.optimizers import LANE
+from qkdlib.stacked import shared_product
 
 TINY = 1e-30  # squared norm, the largest amplitude being 1/2 to 1, of a half that counts as empty: its angle is 0
 
@@ -29,7 +33,9 @@ def angles(amplitudes: torch.Tensor) -> torch.Tensor:
 
 def _multiplexed(alphas: torch.Tensor) -> torch.Tensor:
     """Angles between the CNOTs for rotations alphas (..., 2^k), one per state of the k controls."""
-    return alphas @ torch.from_numpy(_gray(alphas.shape[-1])).to(alphas) if alphas.shape[-1] > 1 else alphas
+    if alphas.shape[-1] == 1:
+        return alphas
+    return shared_product(alphas, torch.from_numpy(_gray(alphas.shape[-1])).to(alphas))
 
 
 @functools.cache
@@ -42,7 +48,10 @@ def _gray(size: int) -> np.ndarray:
 
 def _safe_atan2(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     empty = x * x + y * y < TINY
-    return torch.atan2(torch.where(empty, 0.0, y), torch.where(empty, 1.0, x))
+    y, x = torch.where(empty, 0.0, y), torch.where(empty, 1.0, x)
+    # In whole vector registers: torch rounds the rest of a tensor differently, and so the last of the seeds.
+    y, x = (functional.pad(each.flatten(), (0, -each.numel() % LANE), value=1.0) for each in (y, x))
+    return torch.atan2(y, x)[: empty.numel()].view_as(empty)
 
 
 def _norm(low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:

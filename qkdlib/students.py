@@ -3,7 +3,6 @@
 Every arm (placebo, distilled, control) is this one class; only the experiment's fields differ.
 """
 
-import dataclasses
 import math
 from collections.abc import Collection
 from pathlib import Path
@@ -19,6 +18,7 @@ from qkdlib.files import checked, read_arrays, write_arrays
 from qkdlib.noise import Noise
 from qkdlib.randomness import generator
 from qkdlib.reducers import REDUCERS
+from qkdlib.stacked import shared_product
 
 LEAK = 0.01  # PyTorch's own
 COPIES = 6  # of a training's parameters: themselves, gradients, Adam's two means, the last and the best epoch's
@@ -121,6 +121,19 @@ class Student(nn.Module):
         quantum = self.theta[0].numel() if self.encoder else 0
         return {"classical": sum(p[0].numel() for p in self.parameters()) - quantum, "quantum": quantum}
 
+    def memory_needed(self, images: torch.Tensor) -> float:
+        """Bytes that the training of one seed on images (N, C, H, W) takes, roughly: `COPIES` of its parameters for
+        each learning rate, and what a step keeps of its batch."""
+        experiment, qubits = self.experiment, self.experiment.qubits
+        parameters = COPIES * sum(self.parameter_count().values()) * max(1, len(experiment.learning_rates))
+        batch, values = min(experiment.batch_size, len(images)), self.reducer.kept * images[0].numel()
+        state, rows, kept = 2**qubits, 1, 4
+        if self.executed and self._as_executed:
+            state = 4**qubits if self.executed.entangles else state
+            shifted = experiment.gradient != "autograd"
+            rows, kept = (1 + 2 * self.executed.angles, 4) if shifted else (1, 4 * len(self.executed.gates))
+        return 4.0 * (parameters + batch * (values + rows * kept * state))
+
     def _scaled(self, logits: torch.Tensor) -> torch.Tensor:
         scale = self.experiment.logit_scale
         return logits if scale == 1 else scale * logits
@@ -164,9 +177,7 @@ class Student(nn.Module):
             return twins.pooled(self.encoder.state(features), self.signs, self.theta, linear)
         if not self._as_executed and self.encoder.product and not self.measured.entangles:
             return self._local(self.encoder.state(features))
-        outcomes = self._outcomes(features)
-        # A product for each seed: one of all seeds' images together would round by how many there are.
-        return outcomes @ self.signs.expand(len(outcomes), -1, -1)
+        return shared_product(self._outcomes(features), self.signs)
 
     def _local(self, spinors: torch.Tensor) -> torch.Tensor:
         """<Z> on each wire, (S, B, Q), where no wire is entangled."""
@@ -212,26 +223,3 @@ class Student(nn.Module):
 def correct(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Which images are classified right, by argmax over all logits: an outcome that is no class is wrong."""
     return logits.argmax(-1) == labels
-
-
-def memory_needed(experiment: Experiment, images: torch.Tensor) -> float:
-    """Bytes that the training of all seeds takes, roughly: `COPIES` of the parameters for each learning rate, and for
-    each image of a batch what one seed keeps for its gradient.
-
-    Args:
-        images: the training images (N, C, H, W).
-
-    Raises:
-        ValueError: the parts of the student do not fit each other or the images.
-    """
-    one = Student(dataclasses.replace(experiment, sampler="exact"), images.shape[1:], seeds=[0]).fit_reducer(images)
-    kept = []
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        kept.append(tensor.nbytes)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        one(images[:1])
-    parameters = 4 * COPIES * sum(one.parameter_count().values()) * max(1, len(experiment.learning_rates))
-    return experiment.seeds * (parameters + min(experiment.batch_size, len(images)) * sum(kept))

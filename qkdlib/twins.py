@@ -6,6 +6,7 @@ import math
 import torch
 
 from qkdlib import simulation
+from qkdlib.stacked import shared_product
 
 
 def bernoulli(features: torch.Tensor, reach: float = 1.0) -> torch.Tensor:
@@ -33,7 +34,7 @@ def pooled(state: torch.Tensor, signs: torch.Tensor, parameters: torch.Tensor, l
         (S, B, Q).
     """
     scales, shifts = parameters[:, None].chunk(2, dim=-1)
-    sums = (state if linear else torch.relu(state)) @ signs
+    sums = shared_product(state if linear else torch.relu(state), signs)
     return torch.tanh(scales * sums + shifts) if linear else scales * sums + shifts
 
 

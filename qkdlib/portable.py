@@ -1,0 +1,121 @@
+"""The portable mode: a training gives the same bits on every x86-64 processor with AVX2, whoever made it.
+
+Three libraries choose their instructions by the processor, and so round differently: MKL (products of matrices, tanh,
+exp), PyTorch's own kernels (softmax, sums) and oneDNN (convolutions of teachers). `MKL_CBWR=COMPATIBLE` and
+`ATEN_CPU_CAPABILITY=avx2` hold the first two to code that every such processor has, if they are set before torch
+computes; importing qkdlib sets them. oneDNN, which also looks at the sizes of caches, is left out (`convolutions`).
+Whether it worked is not assumed: `is_on` computes a few products and functions and compares their bits.
+
+`QKD_PORTABLE=0` switches it off: up to 1.8 times as fast, and then a sampled training is another draw on every kind of
+processor. What a record was made with stands in its provenance (`facts`).
+"""
+
+import contextlib
+import functools
+import hashlib
+import os
+import platform
+import warnings
+from pathlib import Path
+
+from qkdlib import checks
+
+VARIABLES = {"MKL_CBWR": "COMPATIBLE", "ATEN_CPU_CAPABILITY": "avx2"}
+TORCH = "2.15.0"  # whose kernels gave BITS
+BITS = "3453fee1bfd87a0f"  # of `_probe` in the portable mode
+
+
+class NotPortable(UserWarning):
+    """The portable mode was asked for, and this process computes other bits."""
+
+
+def wanted() -> bool:
+    """Whether the portable mode is asked for: unless `QKD_PORTABLE` is 0.
+
+    Raises:
+        ValueError: `QKD_PORTABLE` is something else than 0 or 1.
+    """
+    text = os.environ.get("QKD_PORTABLE", "1")
+    checks.one_of("QKD_PORTABLE", text, ("0", "1"))
+    return text == "1"
+
+
+def request() -> None:
+    """Ask MKL and PyTorch for portable code; they listen until they compute for the first time. What the environment
+    already says stays."""
+    if os.environ.get("QKD_PORTABLE", "1") == "1":
+        for name, value in VARIABLES.items():
+            os.environ.setdefault(name, value)
+
+
+@functools.cache
+def is_on() -> bool:
+    """Whether this process computes the portable bits. If it should and does not, a warning says so once."""
+    found = _probe() == BITS
+    if wanted() and not found:
+        warnings.warn(f"not the portable mode: {_reason()}; results may differ from those of other machines, and the "
+                      "records say so", NotPortable, stacklevel=3)  # fmt: skip
+    return found
+
+
+def _reason() -> str:
+    import torch
+
+    version = torch.__version__.split("+")[0]
+    for name, value in VARIABLES.items():
+        if os.environ.get(name) != value:
+            return f"{name} is {checks.shortened(os.environ.get(name))} in the environment, not {value}"
+    if version != TORCH:
+        return f"torch is {version}, and the portable bits are those of {TORCH}"
+    if torch.backends.cpu.get_cpu_capability() == "DEFAULT":
+        return "this processor has no AVX2"
+    return "torch computed before qkdlib was imported; import qkdlib first"
+
+
+def _probe() -> str:
+    """Digest of what this process makes of fixed numbers, by every kind of kernel that a training uses."""
+    import torch
+
+    plain = {"dtype": torch.float32, "device": "cpu"}  # whatever the session has made the default
+    draw = torch.Generator("cpu").manual_seed(0)
+    a, b = (torch.rand(shape, generator=draw, **plain) for shape in ((5, 64, 33), (5, 33, 17)))
+    x = torch.linspace(-9, 9, 4099, **plain)
+    functions = (torch.tanh, torch.exp, torch.sin, torch.cos, lambda x: x.abs().sqrt())
+    found = [
+        a @ b,
+        torch.log_softmax(a, -1),
+        a.sum(-1),
+        torch.linalg.vector_norm(a, dim=-1),
+        *(f(x) for f in functions),
+    ]
+    return hashlib.sha256(b"".join(each.numpy().tobytes() for each in found)).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def convolutions():
+    """Compute PyTorch's convolutions without oneDNN for a while, in the portable mode."""
+    import torch
+
+    with torch.backends.mkldnn.flags(enabled=torch.backends.mkldnn.enabled and not wanted()):
+        yield
+
+
+def facts() -> dict:
+    """What numbers of this process depend on: processor, kernels, MKL's mode, and whether they are portable."""
+    import torch
+
+    return {
+        "processor": _processor(),
+        "kernels": torch.backends.cpu.get_cpu_capability(),
+        "mkl": os.environ.get("MKL_CBWR", "default") if torch.backends.mkl.is_available() else None,
+        "portable": is_on(),
+    }
+
+
+@functools.cache
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
