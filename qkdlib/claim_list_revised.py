@@ -69,9 +69,9 @@ def over_lenet(claimed: Claimed) -> np.ndarray:
         evidence = found(claimed, "original", dataset, 8, revised.FULL)
         taught = evidence.arms["lenet"].experiment
         path = claimed.workspace.teachers / f"{teacher_name(taught, taught.teacher)}.npz"
-        if not path.exists():
+        if (logits := TeacherLogits.find(path)) is None:
             raise LookupError(f"of teacher {path.stem}")
-        teacher = 100 * TeacherLogits.load(path).history[-1]["test_accuracy"]
+        teacher = 100 * logits.history[-1]["test_accuracy"]
         differences.append(100 - evidence.errors("lenet") - teacher)
     return np.mean(differences, axis=0)
 

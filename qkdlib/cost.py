@@ -71,8 +71,8 @@ def _teacher_history(name: str, dataset: str, workspace: Workspace) -> list[dict
     """A teacher's epochs on ten classes; none if it is not there."""
     for copy in revised.bar("original", dataset, 4).copies:
         path = workspace.teachers / f"{teacher_name(copy.experiment, revised.teacher(name))}.npz"
-        if path.exists():
-            return TeacherLogits.load(path).history
+        if logits := TeacherLogits.find(path):
+            return logits.history
     return []
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from qkdlib import records, statistics, verdicts
 from qkdlib.experiment import Experiment
-from qkdlib.files import atomic
+from qkdlib.files import atomic, checked, write_text
 from qkdlib.paper import DESCRIBED, RAN, TITLES, Row, all_rows
 from qkdlib.records import Record
 from qkdlib.teacher_files import TeacherLogits, teacher_name
@@ -66,7 +66,7 @@ def _note(row: Row) -> str:
 def _measured(row: Row, workspace: Workspace) -> dict:
     if row.category == "Teacher":
         path = workspace.teachers / f"{teacher_name(row.experiment, row.experiment.teacher)}.npz"
-        return _teacher_columns(TeacherLogits.load(path)) if path.exists() else {}
+        return _teacher_columns(logits) if (logits := TeacherLogits.find(path)) else {}
     record = complete(row.experiment, workspace)
     if record is None:
         return {}
@@ -193,23 +193,24 @@ def write(frame: pd.DataFrame, folder: Path, name: str, notes: list[str], shown:
     """
     shown = frame if shown is None else shown
     with atomic(folder / f"{name}.csv") as path:
-        frame.to_csv(path, index=False, float_format="%.6g")
-    with atomic(folder / f"{name}.md") as path:
-        path.write_text(shown.to_markdown(index=False, disable_numparse=True) + "\n\n" + "\n\n".join(notes) + "\n")
-    with atomic(folder / f"{name}.tex") as path:
-        escaped = [note.replace("%", r"\%").replace("_", r"\_").replace("`", "'") for note in notes]
-        path.write_text(shown.to_latex(index=False, escape=True) + "\n" + "\n\n".join(escaped) + "\n")
+        frame.to_csv(path, index=False, float_format="%.6g", encoding="utf-8", lineterminator="\n")
+    markdown = shown.to_markdown(index=False, disable_numparse=True)
+    write_text(folder / f"{name}.md", markdown + "\n\n" + "\n\n".join(notes) + "\n")
+    escaped = [note.replace("%", r"\%").replace("_", r"\_").replace("`", "'") for note in notes]
+    write_text(folder / f"{name}.tex", shown.to_latex(index=False, escape=True) + "\n" + "\n\n".join(escaped) + "\n")
 
 
 def embed(page: Path, name: str, text: str) -> None:
     """Put `text` between the page's markers `<!-- begin: name -->` and `<!-- end: name -->`, so that the numbers of a
-    page are never copied by hand. A page without the markers stays as it is."""
+    page are never copied by hand. A page without both markers stays as it is."""
     begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
-    if not page.exists() or begin not in (before := page.read_text()):
+    if not page.exists():
         return
-    head, rest = before.split(begin, 1)
-    _, tail = rest.split(end, 1)
-    after = f"{head}{begin}\n{text}\n{end}{tail}"
+    with checked(page):
+        before = page.read_text(encoding="utf-8")
+    head, *rest = before.split(begin, 1)
+    if not rest or end not in rest[0]:
+        return
+    after = f"{head}{begin}\n{text}\n{end}{rest[0].split(end, 1)[1]}"
     if after != before:
-        with atomic(page) as path:
-            path.write_text(after)
+        write_text(page, after)

@@ -173,8 +173,8 @@ def _check_history(history) -> None:
 def keep(path: Path, title: str, model: torch.nn.Module, optimizer: torch.optim.Optimizer, history: list[dict]) -> None:
     """Write the checkpoint of the training called `title`, atomically."""
     state = {"title": title, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
-    with files.atomic(path) as temporary:
-        torch.save(state, temporary)
+    with files.atomic(path) as temporary, open(temporary, "wb") as file:
+        torch.save(state, file)
 
 
 def resume(path: Path, title: str, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> list[dict]:
