@@ -47,9 +47,9 @@ class Condition:
     images_per_class: int = 50
 
     def __post_init__(self):
-        checks.one_of("noise", self.noise, (*MOST, DEVICE))
-        checks.whole("shots", self.shots)
-        checks.whole("images_per_class", self.images_per_class)
+        object.__setattr__(self, "noise", checks.one_of("noise", self.noise, (*MOST, DEVICE)))
+        for name in ("shots", "images_per_class"):
+            object.__setattr__(self, name, checks.whole(name, getattr(self, name)))
         if self.noise == DEVICE:
             whole = isinstance(self.level, float) and self.level.is_integer()
             checks.whole("level", int(self.level) if whole else self.level)

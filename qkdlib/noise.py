@@ -29,11 +29,11 @@ class Noise:
     level: float = 0.0
 
     def __post_init__(self):
-        checks.one_of("noise", self.kind, MOST)
-        checks.real("noise_level", self.level)
-        if self.level > MOST[self.kind]:
+        object.__setattr__(self, "kind", checks.one_of("noise", self.kind, MOST))
+        level = checks.real("noise_level", self.level)
+        if level > MOST[self.kind]:
             checks.fail("noise_level", self.level, f"a number from 0 to {MOST[self.kind]:g} for noise {self.kind}")
-        object.__setattr__(self, "level", float(self.level))
+        object.__setattr__(self, "level", level)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.level:g}" if self.kind != "none" else self.kind

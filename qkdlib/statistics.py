@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qkdlib import checks
 from qkdlib.experiment import Experiment
 from qkdlib.records import Record, outcomes
 
@@ -47,7 +48,7 @@ def summarise(values: Sequence[float]) -> Summary:
     two different values it has no width."""
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-        raise ValueError(f"values={values!r} is not allowed; allowed: one finite number per seed")
+        checks.fail("values", values, "one finite number per seed")
     return _summary(tuple(values.tolist()), RESAMPLES)
 
 

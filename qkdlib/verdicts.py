@@ -2,6 +2,8 @@
 
 import math
 
+from qkdlib import checks
+
 REPRODUCED, NOISE, NOT_REPRODUCED, MISSING = "reproduced", "within seed noise", "not reproduced", "missing"
 NOTHING_DISTILLED = "no distillation in the published code"
 NOT_SHOWN, IN_PART = "no experiment in the paper", "in part"
@@ -37,7 +39,7 @@ def error_verdict(paper: float, reading: float, low: float, high: float, best: f
 def gain_verdict(claimed: float, low: float, high: float, p: float) -> str:
     """Verdict on a distilled student, from the 95 % interval of its paired gain in points and its corrected p."""
     if math.isnan(low) or math.isnan(high) or low > high:
-        raise ValueError(f"interval=({low}, {high}) is not allowed; allowed: two numbers, the lower one first")
+        checks.fail("interval", (low, high), "two numbers, the lower one first")
     if claimed == 0:
         return REPRODUCED if low <= 0 <= high else NOT_REPRODUCED
     if low > 0 and p < LEVEL:

@@ -85,7 +85,7 @@ def test_conditions_that_there_are_not_are_refused_by_name_value_and_what_is_all
 
 @pytest.mark.parametrize("level", [math.nan, math.inf, "five", None], ids=repr)
 def test_a_device_whose_size_is_no_number_is_refused_by_name(level):
-    with pytest.raises(ValueError, match="^level=.* is not allowed; allowed: a whole number of 1 or more$"):
+    with pytest.raises(ValueError, match="^level=.* is not allowed; allowed: a whole number of 1 or more, at most 1,000$"):
         Condition("device", level)
 
 
