@@ -185,7 +185,7 @@ def load_jpeg(folder: Path):
             f"dataset='cifar10_jpeg' is not in QKD_DATA={str(folder.parent)!r}; allowed: a folder {folder.name} there "
             "with train/<class>/*.jpg and test/<class>/*.jpg, or dataset='cifar10', which torchvision downloads."
         )
-    return load_folder(folder, None, "cifar10_jpeg", distinct=False)
+    return load_folder(folder, None, "cifar10_jpeg")
 
 
 def _digits():

@@ -151,14 +151,13 @@ def _counted(kinds: Counter) -> str:
     return f" ({text})" if text else ""
 
 
-def load_folder(path: Path, image_size: int | None, name: str = "", distinct: bool = True):
+def load_folder(path: Path, image_size: int | None, name: str = ""):
     """Images (N, C, H, W) uint8 and labels (N,) of both parts, and class names. C is 1 if every image is grey.
 
     Args:
         path: the folder.
         image_size: height and width to resize to; None if all images already have one size.
         name: of the data set in messages; by default that of the path.
-        distinct: whether copies are looked for.
 
     Raises:
         ValueError: the folder does not have the layout; an image cannot be read; images differ in size and `image_size`
@@ -172,7 +171,7 @@ def load_folder(path: Path, image_size: int | None, name: str = "", distinct: bo
     listed = [sample for part in found.parts.values() for sample in part]
     headers = [_of(image_files.header, file, found) for file, _ in listed]
     x = _pixels(found, [file for file, _ in listed], headers, image_size)
-    twice = _copies(found, x) if distinct else 0
+    twice = _copies(found, x)
     frames = sum(header.animated for header in headers)
     notes = [f"{found.passed_over.total()} files are not read{_counted(found.passed_over)}"] * bool(+found.passed_over)
     notes += [f"of {frames} files with several frames only the first is read"] * bool(frames)
