@@ -17,7 +17,7 @@ SHARE = $(if $(findstring -j,$(MAKEFLAGS)),QKD_THREADS=$${QKD_THREADS:-1})
 RUN = $(SHARE) $(PY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo paper-artifacts teachers notebooks test lint lab lock benchmark clean
+.PHONY: help setup demo paper-artifacts teachers notebooks verify test lint lab lock benchmark clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,9 +26,9 @@ setup: $(STAMP) ## install the locked environment into .venv (with uv if it is t
 
 $(STAMP): requirements.lock pyproject.toml
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@if command -v uv >/dev/null; then VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip sync --compile-bytecode requirements.lock; \
+	@if command -v uv >/dev/null; then VIRTUAL_ENV="$(CURDIR)/$(VENV)" uv pip sync --compile-bytecode requirements.lock; \
 	else $(PY) -m pip install --no-deps --quiet --disable-pip-version-check -r requirements.lock; fi
-	@if command -v uv >/dev/null; then VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --no-deps --no-build-isolation -e .; \
+	@if command -v uv >/dev/null; then VIRTUAL_ENV="$(CURDIR)/$(VENV)" uv pip install --no-deps --no-build-isolation -e .; \
 	else $(PY) -m pip install --no-deps --no-build-isolation --quiet --disable-pip-version-check -e .; fi
 	@touch $@
 
@@ -54,16 +54,19 @@ notebooks: $(STAMP) ## refresh notebooks/executed/ (needs the data sets: QKD_DAT
 	@for name in mnist fashion_mnist cifar10; do $(RUN) -m qkdlib notebooks ablations -p dataset $$name \
 	    -p paper_bars True -p workspace . --out notebooks/executed/$$name || exit 1; done
 
+verify: $(STAMP) ## retrain one seed block of five experiments and compare bits with the committed portable records
+	@$(RUN) -m qkdlib verify
+
 test: $(STAMP) ## pytest with coverage, then nbval over the notebooks
 	@$(RUN) -m pytest tests --cov=qkdlib --cov-report=term --cov-fail-under=90
-	@$(RUN) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider -W default notebooks/executed/digits
+	@$(RUN) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider -W default notebooks/executed/digits/*.ipynb
 
 lint: $(STAMP) ## ruff: style and formatting
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
-	@$(VENV)/bin/jupyter lab notebooks/quickstart.ipynb
+	@$(PY) -m jupyterlab notebooks/quickstart.ipynb
 
 benchmark: $(STAMP) ## measure training, simulation and execution on this machine
 	@for file in benchmarks/*.py; do $(RUN) $$file; done

@@ -2,15 +2,81 @@
 
 import argparse
 import ast
+import contextlib
+import os
+import re
 import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
 
-from qkdlib import runs
-from qkdlib.workspace import Workspace
+from qkdlib.workspace import Workspace, folder_place
+
+WRONG, FAILED, INTERRUPTED = 2, 1, 130  # exit statuses; argparse has 2 for what it refuses, too
+LONGEST_WORD = 400  # characters of a word in a message
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses a command on one line."""
+
+    def error(self, message: str):
+        usage = " ".join(self.format_usage().split())
+        self.exit(WRONG, f"error: {_line(message)} ({usage})\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; a wrong parameter or a missing data set is one line on stderr and exit status 2."""
-    parser = argparse.ArgumentParser(prog="python -m qkdlib", description="Commands behind the Makefile.")
+    """Run a command. What is wrong is one line on stderr: exit status 2 for a wrong value or a missing data set, 1 for
+    what failed otherwise, 130 for Ctrl-C."""
+    try:
+        with _plain_output():
+            _run(_parser().parse_args(arguments))
+            print(end="", flush=True)
+        return 0
+    except KeyboardInterrupt:
+        return _say("interrupted", INTERRUPTED)
+    except (ValueError, FileNotFoundError) as error:
+        return _say(error, WRONG)
+    except (OSError, RuntimeError, MemoryError, ImportError) as error:
+        return FAILED if isinstance(error, BrokenPipeError) and _output_is_lost() else _say(error, FAILED)
+
+
+def _say(error: BaseException | str, status: int) -> int:
+    print(f"error: {_line(str(error)) or type(error).__name__}", file=sys.stderr)
+    return status
+
+
+def _line(text: str) -> str:
+    """One line without endless words."""
+    return re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: word[0][: LONGEST_WORD - 3] + "...", " ".join(text.split()))
+
+
+def _output_is_lost() -> bool:
+    """Whether nothing can be written to stdout any more, as after `... | head`. What is left then goes nowhere."""
+    try:
+        print(flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def _plain_output() -> Iterator[None]:
+    """A warning is one line, and a terminal that lacks a character shows another."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {_line(str(message))}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
+def _parser() -> argparse.ArgumentParser:
+    from qkdlib import runs
+
+    parser = Parser(prog="python -m qkdlib", description="Commands behind the Makefile.")
     commands = parser.add_subparsers(dest="command", required=True)
     artefacts = commands.add_parser("paper-artifacts", help="redraw tables and figures; run what has no record")
     artefacts.add_argument(
@@ -33,15 +99,12 @@ def main(arguments: list[str] | None = None) -> int:
     )  # fmt: skip
     for command in (artefacts, summary, teachers):
         command.add_argument("--workspace", default=".", help="folder of results, tables and figures")
-    options = parser.parse_args(arguments)
-    try:
-        return _run(options)
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return parser
 
 
-def _run(options) -> int:
+def _run(options) -> None:
+    from qkdlib import runs
+
     if options.command == "paper-artifacts":
         from qkdlib import artefacts
 
@@ -50,25 +113,35 @@ def _run(options) -> int:
         runs.train_teachers(runs.all_teachers(), Workspace(options.workspace), options.fresh, print)
         print("every teacher of the tables has its logits")
     elif options.command == "notebooks":
-        from qkdlib import notebooks
-
-        parameters = notebooks.parameters_of(options.row) if options.row else {}
-        parameters |= {name: _literal(value) for name, value in options.parameters}
-        for name in options.names:
-            print(f"executing notebooks/{name}.ipynb into {options.out}", flush=True)
-            asked = [each for each, _ in options.parameters]
-            notebooks.execute(name, f"{options.out}/{name}.ipynb", parameters, asked)
+        _execute(options)
     else:
         from qkdlib import summary
 
         print(summary.text(Workspace(options.workspace)))
-    return 0
+
+
+def _execute(options) -> None:
+    """The notebooks, after everything that is asked for has been checked."""
+    from qkdlib import notebooks
+
+    folder_place(options.out, "out")
+    parameters = notebooks.parameters_of(options.row) if options.row is not None else {}
+    parameters |= {name: _literal(value) for name, value in options.parameters}
+    asked = [name for name, _ in options.parameters]
+    copies = {name: Path(options.out) / f"{name}.ipynb" for name in options.names}
+    for name, copy in copies.items():
+        notebooks.check(name, copy, parameters, asked)
+    for name, copy in copies.items():
+        print(f"executing notebooks/{name}.ipynb into {options.out}", flush=True)
+        notebooks.execute(name, copy, parameters, asked)
 
 
 def _literal(text: str):
+    """What a Python literal means; any other text is itself."""
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+        with warnings.catch_warnings(action="ignore"):
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
 
 

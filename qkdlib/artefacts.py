@@ -172,7 +172,11 @@ def _draw_images(workspace: Workspace, say) -> None:
         if away:
             say(f"{name} shows images of {' and '.join(away)}, not at hand: the committed figure stays as it is")
             continue
-        parts = {dataset: datasets.splits(each) for dataset, each in shown.items()}
+        try:
+            parts = {dataset: datasets.splits(each) for dataset, each in shown.items()}
+        except (OSError, ValueError) as error:
+            say(f"{name} shows images that cannot be loaded: the committed figure stays as it is ({error})")
+            continue
         if name == "figure_2":
             figure = figures.sample_images({paper.TITLES[dataset]: splits for dataset, splits in parts.items()})
         else:
