@@ -1,76 +1,17 @@
-"""Where circuits are sampled: Qiskit Aer, any `BackendV2`, any V2 sampler primitive, behind one small interface.
+"""Where circuits are sampled: Qiskit Aer, any `BackendV2`, any V2 sampler primitive, behind one small interface
+(`sampling.Backend`)."""
 
-A backend `prepare`s a circuit once (transpiled, its angles open) and `sample`s it for many rows of angles in one job.
-"""
-
-import abc
+import contextlib
 import functools
-import hashlib
-from dataclasses import dataclass
 
 import numpy as np
 
-from qkdlib import aer_import, checks, circuits, runtime
-from qkdlib.circuits import Circuit
+from qkdlib import aer_import, checks, runtime
 from qkdlib.noise import IDEAL, Noise
+from qkdlib.sampling import UNKNOWN, Backend
+from qkdlib.sampling import Facts as Facts
 
-SEED = 0  # of the transpiler, whose routing is random
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a circuit became on a backend: its name, the backend's noise in words, depth and gates after transpilation,
-    read-out not counted."""
-
-    backend: str
-    noise: str
-    depth: int
-    gates: int
-    two_qubit_gates: int
-
-
-class Backend(abc.ABC):
-    """Samples circuits. `target` is what the transpiler needs to know: a Qiskit backend, or None to leave circuits as
-    they are written.
-
-    Args:
-        name, noise: as in `Facts`.
-        rows_per_job: most rows of angles in one job.
-    """
-
-    def __init__(self, name: str, noise: str, target, rows_per_job: int):
-        self.name, self.noise, self.target, self.rows_per_job = name, noise, target, rows_per_job
-        self.identity = (name, noise)
-        self._prepared = {}
-
-    def prepare(self, circuit: Circuit):
-        """The transpiled `qiskit.QuantumCircuit` with measurement, of which the angles are open parameters.
-
-        Raises:
-            ValueError: the backend has too few qubits.
-        """
-        most = getattr(self.target, "num_qubits", None)
-        if most is not None and circuit.qubits > most:
-            checks.fail("qubits", circuit.qubits, f"at most {most} on backend {self.name}")
-        if circuit not in self._prepared:
-            self._prepared[circuit] = self._transpiled(circuits.to_qiskit(circuit))
-        return self._prepared[circuit]
-
-    def facts(self, circuit: Circuit) -> Facts:
-        """What the circuit becomes on this backend."""
-        bare = self.prepare(circuit).remove_final_measurements(inplace=False)
-        return Facts(self.name, self.noise, bare.depth(), bare.size(), bare.num_nonlocal_gates())
-
-    @abc.abstractmethod
-    def sample(self, quantum, angles: np.ndarray, shots: int, seed: int) -> np.ndarray:
-        """Run one job; frequencies (N, 2^Q), wire 0 least significant, of a prepared circuit and angles (N, A)."""
-
-    def _transpiled(self, quantum):
-        from qiskit import transpile
-
-        if self.target is None:
-            return quantum
-        return transpile(quantum, self.target, optimization_level=1, seed_transpiler=SEED)
+MOST_QUBITS = 100  # of a made-up device
 
 
 class Aer(Backend):
@@ -81,49 +22,75 @@ class Aer(Backend):
     """
 
     def __init__(self, simulator, name: str, noise: str, written: bool):
-        super().__init__(name, noise, None if written else simulator, rows_per_job=2000)
-        self.simulator = simulator
-        self.identity = (name, noise, _fingerprint(simulator))
+        super().__init__(name, noise, None if written else simulator, rows_per_job=2000, home=simulator)
 
-    def sample(self, quantum, angles, shots, seed):
-        """As `Backend.sample`."""
+    def send(self, quantum, angles, shots, seed):
+        """As `Backend.send`."""
         binds = {parameter: angles[:, parameter.index].tolist() for parameter in quantum.parameters}
         rows = [quantum] if binds else [quantum] * len(angles)
         threads = {"max_parallel_threads": runtime.threads(), "max_parallel_experiments": runtime.threads()}
-        result = self.simulator.run(
-            rows, parameter_binds=[binds] if binds else None, shots=shots, seed_simulator=seed, **threads
-        ).result()
-        if not result.success:
-            raise RuntimeError(f"{self.name} did not finish circuit {quantum.name}: {result.status}")
-        counts = np.zeros((len(angles), 2**quantum.num_clbits))
-        for row in range(len(angles)):
-            for outcome, count in result.data(row)["counts"].items():
-                counts[row, int(outcome, 16)] = count
-        return counts / shots
+        options = {"parameter_binds": [binds] if binds else None, "seed_simulator": seed, **threads}
+        return self.home.run(rows, shots=shots, **options)
+
+
+class Qiskit(Backend):
+    """Any other `BackendV2`, which is asked for counts: many have no memory of single shots.
+
+    Args:
+        options: handed to its `run`.
+    """
+
+    def __init__(self, home, options: dict | None = None):
+        name, most = home.name or type(home).__name__, home.max_circuits or 300
+        super().__init__(name, _noise(home), home, most, settings=options, known=bool(home.name))
+
+    def send(self, quantum, angles, shots, seed):
+        """As `Backend.send`; the seed is for simulators that take one."""
+        order = [parameter.index for parameter in quantum.parameters]
+        bound = [quantum.assign_parameters(row[order]) for row in angles]
+        seeded = {"seed_simulator": seed} if "seed_simulator" in self.home.options else {}
+        return self.home.run(bound, **{**(self.settings or {}), **seeded, "shots": shots})
 
 
 class Primitive(Backend):
     """Any V2 sampler primitive.
 
     Args:
-        sampler: for instance `qiskit.primitives.BackendSamplerV2(backend=...)`, or a provider's own.
+        sampler: for instance a provider's own.
         target: the Qiskit backend that it runs on, to transpile for; None if it takes any circuit.
+        name: tells samplers apart that do not show their backend: without one, jobs of such a sampler are not kept.
+        noise: by default what `target` says of itself.
     """
 
-    def __init__(self, sampler, target=None, name: str = "", noise: str = "the backend's own", rows_per_job: int = 300):
-        super().__init__(name or getattr(target, "name", None) or type(sampler).__name__, noise, target, rows_per_job)
+    def __init__(self, sampler, target=None, name: str = "", noise: str = "", rows_per_job: int = 300):
+        shown, seed = getattr(target, "name", None), getattr(sampler, "seed", None)
+        settings = [type(sampler), getattr(sampler, "options", None), seed if isinstance(seed, int) else None]
+        super().__init__(
+            name or shown or type(sampler).__name__, noise or _noise(target), target, rows_per_job, settings=settings,
+            known=bool(name or shown),
+        )  # fmt: skip
         self.sampler = sampler
-        self.identity = (self.name, noise, _fingerprint(target))
 
-    def sample(self, quantum, angles, shots, seed):
-        """As `Backend.sample`; the seed is for simulators that take one."""
-        _seed(self.sampler, seed)
+    def send(self, quantum, angles, shots, seed):
+        """As `Backend.send`; samplers have seeds of their own.
+
+        Raises:
+            ValueError: so many samples do not fit into memory.
+        """
+        packed = len(angles) * shots * -(-quantum.num_clbits // 8)
+        checks.memory("shots", shots, 4 * packed, f"a job of {len(angles)} circuits")  # the samples, and their copies
         order = [parameter.index for parameter in quantum.parameters]  # samplers take columns in Qiskit's own order
         block = (quantum, angles[:, order]) if order else (quantum,)
-        rows = [block] if order else [block] * len(angles)
-        found = [result.data.meas for result in self.sampler.run(rows, shots=shots).result()]
+        return self.sampler.run([block] if order else [block] * len(angles), shots=shots)
+
+    def counts(self, result, quantum, rows):
+        """As `Backend.counts`, of a `PrimitiveResult`."""
+        found = [each.data.meas for each in result]
+        wrong = {bits.num_bits for bits in found} - {quantum.num_clbits}
+        if wrong:
+            raise ValueError(f"samples of {wrong.pop()} bits")
         drawn = [bits.array.reshape(-1, bits.num_shots, bits.array.shape[-1]) for bits in found]
-        return np.array([_frequencies(each, quantum.num_clbits) for samples in drawn for each in samples])
+        return np.array([_tallied(each, quantum.num_clbits) for samples in drawn for each in samples])
 
 
 def get(on=None) -> Backend:
@@ -136,7 +103,7 @@ def get(on=None) -> Backend:
     Raises:
         ValueError: it is none of these.
     """
-    from qiskit.primitives import BackendSamplerV2, BaseSamplerV2
+    from qiskit.primitives import BackendSamplerV2, BaseSamplerV2, StatevectorSampler
     from qiskit.providers import BackendV2
 
     if isinstance(on, Backend):
@@ -144,14 +111,15 @@ def get(on=None) -> Backend:
     if on is None or isinstance(on, Noise):
         return aer(on or IDEAL)
     if isinstance(on, aer_import.load().AerSimulator):
-        model = on.options.noise_model
-        return Aer(on, on.name, "none" if model is None or model.is_ideal() else "a noise model", written=False)
+        return Aer(on, on.name, _noise(on), written=False)
     if isinstance(on, BackendV2):
-        most = on.max_circuits or 300
-        return Primitive(BackendSamplerV2(backend=on), on, rows_per_job=most)
+        return Qiskit(on)
+    if type(on) is BackendSamplerV2:  # it takes lacking samples for zeros
+        return Qiskit(on.backend, on.options.run_options)
+    if type(on) is StatevectorSampler:
+        return Primitive(on, name=type(on).__name__, noise="none")
     if isinstance(on, BaseSamplerV2):
-        home = getattr(on, "backend", None)
-        return Primitive(on, home() if callable(home) else home)
+        return Primitive(on, _home(on))
     return checks.fail("backend", on, "None, a qkdlib.noise.Noise, an AerSimulator, a BackendV2 or a V2 sampler")
 
 
@@ -168,6 +136,7 @@ def aer(noise: Noise = IDEAL) -> Backend:
 def device(qubits: int, seed: int = 0) -> Backend:
     """A made-up device on Aer: Qiskit's `GenericBackendV2` of `qubits` in a line, gates {cx, rz, sx, x}, with
     its gates' errors (relaxation while they last included) and its read-out errors."""
+    checks.whole("qubits", qubits, maximum=MOST_QUBITS)
     simulator = aer_import.load().AerSimulator.from_backend(_generic(qubits, seed), method="density_matrix")
     return Aer(simulator, f"generic_{qubits}q_line", "GenericBackendV2", written=False)
 
@@ -186,30 +155,30 @@ def _generic(qubits: int, seed: int = 0, noise_info: bool = True):
     return GenericBackendV2(qubits, ["cx", "rz", "sx", "x"], coupling_map=in_a_line, seed=seed, noise_info=noise_info)
 
 
-def _fingerprint(target) -> str:
-    """A short text that differs between backends of one name whose errors differ."""
-    model = getattr(getattr(target, "options", None), "noise_model", None)
-    if model is not None:
-        return hashlib.sha256(repr(model.to_dict(serializable=True)).encode()).hexdigest()[:16]
-    known = getattr(target, "target", None)
-    if known is None:
-        return ""
-    rates = [
-        (name, wires, properties and (properties.error, properties.duration))
-        for name in sorted(known.operation_names)
-        for wires, properties in sorted((known[name] or {}).items(), key=repr)
-    ]
-    return hashlib.sha256(repr(rates).encode()).hexdigest()[:16]
+def _noise(home) -> str:
+    """The noise of a Qiskit backend in words."""
+    if home is None:
+        return UNKNOWN
+    if not isinstance(home, aer_import.load().AerSimulator):
+        return "the backend's own"
+    model = home.options.noise_model
+    return "none" if model is None or model.is_ideal() else "a noise model"
 
 
-def _seed(sampler, seed: int) -> None:
-    from qiskit.primitives import BackendSamplerV2
+def _home(sampler):
+    """The Qiskit backend behind a sampler; None if it shows none."""
+    from qiskit.providers import BackendV2
 
-    if isinstance(sampler, BackendSamplerV2):
-        sampler.options.seed_simulator = seed
+    for name in ("backend", "_backend"):
+        with contextlib.suppress(Exception):  # a stranger's property or method
+            home = getattr(sampler, name)
+            home = home() if callable(home) else home
+            if isinstance(home, BackendV2):
+                return home
+    return None
 
 
-def _frequencies(packed: np.ndarray, bits: int) -> np.ndarray:
-    """Frequencies (2^bits,) of samples (shots, bytes), the most significant byte first."""
+def _tallied(packed: np.ndarray, bits: int) -> np.ndarray:
+    """Counts (2^bits,) of samples (shots, bytes), the most significant byte first."""
     weights = 256 ** np.arange(packed.shape[-1])[::-1]
-    return np.bincount(packed.astype(np.int64) @ weights, minlength=2**bits) / len(packed)
+    return np.bincount(packed.astype(np.int64) @ weights, minlength=2**bits)

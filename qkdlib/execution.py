@@ -1,7 +1,9 @@
 """Execution of circuits and of trained students on a quantum backend: jobs of a bounded size, retried and kept."""
 
-import hashlib
+import contextlib
+import dataclasses
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qkdlib import backends, checks, runtime
-from qkdlib.backends import Backend, Facts
+from qkdlib import backends, checks, jobs, runtime, workspace
 from qkdlib.circuits import Circuit
 from qkdlib.datasets import Images
-from qkdlib.files import atomic
 from qkdlib.randomness import number
+from qkdlib.sampling import Facts, Failed, Unusable
 from qkdlib.students import Student, correct
 
 PAUSE = 2.0  # seconds before a failed job is tried again; doubled each time
@@ -51,40 +52,41 @@ def sample(
 
     Args:
         angles: (N, A) in radians.
-        shots: samples per row.
+        shots: samples per row, at most 10 million.
         seed: seeds the sampling, each job differently; a real device has no seed.
         on: as in `backends.get`.
         rows_per_job: most rows in one job; None: what the backend is meant for.
-        attempts: how often a job is tried before its error is raised.
-        keep: folder of finished jobs: the same call takes them from there and runs only the others.
+        attempts: how often a job is tried before its error is raised. A job that was sent is asked for again; only one
+            that has failed is sent again.
+        keep: folder of finished jobs: the same call takes them from there and runs only the others (`jobs`).
 
     Raises:
-        ValueError: an argument does not fit; before anything runs.
+        ValueError: an argument does not fit; before anything runs. Or the backend's answer is not what was asked for.
+        RuntimeError: a job was sent and could not be fetched; it names the job.
     """
-    checks.whole("shots", shots)
+    shots, seed = checks.whole("shots", shots), checks.whole("seed", seed, minimum=0)
     checks.whole("attempts", attempts)
     if rows_per_job is not None:
         checks.whole("rows_per_job", rows_per_job)
-    angles = np.asarray(angles, dtype=float)
+    keep = None if keep is None else workspace.folder_place(keep, "keep")
+    try:
+        angles = np.asarray(angles, dtype=float)
+    except (TypeError, ValueError):
+        checks.fail("angles", angles, f"an array (N, {circuit.angles}) of numbers")
     if angles.ndim != 2 or angles.shape[1] != circuit.angles:
         checks.fail("angles", angles.shape, f"an array (N, {circuit.angles}) for circuit {circuit.name}")
     if not np.isfinite(angles).all():
         checks.fail("angles", "NaN or infinity", "finite numbers")
     backend = backends.get(on)
     quantum, found = backend.prepare(circuit), []
-    jobs = list(_jobs(angles, rows_per_job or backend.rows_per_job, seed))
-    for rows, of_job in runtime.progress(jobs, desc=backend.name, leave=False) if len(jobs) > 1 else jobs:
-        path = keep and Path(keep) / f"{_name(backend, circuit, rows, shots, of_job)}.npz"
-        if path is not None and path.exists():
-            found.append(_kept(path))
-            continue
-        frequencies = _tried(lambda rows=rows, seed=of_job: backend.sample(quantum, rows, shots, seed), attempts)
-        if path is not None:
-            with atomic(path) as temporary:
-                np.savez_compressed(temporary, frequencies=frequencies)
-        found.append(frequencies)
+    kept = jobs.at(keep, backend, circuit, shots)
+    cut = list(_jobs(angles, rows_per_job or backend.rows_per_job, seed))
+    for rows, of_job in runtime.progress(cut, desc=backend.name, leave=False) if len(cut) > 1 else cut:
+        found.append(_frequencies(kept, quantum, rows, of_job, attempts))
+    kept.tell()
     frequencies = np.concatenate(found) if found else np.zeros((0, 2**circuit.qubits))
-    return Sampled(frequencies, backend.facts(circuit), shots, seed, len(jobs))
+    facts = dataclasses.replace(backend.facts(circuit), earlier_jobs=kept.earlier)
+    return Sampled(frequencies, facts, shots, seed, len(cut))
 
 
 def execute(
@@ -99,28 +101,35 @@ def execute(
         on, rows_per_job, attempts, keep: as in `sample`.
         seeds: how many of the student's seeds, from the first; None for all.
 
+    Seeds whose angles are no numbers, because their training diverged, are left out with a warning.
+
     Raises:
-        ValueError: an argument does not fit; before anything runs.
+        ValueError, RuntimeError: as `sample`.
     """
-    shots = student.experiment.shots if shots is None else shots
-    checks.whole("shots", shots)
-    seeds = len(student.seeds) if seeds is None else seeds
-    checks.whole("seeds", seeds, maximum=len(student.seeds))
+    shots = checks.whole("shots", student.experiment.shots if shots is None else shots)
+    seeds = checks.whole("seeds", len(student.seeds) if seeds is None else seeds, maximum=len(student.seeds))
     if student.executed is None:
         checks.fail("ansatz", student.experiment.ansatz, "h_ry or rx_ry_rz: a classical twin has no circuit")
     backend, started = backends.get(on), time.perf_counter()
-    facts, jobs = backend.facts(student.executed), 0
+    facts, earlier, count = backend.facts(student.executed), 0, 0
     angles = _angles(student, images.x)[:seeds]  # (S, N, A)
+    finite = np.isfinite(angles).all((1, 2))
+    if not finite.all():
+        diverged = [seed for seed, good in zip(student.seeds, finite, strict=False) if not good]
+        warnings.warn(f"seeds {diverged} of {student.experiment.name} diverged, and are not executed", stacklevel=2)
     accuracies = {}
     for place, seed in enumerate(runtime.progress(student.seeds[:seeds], desc=backend.name)):
+        if not finite[place]:
+            continue
         found = sample(
             student.executed, angles[place], shots, number(seed, "shots"), backend, rows_per_job=rows_per_job,
             attempts=attempts, keep=keep,
         )  # fmt: skip
-        jobs += found.jobs
+        count, earlier = count + found.jobs, earlier + found.facts.earlier_jobs
         logits = student.read_out(torch.from_numpy(found.frequencies), place).cpu()
         accuracies[seed] = float(correct(logits, images.y.cpu()).float().mean())
-    return Executed(accuracies, facts, shots, len(images), jobs, time.perf_counter() - started)
+    facts = dataclasses.replace(facts, earlier_jobs=earlier)
+    return Executed(accuracies, facts, shots, len(images), count, time.perf_counter() - started)
 
 
 def _angles(student: Student, x: torch.Tensor) -> np.ndarray:
@@ -135,27 +144,49 @@ def _jobs(angles: np.ndarray, size: int, seed: int) -> Iterator[tuple[np.ndarray
         yield angles[start : start + size], number(seed, f"job {job}") if job else seed
 
 
-def _name(backend: Backend, circuit: Circuit, rows: np.ndarray, shots: int, seed: int) -> str:
-    body = repr((backend.identity, backend.facts(circuit), circuit, shots, seed)).encode() + rows.tobytes()
-    return f"job_{hashlib.sha256(body).hexdigest()[:20]}"
-
-
-def _kept(path: Path) -> np.ndarray:
-    try:
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
-            return file["frequencies"]
-    except Exception as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it to run that job again") from error
-
-
-def _tried(job, attempts: int) -> np.ndarray:
-    for attempt in range(1, attempts + 1):
+def _frequencies(kept: jobs.Kept, quantum, rows: np.ndarray, seed: int, attempts: int) -> np.ndarray:
+    """Of one job: those that are kept, or else of a job that is sent once, and then asked for until it answers."""
+    backend, shots, name = kept.backend, kept.shots, kept.name(rows, seed)
+    frequencies = kept.load(name, len(rows))
+    if frequencies is not None:
+        return frequencies
+    job, sent, noted, attempt = None, kept.sent(name), False, 0
+    while frequencies is None:
         try:
-            return job()
-        except (ValueError, TypeError):
-            raise  # it would fail again
-        except Exception:
+            if job is None:
+                job = backend.find(sent) if sent else backend.send(quantum, rows, shots, seed)
+                sent = _id(job)
+                noted = kept.note(name, sent)
+            frequencies = backend.read(job.result(), quantum, len(rows), shots)
+        except Unusable:
+            raise
+        except Exception as error:
+            attempt += 1
+            ended = isinstance(error, Failed) or (not sent if job is None else _ended(job))
+            if ended:
+                kept.forget(name)
+                job = sent = None
+            if ended and (attempt == attempts or isinstance(error, (ValueError, TypeError))):
+                raise  # a wrong value would fail again
             if attempt == attempts:
-                raise
+                then = "the same call asks for it again" if noted else "the provider may still have it"
+                why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                raise RuntimeError(f"{backend.name}: job {sent} was sent, but not fetched ({why}); {then}") from error
             time.sleep(PAUSE * 2 ** (attempt - 1))
-    raise AssertionError
+    kept.save(name, frequencies)
+    return frequencies
+
+
+def _id(job) -> str:
+    """The provider's id of a job; "?" if it has none."""
+    with contextlib.suppress(Exception):
+        return str(job.job_id())
+    return "?"
+
+
+def _ended(job) -> bool:
+    """Whether a job failed or was cancelled, as far as it can be asked."""
+    with contextlib.suppress(Exception):
+        status = job.status()
+        return str(getattr(status, "name", status)).upper() in ("ERROR", "CANCELLED")
+    return False

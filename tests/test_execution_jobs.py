@@ -23,6 +23,13 @@ CIRCUIT = circuits.h_ry(3)
 SHOTS = 20_000
 
 
+class Sent:
+    """A job that has been sent, of which `fetch` gives the result."""
+
+    def __init__(self, fetch, status: str = "DONE", number: str = "42"):
+        self.result, self.status, self.job_id = fetch, lambda: status, lambda: number
+
+
 class Fake(Backend):
     """Frequencies that depend on the seed, and errors in the calls that `failures` names, counted from 1."""
 
@@ -30,11 +37,16 @@ class Fake(Backend):
         super().__init__(name, noise, None, rows_per_job)
         self.failures, self.calls = failures or {}, []
 
-    def sample(self, quantum, angles, shots, seed):
+    def send(self, quantum, angles, shots, seed):
         self.calls.append((angles, shots, seed))
         if len(self.calls) in self.failures:
             raise self.failures[len(self.calls)]
-        return np.random.default_rng([seed, shots]).dirichlet(np.ones(2**quantum.num_clbits), len(angles))
+        size = 2**quantum.num_clbits
+        counts = np.random.default_rng([seed, shots]).multinomial(shots, np.full(size, 1 / size), len(angles))
+        return Sent(lambda: counts)
+
+    def counts(self, result, quantum, rows):
+        return result
 
 
 @pytest.fixture(autouse=True)
