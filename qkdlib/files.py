@@ -201,7 +201,7 @@ def checked(path: Path, remedy: str = "") -> Iterator[None]:
     `FileNotFoundError`, a lack of rights or of memory what it is."""
     try:
         yield
-    except (Damaged, FileNotFoundError, PermissionError, IsADirectoryError):
+    except (Damaged, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError):
         raise
     except MemoryError as error:
         raise MemoryError(f"{path}: not enough memory to read it") from error

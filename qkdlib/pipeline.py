@@ -121,8 +121,10 @@ def trained_student(
 
 
 def _check_network(teacher, kd_weight: float | None) -> None:
-    if teacher is not None and not hasattr(teacher, "state_dict"):
-        checks.fail("teacher", teacher, "a torch.nn.Module; for a qkdlib.Teacher use experiment.distilled(teacher)")
+    if teacher is not None:
+        from qkdlib import teachers
+
+        teachers.check_network(teacher)
     if kd_weight is not None:
         checks.real("kd_weight", kd_weight, maximum=MOST_WEIGHT)
         if teacher is None:
@@ -215,6 +217,8 @@ def _compute(
     )
     path = record.save(workspace)
     _keep(student, workspace)
+    if diverged := [seed for seed in seeds if seed in record.diverged()]:
+        warnings.warn(f"{record.experiment.name}: the training of seeds {diverged} diverged", stacklevel=3)
     if failed is not None:
         raise RuntimeError(
             f"the execution on Aer failed ({type(failed).__name__}: {failed}); the training is saved, without "

@@ -224,7 +224,7 @@ def _passed(reading, path: Path, *more) -> Record | None:
     """What `reading` gives of a file; None if it is not there or cannot be trusted, which a warning says."""
     try:
         return reading(path, *more)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (Damaged, OSError) as error:
         warnings.warn(f"passed over: {error}", DamagedRecord, stacklevel=3)

@@ -1,18 +1,25 @@
 """From an experiment to its record: what is there is found, what is missing is computed, what is wrong is refused."""
 
 import dataclasses
+import errno
 import importlib.metadata
 import inspect
 import json
+import os
+import re
+import tempfile
+import warnings
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from qkdlib import datasets, execution, pipeline, revised, training
+from qkdlib import datasets, execution, files, pipeline, revised, summary, teachers, training
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.records import Record, outcomes
+from qkdlib.records import Record, find, outcomes
+from qkdlib.students import Student
 from qkdlib.workspace import Workspace
 
 TINY = Experiment(
@@ -258,3 +265,220 @@ def test_dropout_that_a_reducer_cannot_have_is_refused_before_training(tmp_path,
     refuse(monkeypatch, "fit")
     with pytest.raises(ValueError, match="^dropout=0.5 is not allowed"):
         run(dataclasses.replace(TINY, reducer="fully_connected"), Workspace(tmp_path))
+
+
+# The order of work
+
+
+@pytest.mark.parametrize("place", ["students", "teachers", "checkpoints"])
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
+def test_a_place_that_cannot_be_written_is_named_before_any_work(tmp_path, monkeypatch, place, number):
+    folder, make = getattr(Workspace(tmp_path), place), tempfile.mkstemp
+
+    def refused(*given, **named):
+        if named.get("dir") == folder:
+            raise OSError(number, os.strerror(number))
+        return make(*given, **named)
+
+    monkeypatch.setattr(tempfile, "mkstemp", refused)
+    monkeypatch.setattr(datasets, "splits", lambda _: pytest.fail("images were loaded"))
+    with pytest.raises(OSError, match=re.escape(f"{folder} cannot be written: {os.strerror(number)}")):
+        run(TINY, Workspace(tmp_path))
+
+
+def test_a_workspace_below_a_file_is_refused(tmp_path):
+    (tmp_path / "results").write_text("")
+    with pytest.raises(OSError, match="results/students cannot be written"):
+        run(TINY, Workspace(tmp_path))
+
+
+def test_trying_a_place_leaves_nothing_there(tmp_path):
+    files.writable(tmp_path / "new", tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["new"]
+
+
+def test_what_fails_while_the_weights_are_written_does_not_cost_the_record(tmp_path, monkeypatch):
+    def full(_student, path):
+        assert find(TINY, Workspace(tmp_path)) is not None  # the small file is there already
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Student, "save_weights", full)
+    with pytest.warns(UserWarning, match=f"weights are not kept: .*{TINY.name}.npz.*No space left"):
+        record = run(TINY, Workspace(tmp_path))
+    assert run(TINY, Workspace(tmp_path)) == record
+
+
+@pytest.mark.parametrize("error", [MemoryError("no memory"), RuntimeError("no memory"), ValueError("no memory")])
+def test_what_fails_while_aer_runs_does_not_cost_the_training(tmp_path, monkeypatch, error):
+    sound = run(TINY, Workspace(tmp_path / "sound"))
+
+    def fail(*_arguments, **_options):
+        raise error
+
+    monkeypatch.setattr(execution, "execute", fail)
+    saved = f"Aer failed \\({type(error).__name__}: no memory\\); the training is saved, .*{TINY.name}.json"
+    with pytest.raises(RuntimeError, match=saved):
+        run(TINY, Workspace(tmp_path))
+    refuse(monkeypatch, "train_students")
+    found = run(TINY, Workspace(tmp_path))
+    assert found.seeds == {seed: {**results, "qasm_accuracy": None} for seed, results in sound.seeds.items()}
+    assert pipeline.trained_student(TINY, workspace=tmp_path, device="cpu").seeds == [0, 1]  # without training
+
+
+# Seeds that diverge
+
+
+def spoilt(monkeypatch, place: int, epoch: int):
+    """From an epoch on, counted from 0, the training loss of the seed at this place is NaN."""
+    batches, now = training._Training._batches, []
+
+    def counted(self, number):
+        now.append(number)
+        return batches(self, number)
+
+    def spoil(real):
+        def changed(*given, **named):
+            loss = real(*given, **named)
+            if not torch.is_grad_enabled() or now[-1] < epoch:
+                return loss
+            factor = torch.ones(len(loss.total))
+            factor[place] = float("nan")
+            return dataclasses.replace(loss, total=loss.total * factor)
+
+        return changed
+
+    monkeypatch.setattr(training._Training, "_batches", counted)
+    monkeypatch.setattr(training, "distillation_loss", spoil(training.distillation_loss))
+
+
+REVISED = revised.student(
+    "digits", 2, classes=(0, 1), train_per_class=10, validation_per_class=5, test_per_class=5, epochs=4, seeds=3,
+    learning_rate=0.01,
+)  # fmt: skip
+SAMPLED = dataclasses.replace(TINY, gradient="published_shift", sampler="multinomial", epochs=4, seeds=3)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        dataclasses.replace(TINY, epochs=4, seeds=3), SAMPLED, REVISED,
+        dataclasses.replace(REVISED, patience=2, learning_rates=(0.01, 0.1)),
+    ],
+    ids=["published", "sampled", "revised", "patient"],
+)  # fmt: skip
+def test_a_seed_that_diverges_is_recorded_as_that_and_leaves_the_others_alone(tmp_path, monkeypatch, task):
+    sound = run(task, Workspace(tmp_path / "sound"))
+    spoilt(monkeypatch, place=1, epoch=2)
+    with pytest.warns(UserWarning, match=r"seeds \[1\].* diverged"):
+        record = run(task, Workspace(tmp_path))
+    assert {seed: record.seeds[seed] for seed in (0, 2)} == {seed: sound.seeds[seed] for seed in (0, 2)}
+    bad = record.seeds[1]
+    assert record.diverged() == [1] and bad["diverged"] == 3 and bad["qasm_accuracy"] is None
+    assert bad["train_loss"][:2] == sound.seeds[1]["train_loss"][:2] and set(bad["train_loss"][2:]) == {None}
+    assert bad["validation_accuracy"][2:] == [0.0] * (len(bad["validation_accuracy"]) - 2)  # no number is no answer
+    assert run(task, Workspace(tmp_path)) == record  # read from the file, which is JSON
+    assert summary.arms([record])["diverged"].tolist() == [1]
+    assert "diverged" not in summary.arms([sound])
+    student = pipeline.trained_student(task, workspace=tmp_path, device="cpu")  # without training
+    finite = [all(p[seed].isfinite().all() for p in student.parameters()) for seed in range(3)]
+    assert finite == [True, task.patience > 0, True]  # with patience its best epoch's, before it diverged
+
+
+@pytest.mark.parametrize("task", [TINY, REVISED], ids=["published", "revised"])
+def test_a_learning_rate_too_large_is_a_training_that_diverged(tmp_path, task):
+    with pytest.warns(UserWarning, match="diverged"):
+        record = run(dataclasses.replace(task, learning_rate=1e38), Workspace(tmp_path))
+    assert record.diverged() == list(record.seeds)
+    assert all(0 <= results["test_accuracy"][-1] <= 1 for results in record.seeds.values())
+
+
+# A network of one's own
+
+
+def network(seed: int = 0) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 6))
+
+
+@pytest.fixture
+def untrained():
+    """The warnings about networks that know nothing are not what is tested here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", teachers.DoubtfulTeacher)
+        yield
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "weight"),
+    [
+        (TINY, {}, 0.9), (TINY, {"kd_weight": 0.5}, 0.5), (TINY, {"kd_weight": 0}, 0.0),
+        (TINY.distilled(Teacher(), 0.3), {}, 0.3), (TINY.distilled(Teacher(), 0.3), {"kd_weight": 0.5}, 0.5),
+    ],
+)  # fmt: skip
+def test_the_weight_of_a_network_of_ones_own(tmp_path, untrained, task, options, weight):
+    assert run(task, Workspace(tmp_path), teacher=network(), **options).experiment.kd_weight == weight
+
+
+@pytest.mark.parametrize("weight", [-1, "0.5", True, float("nan")])
+def test_a_weight_that_is_none_is_refused(tmp_path, weight):
+    with pytest.raises(ValueError, match="^kd_weight="):
+        run(TINY, Workspace(tmp_path), teacher=network(), kd_weight=weight)
+
+
+def test_a_weight_without_a_network_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="^kd_weight=0.5 is not allowed; allowed: None without teacher=network"):
+        run(TINY, Workspace(tmp_path), kd_weight=0.5)
+
+
+@pytest.mark.parametrize("labels", ["shuffled", "smoothed"])
+def test_a_network_of_ones_own_can_be_a_control(tmp_path, untrained, labels):
+    plain = run(TINY, Workspace(tmp_path), teacher=network())
+    control = run(TINY.distilled(Teacher(labels=labels)), Workspace(tmp_path), teacher=network())
+    assert control.experiment.teacher.labels == labels
+    assert control.experiment.teacher.architecture == plain.experiment.teacher.architecture
+    assert control.seeds[0]["train_loss"] != plain.seeds[0]["train_loss"]
+
+
+@pytest.mark.parametrize("wrong", [{"weight": torch.zeros(3)}, torch.nn.Linear, [network()], "teacher.pt", Teacher()])
+def test_what_is_no_network_is_said_in_a_line_before_images_are_loaded(tmp_path, monkeypatch, wrong):
+    monkeypatch.setattr(datasets, "splits", lambda _: pytest.fail("images were loaded"))
+    with pytest.raises(ValueError, match="^teacher=.{,90} is not allowed; allowed: a torch.nn.Module.{,200}$"):
+        run(TINY, Workspace(tmp_path), teacher=wrong)
+
+
+# What changes from session to session
+
+
+def test_settings_of_the_session_change_no_number(tmp_path):
+    plain = run(TINY.distilled(Teacher(epochs=1, images_per_class=10)), Workspace(tmp_path / "plain"))
+    torch.set_default_dtype(torch.float64)
+    torch.use_deterministic_algorithms(True)
+    try:
+        with torch.inference_mode(), torch.device("meta"):
+            again = run(plain.experiment, Workspace(tmp_path))
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.use_deterministic_algorithms(False)
+    assert again.seeds == plain.seeds
+
+
+def test_other_images_under_the_same_name_are_another_experiment(tmp_path):
+    def paint(brightness: int) -> None:
+        for place, label in enumerate(("cat", "dog")):
+            (tmp_path / "images" / label).mkdir(parents=True, exist_ok=True)
+            for number in range(20):
+                pixels = np.random.default_rng([place, number, brightness]).integers(0, brightness, (28, 28))
+                Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "images" / label / f"{number:02}.png")
+
+    task = dataclasses.replace(TINY, dataset=f"imagefolder:{tmp_path / 'images'}", classes=(0, 1), test_per_class=2)
+    found = []
+    for brightness in (255, 255, 100):
+        paint(brightness)
+        found.append(run(task, Workspace(tmp_path)))
+    first, same, other = found
+    assert same == first
+    assert first.experiment.images != other.experiment.images and first.experiment.images
+    assert first.seeds[0]["train_loss"] != other.seeds[0]["train_loss"]
+    assert len(list(Workspace(tmp_path).students.iterdir())) == 2
+    with pytest.raises(ValueError, match="^images="):
+        run(first.experiment, Workspace(tmp_path))

@@ -1,11 +1,14 @@
 """The trained students of a run can be had again, from their weights or by training them anew."""
 
+import numpy as np
 import pytest
 import torch
 
 import qkdlib
-from qkdlib import pipeline, revised
+from qkdlib import pipeline, revised, training
+from qkdlib.files import DamagedFile
 from qkdlib.records import outcomes
+from qkdlib.students import Student
 
 TINY = qkdlib.Experiment(
     dataset="digits", classes=(0, 1), train_per_class=6, validation_per_class=2, test_per_class=5,
@@ -53,9 +56,94 @@ def test_weights_that_lack_a_seed_do_not_count(workspace):
     assert qkdlib.trained_student(more, workspace=workspace).seeds == [0, 1, 2]
 
 
-def test_damaged_weights_are_named(workspace):
+def edited(path, **changes):
+    """Change arrays of a file of weights; None takes one away."""
+    with np.load(path) as file:
+        arrays = {**dict(file), **changes}
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+
+
+DAMAGES = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:200]),
+    "a flipped bit": lambda path: path.write_bytes(flipped(path.read_bytes())),
+    "empty": lambda path: path.write_bytes(b""),
+    "another experiment's": lambda path: edited(path, digest=np.array("0123456789")),
+    "without seeds": lambda path: edited(path, seeds=None),
+    "without a parameter": lambda path: edited(path, **{NAME: None}),
+    "another shape": lambda path: edited(path, **{NAME: np.zeros((2, 3), np.float32)}),
+    "another type": lambda path: edited(path, **{NAME: zeros().astype(np.float64)}),
+    "not finite": lambda path: edited(path, **{NAME: zeros() + np.float32("nan")}),
+    "too large": lambda path: edited(path, more=np.zeros(10**8, np.uint8)),
+}
+NAME = "reducer.hidden.bias"
+
+
+def zeros() -> np.ndarray:
+    student = Student(TINY, (1, 28, 28), [0, 1])
+    return np.zeros(dict(student.named_parameters())[NAME].shape, np.float32)
+
+
+def flipped(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_damaged_weights_are_set_aside_and_the_students_trained_again(workspace, damage):
+    qkdlib.run(TINY, workspace=workspace)
+    images = qkdlib.splits(TINY).test.x
+    before, path = qkdlib.trained_student(TINY, workspace=workspace)(images), pipeline._weights(TINY, workspace)
+    damage(path)
+    with pytest.warns(DamagedFile, match=f"{path.name} is damaged.*set aside as {path.name}.damaged"):
+        again = qkdlib.trained_student(TINY, workspace=workspace)
+    assert torch.equal(again(images), before)
+    assert path.with_name(f"{path.name}.damaged").exists()
+    assert torch.equal(qkdlib.trained_student(TINY, workspace=workspace)(images), before)  # from the new file
+
+
+def test_weights_of_earlier_versions_hold_no_digest(workspace):
     qkdlib.run(TINY, workspace=workspace)
     path = pipeline._weights(TINY, workspace)
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ValueError, match=f"{path.name} is damaged"):
-        qkdlib.trained_student(TINY, workspace=workspace)
+    edited(path, digest=None, **{NAME: zeros() + 7})
+    student = qkdlib.trained_student(TINY, workspace=workspace)
+    assert (dict(student.named_parameters())[NAME] == 7).all()
+
+
+# Of which arm
+
+
+def network() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 2))
+
+
+def all_weights(student: Student) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in student.parameters()])
+
+
+@pytest.mark.filterwarnings("ignore::qkdlib.teachers.DoubtfulTeacher")
+def test_the_student_is_that_of_the_call_that_made_it(workspace, monkeypatch):
+    placebo = qkdlib.run(TINY, workspace=workspace)
+    taught = qkdlib.run(TINY, teacher=network(), workspace=workspace)
+    light = qkdlib.run(TINY, teacher=network(), kd_weight=0.2, workspace=workspace)
+    monkeypatch.setattr(training, "train_students", lambda *_: pytest.fail("trained again"))
+    given = [
+        qkdlib.trained_student(record, workspace=workspace) for record in (placebo, taught, light, taught.experiment)
+    ]
+    given.append(qkdlib.trained_student(TINY, teacher=network(), workspace=workspace))
+    given.append(qkdlib.trained_student(TINY, teacher=network(), kd_weight=0.2, workspace=workspace))
+    names = [taught.experiment.name, light.experiment.name]
+    with pytest.warns(UserWarning, match=f"{TINY.name} is the placebo.* taught ") as said:
+        given.append(qkdlib.trained_student(TINY, workspace=workspace))
+    assert len(said) == 1 and all(name in str(said[0].message) for name in names)
+    weights = [all_weights(student) for student in given]
+    same = [[torch.equal(one, other) for other in weights[:3]] for one in weights]
+    of_placebo, of_taught, of_light = [True, False, False], [False, True, False], [False, False, True]
+    assert same == [of_placebo, of_taught, of_light, of_taught, of_taught, of_light, of_placebo]
+
+
+def test_a_student_that_was_never_trained_says_that_it_is_trained_now(workspace):
+    with pytest.warns(UserWarning, match=f"{TINY.name}: there is no record of it; it is trained now"):
+        student = qkdlib.trained_student(TINY, workspace=workspace)
+    qkdlib.run(TINY, workspace=workspace, fresh=True)
+    assert torch.equal(all_weights(qkdlib.trained_student(TINY, workspace=workspace)), all_weights(student))
