@@ -56,7 +56,8 @@ def opened(file: Path):
     lenient = ImageFile.LOAD_TRUNCATED_IMAGES  # what others have set would fill cut images up with grey
     try:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
-        with files.checked(file), Image.open(file, formats=known) as image:
+        # Not by path, which Pillow would map into memory: a rotated TIFF file gets garbled so.
+        with files.checked(file), open(file, "rb") as handle, Image.open(handle, formats=known) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise ValueError(f"{image.width}x{image.height} pixels, where {MOST_PIXELS:,} are the most")
             yield image
@@ -65,9 +66,11 @@ def opened(file: Path):
 
 
 def header(file: Path) -> Header:
-    """The header of a file; errors as in `opened`."""
+    """The header of a file, and a check of its sums where the format has some; errors as in `opened`."""
     with opened(file) as image:
-        return Header(image.size, image.mode, bool(getattr(image, "is_animated", False)))
+        found = Header(image.size, image.mode, bool(getattr(image, "is_animated", False)))
+        image.verify()
+    return found
 
 
 def brightest(file: Path) -> tuple[str, float]:
