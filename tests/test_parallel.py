@@ -1,11 +1,17 @@
 """Many experiments in several processes: the same records as one after the other, and errors that are heard."""
 
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
 import warnings
+from pathlib import Path
 
 import pytest
 
-from qkdlib import parallel
+from qkdlib import checks, parallel
 from qkdlib.experiment import Experiment
 from qkdlib.records import Record, read_all
 from qkdlib.workspace import Workspace
@@ -18,6 +24,7 @@ SAMPLED = dataclasses.replace(TINY, gradient="published_shift", sampler="multino
 DESCRIBED = dataclasses.replace(
     TINY, reducer="fully_connected", encoder="amplitude_tanh", head="renormalised", dropout=0.0
 )
+HERE = Path(__file__).parent
 FAILS = dataclasses.replace(TINY, classes=(3, 10))  # the digits end at 9, which shows when they are loaded
 
 
@@ -75,3 +82,101 @@ def test_nothing_to_run_is_nothing_done(tmp_path):
         warnings.simplefilter("error")
         parallel.run_all([], Workspace(tmp_path), say=said.append)
     assert said == [] and by_name(Workspace(tmp_path)) == {}
+
+
+def test_several_that_fail_are_all_named_after_the_others_are_done(tmp_path, monkeypatch):
+    monkeypatch.setenv("QKD_THREADS", "1")
+    many = dataclasses.replace(TINY, train_per_class=500)
+    workspace, said = Workspace(tmp_path), []
+    with pytest.raises(ValueError, match="^2 failed: ") as error:
+        parallel.run_all([FAILS, many, TINY], workspace, say=said.append)
+    assert by_name(workspace).keys() == {TINY.name}
+    for failed, parameter in ((FAILS, "classes"), (many, "train_per_class")):
+        assert f"{failed.name} (ValueError: {parameter}" in str(error.value)
+        assert any(line.startswith(f"{failed.name} failed: ValueError: {parameter}") for line in said)
+    assert "\n" not in str(error.value) and f"{TINY.name} done" in said
+
+
+def test_errors_of_different_kinds_are_one_runtime_error():
+    failures = parallel.Failures(lambda _: None)
+    for name, error in (("first", ValueError("wrong")), ("second", MemoryError("full")), ("third", None)):
+        with failures.of(name):
+            if error:
+                raise error
+    with pytest.raises(RuntimeError, match=r"^2 failed: first \(ValueError: wrong\); second \(MemoryError: full\)$"):
+        failures.end()
+    parallel.Failures(lambda _: None).end()  # nothing failed
+
+
+# How many processes
+
+
+def test_as_many_processes_as_there_are_cores_experiments_and_memory(monkeypatch):
+    mnist, cifar10 = (dataclasses.replace(TINY, dataset=name, test_per_class=None) for name in ("mnist", "cifar10"))
+    monkeypatch.setattr(parallel, "_cuda", lambda: False)
+    monkeypatch.setenv("QKD_THREADS", "6")
+    for free, of_mnist, of_cifar10 in ((4e9, 2, 1), (8e9, 5, 2), (1e9, 1, 1), (float("inf"), 6, 6)):
+        monkeypatch.setattr(checks, "available_memory", lambda free=free: free)
+        assert parallel.workers_for([mnist] * 20) == of_mnist
+        assert parallel.workers_for([cifar10] * 20) == of_cifar10
+        assert parallel.workers_for([mnist, cifar10] * 20) == of_cifar10  # any of them may be the large one
+    assert parallel.workers_for([mnist] * 3) == 3
+    assert parallel.workers_for([]) == 1
+
+
+def test_memory_of_the_data_sets():
+    """CIFAR10 was seen to take 2.4 to 3.6 GB for each process, the most with its full set, and MNIST 1 GB or more."""
+    few = dataclasses.replace(TINY, dataset="cifar10", train_per_class=150, test_per_class=150)
+    full = dataclasses.replace(few, train_per_class=None, test_per_class=None)
+    assert parallel.memory_of(TINY) < 0.9e9
+    assert parallel.memory_of(dataclasses.replace(full, dataset="mnist")) < 1.7e9
+    assert 1.8e9 < parallel.memory_of(few) < 2.6e9 < 3.2e9 < parallel.memory_of(full) < 3.7e9
+    assert parallel.memory_of(dataclasses.replace(full, dataset="imagefolder:mine")) == parallel.memory_of(full)
+
+
+# Workers end with their parent
+
+
+def wait_for(_experiment: Experiment, folder: Path) -> str:
+    """Say which process works, and never end."""
+    (folder / str(os.getpid())).touch()
+    while True:
+        time.sleep(0.1)
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from qkdlib import parallel
+from test_parallel import TINY, wait_for
+if __name__ == "__main__":
+    parallel.each(wait_for, [(TINY, Path(sys.argv[1]))] * 2)
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_workers_end_with_their_parent(tmp_path, ending):
+    script, pids = tmp_path / "parent.py", tmp_path / "pids"
+    script.write_text(PARENT)
+    pids.mkdir()
+    environment = {**os.environ, "QKD_THREADS": "2", "PYTHONPATH": os.pathsep.join(map(str, (Path.cwd(), HERE)))}
+    with subprocess.Popen([sys.executable, script, pids], env=environment, stderr=subprocess.DEVNULL) as parent:
+        until(lambda: len(list(pids.iterdir())) == 2)
+        parent.send_signal(ending)
+    workers = [int(path.name) for path in pids.iterdir()]
+    until(lambda: not any(map(alive, workers)))
+
+
+def until(true, seconds: float = 60) -> None:
+    """Wait for something that comes soon; the limit is for a machine that is very busy."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
