@@ -20,8 +20,10 @@ class Parser(argparse.ArgumentParser):
     """Refuses a command on one line."""
 
     def error(self, message: str):
-        usage = " ".join(self.format_usage().split())
-        self.exit(WRONG, f"error: {_line(message)} ({usage})\n")
+        usage, said = _line(self.format_usage()), _line(message)
+        if len(said) > 2 * LONGEST_WORD:  # many words in the place of one; what is allowed stands at the end
+            said = f"{said[:LONGEST_WORD]}...{said[-LONGEST_WORD:]}"
+        self.exit(WRONG, f"error: {said} ({usage})\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -105,19 +107,20 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options) -> None:
     from qkdlib import runs
 
+    if options.command == "notebooks":
+        return _execute(options)
+    workspace = Workspace(options.workspace)
     if options.command == "paper-artifacts":
         from qkdlib import artefacts
 
-        artefacts.make(Workspace(options.workspace), options.fresh, options.only)
+        artefacts.make(workspace, options.fresh, options.only)
     elif options.command == "teachers":
-        runs.train_teachers(runs.all_teachers(), Workspace(options.workspace), options.fresh, print)
+        runs.train_teachers(runs.all_teachers(), workspace, options.fresh, print)
         print("every teacher of the tables has its logits")
-    elif options.command == "notebooks":
-        _execute(options)
     else:
         from qkdlib import summary
 
-        print(summary.text(Workspace(options.workspace)))
+        print(summary.text(workspace))
 
 
 def _execute(options) -> None:
