@@ -24,7 +24,7 @@ MOST = {
     "classes": 10**6, "image_size": 4096, "epochs": 10**6, "patience": 10**6, "batch_size": 10**6, "layers": 1000,
     "train_per_class": 10**7, "validation_per_class": 10**7, "test_per_class": 10**7, "images_per_class": 10**7,
     "shots": 10**7, "rows_per_job": 10**6, "attempts": 1000, "seeds": 10**5, "aer_seeds": 10**5,
-    "seed": 2**63 - 1, "data_seed": 2**63 - 1, "level": 1000, "QKD_THREADS": 1024,
+    "seed": 2**63 - 1, "data_seed": 2**63 - 1, "QKD_THREADS": 1024,
 }  # fmt: skip
 
 

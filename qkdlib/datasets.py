@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from qkdlib import checks, downloads, workspace
-from qkdlib.experiment import DATASETS, IMAGEFOLDER, Experiment
+from qkdlib.experiment import DATASETS, IMAGEFOLDER, Experiment, an_experiment
 from qkdlib.randomness import stream
 
 DIGITS_TEST_PER_CLASS = 50
@@ -66,7 +66,7 @@ def splits(experiment: Experiment) -> Splits:
             are not those of the experiment or cannot be used.
         FileNotFoundError: the data set is neither there nor to be downloaded.
     """
-    experiment = identified(experiment) if experiment.images else experiment
+    experiment = identified(experiment) if an_experiment(experiment).images else experiment
     x_train, y_train, x_test, y_test, names = load(experiment.dataset, experiment.image_size)
     for label in experiment.classes:
         if label >= len(names):
@@ -119,7 +119,7 @@ def identified(experiment: Experiment) -> Experiment:
     Raises:
         ValueError: it has a fingerprint already, and the folder holds other images.
     """
-    now = fingerprint(experiment)
+    now = fingerprint(an_experiment(experiment))
     if experiment.images not in ("", now):
         allowed = f"{now}, the images that {_short(experiment)} holds now, or '' for whatever it holds"
         checks.fail("images", experiment.images, allowed)

@@ -284,6 +284,17 @@ def _take(described, check, *names: str, says: str = "", **limits) -> None:
             object.__setattr__(described, name, check(says + name, value, **limits))
 
 
+def an_experiment(experiment) -> Experiment:
+    """`experiment`, if it is one.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(experiment, Experiment):
+        checks.fail("experiment", experiment, "a qkdlib.Experiment")
+    return experiment
+
+
 @functools.cache
 def _optional(kind: type) -> set[str]:
     return {item.name for item in dataclasses.fields(kind) if type(None) in typing.get_args(item.type)}

@@ -43,10 +43,9 @@ def run(
         OSError: a folder of the workspace cannot be written; before any training starts.
         RuntimeError: the execution on Aer failed; the record of the training is saved all the same.
     """
-    if not isinstance(experiment, Experiment):
-        checks.fail("experiment", experiment, "a qkdlib.Experiment")
     workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     runtime.threads()
+    checks.one_of("device", device, runtime.DEVICES)
     checks.flag("fresh", fresh)
     if aer_seeds is not None:
         checks.whole("aer_seeds", aer_seeds, minimum=0)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from qkdlib import checks, portable
 
+DEVICES = ("auto", "cpu", "cuda")
 QUIET = False  # True in a worker, whose parent shows the progress
 VERSIONED = ("torch", "torchvision", "torchquantum", "qiskit", "qiskit-aer", "numpy", "scipy", "scikit-learn")
 
@@ -36,7 +37,7 @@ def start(device: str = "auto"):
     """
     import torch
 
-    checks.one_of("device", device, ("auto", "cpu", "cuda"))
+    checks.one_of("device", device, DEVICES)
     torch.set_num_threads(threads())
     if device == "cuda" and not torch.cuda.is_available():
         checks.fail("device", device, "auto or cpu: this machine has no CUDA device")
@@ -45,12 +46,13 @@ def start(device: str = "auto"):
 
 
 @contextlib.contextmanager
-def one_thread():
-    """Let torch compute on one thread for a while."""
+def one_thread(wanted: bool = True):
+    """Let torch compute on one thread for a while, if that is `wanted`."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    if wanted:
+        torch.set_num_threads(1)
     try:
         yield
     finally:
