@@ -71,7 +71,7 @@ def sample(
     keep = None if keep is None else workspace.folder_place(keep, "keep")
     try:
         angles = np.asarray(angles, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         checks.fail("angles", angles, f"an array (N, {circuit.angles}) of numbers")
     if angles.ndim != 2 or angles.shape[1] != circuit.angles:
         checks.fail("angles", angles.shape, f"an array (N, {circuit.angles}) for circuit {circuit.name}")
@@ -101,7 +101,7 @@ def execute(
         on, rows_per_job, attempts, keep: as in `sample`.
         seeds: how many of the student's seeds, from the first; None for all.
 
-    Seeds whose angles are no numbers, because their training diverged, are left out with a warning.
+    Seeds whose weights are no numbers, because their training diverged, are left out with a warning.
 
     Raises:
         ValueError, RuntimeError: as `sample`.
@@ -113,13 +113,13 @@ def execute(
     backend, started = backends.get(on), time.perf_counter()
     facts, earlier, count = backend.facts(student.executed), 0, 0
     angles = _angles(student, images.x)[:seeds]  # (S, N, A)
-    finite = np.isfinite(angles).all((1, 2))
-    if not finite.all():
-        diverged = [seed for seed, good in zip(student.seeds, finite, strict=False) if not good]
+    sound = np.isfinite(angles).all((1, 2)) & _finite(student)[:seeds]
+    if not sound.all():
+        diverged = [seed for seed, good in zip(student.seeds, sound, strict=False) if not good]
         warnings.warn(f"seeds {diverged} of {student.experiment.name} diverged, and are not executed", stacklevel=2)
     accuracies = {}
     for place, seed in enumerate(runtime.progress(student.seeds[:seeds], desc=backend.name)):
-        if not finite[place]:
+        if not sound[place]:
             continue
         found = sample(
             student.executed, angles[place], shots, number(seed, "shots"), backend, rows_per_job=rows_per_job,
@@ -136,6 +136,12 @@ def _angles(student: Student, x: torch.Tensor) -> np.ndarray:
     with torch.inference_mode():
         chunks = x.to(student.signs.device).split(student.reducer.evaluation_batch)
         return torch.cat([student.angles(chunk) for chunk in chunks], dim=1).cpu().numpy()
+
+
+def _finite(student: Student) -> np.ndarray:
+    """Which seeds have weights that are all finite, (S,)."""
+    finite = [value.detach().isfinite().flatten(1).all(1) for value in student.parameters()]
+    return torch.stack(finite).all(0).cpu().numpy()
 
 
 def _jobs(angles: np.ndarray, size: int, seed: int) -> Iterator[tuple[np.ndarray, int]]:

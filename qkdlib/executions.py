@@ -7,20 +7,18 @@ its condition; the file by the experiment's digest.
 import dataclasses
 import datetime
 import json
-import shutil
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 
-from qkdlib import backends, checks, runtime, statistics
+from qkdlib import backends, checks, files, runtime, statistics
 from qkdlib import experiment as experiments
-from qkdlib.backends import Backend
+from qkdlib.backends import Backend, Facts
 from qkdlib.experiment import Experiment
-from qkdlib.files import atomic
 from qkdlib.noise import MOST, Noise
 from qkdlib.records import Record
 from qkdlib.workspace import Workspace
@@ -52,7 +50,7 @@ class Condition:
             object.__setattr__(self, name, checks.whole(name, getattr(self, name)))
         if self.noise == DEVICE:
             whole = isinstance(self.level, float) and self.level.is_integer()
-            checks.whole("level", int(self.level) if whole else self.level)
+            checks.whole("level", int(self.level) if whole else self.level, maximum=backends.MOST_QUBITS)
         else:
             Noise(self.noise, self.level)
         object.__setattr__(self, "level", float(self.level))
@@ -64,7 +62,8 @@ class Condition:
 
 @dataclass(frozen=True)
 class Result:
-    """Accuracies in percent by seed under one condition, and what the circuits became (`backends.Facts`)."""
+    """Accuracies in percent by seed under one condition, NaN for a seed that diverged, and what the circuits became
+    (`backends.Facts`)."""
 
     condition: Condition
     accuracies: dict[int, float]
@@ -72,22 +71,13 @@ class Result:
 
 
 def find(experiment: Experiment, workspace: Workspace) -> dict[Condition, Result]:
-    """All that is recorded for an experiment, whatever its number of seeds.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    path = _path(experiment, workspace)
-    if not path.exists():
-        return {}
+    """All that is recorded for an experiment, whatever its number of seeds. A damaged file is passed over with a
+    warning, so that one does not end a whole table."""
     try:
-        body = json.loads(path.read_text())
-        if body["digest"] != experiment.digest:
-            raise ValueError("it belongs to another experiment")
-        results = [_result(entry) for entry in body["conditions"]]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
-    return {result.condition: result for result in results}
+        return _read(experiment, workspace)
+    except files.Damaged as damaged:
+        warnings.warn(f"{damaged}; passed over", files.DamagedFile, stacklevel=2)
+        return {}
 
 
 def missing(experiment: Experiment, conditions: list[Condition], workspace: Workspace) -> list[Condition]:
@@ -100,29 +90,57 @@ def run(
     experiment: Experiment, conditions: list[Condition], workspace: Workspace, fresh: bool = False, device: str = "auto"
 ) -> None:
     """Execute the trained students of an experiment under each condition that has no record, saving after each.
-    Students without a record or without weights are trained first.
+    Students without a record or without weights are trained first. A damaged file is set aside, and made anew.
 
     Args:
         fresh: execute under all conditions anew.
+
+    Raises:
+        RuntimeError: some conditions failed; it names them. The others are executed first.
     """
+    with _locked(experiment, workspace):
+        try:
+            _read(experiment, workspace)
+        except files.Damaged as damaged:
+            files.set_aside(damaged)
     wanted = conditions if fresh else missing(experiment, conditions, workspace)
     if not wanted:
         return
-    from qkdlib import datasets, execution, pipeline
+    from qkdlib import pipeline
 
     record = pipeline.run(experiment, workspace=workspace, device=device, aer_seeds=0)
-    student, parts = pipeline.trained_student(experiment, workspace=workspace, device=device), {}
+    student, failed = pipeline.trained_student(experiment, workspace=workspace, device=device), {}
     _compare(student, record)
     for condition in runtime.progress(wanted, desc=experiment.name):
-        size = condition.images_per_class
-        if size not in parts:
-            parts[size] = datasets.splits(dataclasses.replace(experiment, test_per_class=size)).test
-        keep = workspace.checkpoints / "jobs" / f"{experiment.name}_{experiments.digest(condition)}"
-        if fresh:
-            shutil.rmtree(keep, ignore_errors=True)
-        executed = execution.execute(student, parts[size], shots=condition.shots, on=condition.backend(), keep=keep)
-        _save(experiment, condition, executed, workspace)
-        shutil.rmtree(keep, ignore_errors=True)
+        try:
+            if fresh or missing(experiment, [condition], workspace):  # unless another process was faster
+                _execute(student, condition, workspace, fresh)
+        except Exception as error:
+            failed[condition] = error
+    if failed:
+        each = "; ".join(f"{condition}: {type(error).__name__}: {error}" for condition, error in failed.items())
+        text = " ".join(f"{experiment.name}: {len(failed)} of {len(wanted)} conditions failed: {each}".split())
+        raise RuntimeError(text[:1000]) from next(iter(failed.values()))
+
+
+def _execute(student, condition: Condition, workspace: Workspace, fresh: bool) -> None:
+    """Execute and save. Of several processes that do this at once each takes the others' finished jobs; what is removed
+    in the end is those, and never the folder to which another one is writing."""
+    from qkdlib import datasets, execution
+
+    experiment = student.experiment
+    keep = workspace.folder("checkpoints", "jobs", f"{experiment.name}_{experiments.digest(condition)}")
+    if fresh:
+        _remove_jobs(keep)
+    images = datasets.splits(dataclasses.replace(experiment, test_per_class=condition.images_per_class)).test
+    executed = execution.execute(student, images, shots=condition.shots, on=condition.backend(), keep=keep)
+    _save(student, condition, executed, workspace)
+    _remove_jobs(keep)
+
+
+def _remove_jobs(folder: Path) -> None:
+    for path in folder.glob("job_*"):
+        path.unlink(missing_ok=True)
 
 
 def _compare(student, record: Record) -> None:
@@ -137,18 +155,20 @@ def _compare(student, record: Record) -> None:
         prepared = dataclasses.replace(images, x=x, y=images.y.to(x.device))
         found = np.array(training.evaluate(student, prepared)[1]) * 100
     kept = np.array(statistics.accuracies(record, statistics.kept(record)))
-    differs = np.abs(found - kept).max()
+    sound = [seed not in record.diverged() for seed in student.seeds]
+    differs = np.abs(found - kept)[sound].max(initial=0)
     if differs > (SAMPLED if experiment.sampler != "exact" else SAME):
         text = f"{experiment.name}: weights with accuracies up to {differs:.1f} points off those of the record"
         warnings.warn(text, stacklevel=2)
 
 
-def _save(experiment: Experiment, condition: Condition, executed, workspace: Workspace) -> None:
-    path = _path(experiment, workspace)
+def _save(student, condition: Condition, executed, workspace: Workspace) -> None:
+    experiment, percent = student.experiment, {seed: 100 * value for seed, value in executed.accuracies.items()}
+    of_seeds = {str(seed): percent.get(seed) for seed in student.seeds}  # None: it diverged
     entry = {
         "condition": dataclasses.asdict(condition),
         "facts": dataclasses.asdict(executed.facts),
-        "accuracies": {str(seed): round(100 * value, DIGITS) for seed, value in executed.accuracies.items()},
+        "accuracies": {seed: value if value is None else round(value, DIGITS) for seed, value in of_seeds.items()},
         "jobs": executed.jobs,
         "circuits": executed.images * len(executed.accuracies),
         "seconds": round(executed.seconds, 1),
@@ -156,21 +176,48 @@ def _save(experiment: Experiment, condition: Condition, executed, workspace: Wor
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **runtime.provenance(),
     }
-    with FileLock(workspace.checkpoints / f"{path.stem}_executions.lock"):
-        there = json.loads(path.read_text())["conditions"] if path.exists() else []
+    path = _path(experiment, workspace)
+    with _locked(experiment, workspace):
+        there = files.read_json(path)["conditions"] if path.exists() else []
         kept = [other for other in there if other["condition"] != entry["condition"]]
         head = {"experiment": experiments.as_dict(experiment), "digest": experiment.digest}
         ordered = sorted([*kept, entry], key=lambda each: json.dumps(each["condition"], sort_keys=True))
-        lines = ",\n".join(f"  {json.dumps(each)}" for each in ordered)
-        with atomic(path) as temporary:
-            temporary.write_text(
-                json.dumps(head, indent=1).removesuffix("\n}") + f',\n "conditions": [\n{lines}\n ]\n}}\n'
-            )
+        lines = ",\n".join(f"  {json.dumps(each, allow_nan=False)}" for each in ordered)
+        body = json.dumps(head, indent=1).removesuffix("\n}") + f',\n "conditions": [\n{lines}\n ]\n}}\n'
+        files.write_text(path, body)
+
+
+def _read(experiment: Experiment, workspace: Workspace) -> dict[Condition, Result]:
+    """The checked content of a file; empty where there is none.
+
+    Raises:
+        files.Damaged: it is not the record of this experiment's executions.
+    """
+    path = _path(experiment, workspace)
+    if not path.exists():
+        return {}
+    body = files.read_json(path)
+    with files.checked(path):
+        if body["digest"] != experiment.digest:
+            raise ValueError("it belongs to another experiment")
+        results = [_result(entry) for entry in body["conditions"]]
+    return {result.condition: result for result in results}
 
 
 def _result(entry: dict) -> Result:
-    accuracies = {int(seed): float(value) for seed, value in entry["accuracies"].items()}
+    facts = Facts(**entry["facts"])
+    for name in ("depth", "gates", "two_qubit_gates", "earlier_jobs"):
+        checks.whole(name, getattr(facts, name), minimum=0)
+    accuracies = {int(seed): _percent(value) for seed, value in entry["accuracies"].items()}
     return Result(Condition(**entry["condition"]), accuracies, dict(entry["facts"]))
+
+
+def _percent(value: float | None) -> float:
+    return math.nan if value is None else checks.real("accuracies", value, maximum=100)
+
+
+def _locked(experiment: Experiment, workspace: Workspace):
+    return files.lock(workspace.checkpoints / f"{experiment.name}_executions.lock")
 
 
 def _path(experiment: Experiment, workspace: Workspace) -> Path:

@@ -1,5 +1,9 @@
 """What a student sees of its circuits where it does not see probabilities: frequencies of samples, for each seed from
-a stream of its own, so that a seed sees the same whatever other seeds train beside it."""
+a stream of its own, so that a seed sees the same whatever other seeds train beside it: a seed that has diverged sees
+NaN, and the others do not notice."""
+
+import functools
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -27,8 +31,10 @@ class Multinomial:
     def frequencies(self, exact: torch.Tensor) -> torch.Tensor:
         """Frequencies in the shape of the probabilities `exact` (S, ..., 2^Q)."""
         chances = exact.detach().double().cpu().numpy().clip(min=0)
-        chances /= chances.sum(-1, keepdims=True)
-        counts = [g.multinomial(self.shots, of_seed) for g, of_seed in zip(self.generators, chances, strict=True)]
+        with np.errstate(invalid="ignore"):  # of rows that are no numbers, or all zero
+            chances /= chances.sum(-1, keepdims=True)
+        samplings = (functools.partial(g.multinomial, self.shots) for g in self.generators)
+        counts = [_of_numbers(each, of_seed, exact.shape[-1]) for each, of_seed in zip(samplings, chances, strict=True)]
         return torch.from_numpy(np.stack(counts) / self.shots).to(exact)
 
 
@@ -43,13 +49,22 @@ class OnAer:
 
     def __call__(self, circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
         """Frequencies (S, ..., 2^Q) for angles (S, ..., A); they carry no gradient."""
-        quantum = self.backend.prepare(circuit)
-        rows = angles.detach().double().cpu().reshape(len(angles), -1, circuit.angles).numpy()
-        found = [
-            self.backend.sample(quantum, of_seed, self.shots, int(g.integers(2**31)))
-            for g, of_seed in zip(self.generators, rows, strict=True)
-        ]
-        return torch.from_numpy(np.stack(found)).to(angles).reshape(*angles.shape[:-1], 2**circuit.qubits)
+        quantum, drawn = self.backend.prepare(circuit), []
+        for g, of_seed in zip(self.generators, angles.detach().double().cpu().numpy(), strict=True):
+            number = int(g.integers(2**31))
+            sample = functools.partial(self.backend.sample, quantum, shots=self.shots, seed=number)
+            drawn.append(_of_numbers(sample, of_seed, 2**circuit.qubits))
+        return torch.from_numpy(np.stack(drawn)).to(angles)
+
+
+def _of_numbers(draw: Callable[[np.ndarray], np.ndarray], values: np.ndarray, outcomes: int) -> np.ndarray:
+    """What `draw` gives, (N, outcomes), of those rows (N, K) of `values` (..., K) that are numbers; NaN for the others:
+    (..., outcomes)."""
+    rows = values.reshape(-1, values.shape[-1])
+    good, found = np.isfinite(rows).all(-1), np.full((len(rows), outcomes), np.nan)
+    if good.any():
+        found[good] = draw(rows[good])
+    return found.reshape(*values.shape[:-1], outcomes)
 
 
 def build(name: str, shots: int, seeds: list[int], noise: Noise) -> list:

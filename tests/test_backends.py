@@ -10,7 +10,7 @@ from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Statevector
 from scipy import stats
 
-from qkdlib import aer_import, backends, circuits, execution, simulation
+from qkdlib import aer_import, backends, circuits, execution, sampling, simulation
 from qkdlib.backends import Aer, Backend, Primitive
 from qkdlib.circuits import Circuit, Gate
 from qkdlib.noise import Noise
@@ -86,9 +86,8 @@ def check(circuit: Circuit, frequencies: np.ndarray, probabilities: np.ndarray) 
 @pytest.mark.parametrize(("kind", "name", "noise"), [
     ("nothing", "aer_simulator", "none"), ("no noise", "aer_simulator", "none"),
     ("AerSimulator", "aer_simulator", "none"), ("GenericBackendV2", "generic_backend_5q", "the backend's own"),
-    ("StatevectorSampler", "StatevectorSampler", "the backend's own"), ("Backend", "mine", "the backend's own"),
-    ("BackendSamplerV2", "generic_backend_5q", "the backend's own"),
-    ("Aer's SamplerV2", "SamplerV2", "the backend's own"),
+    ("StatevectorSampler", "StatevectorSampler", "none"), ("Backend", "mine", "unknown"),
+    ("BackendSamplerV2", "generic_backend_5q", "the backend's own"), ("Aer's SamplerV2", "aer_simulator", "none"),
 ])  # fmt: skip
 def test_every_kind_of_backend_is_taken_and_named(kind, name, noise):
     found = backends.get(IDEAL[kind]())
@@ -134,7 +133,8 @@ def test_jobs_are_as_large_as_the_backend_allows():
 def test_anything_else_is_refused_by_name(wrong):
     with pytest.raises(ValueError, match="^backend=") as caught:
         backends.get(wrong)
-    assert f"{wrong!r} is not allowed; allowed: None, a qkdlib.noise.Noise, an AerSimulator" in str(caught.value)
+    assert "is not allowed; allowed: None, a qkdlib.noise.Noise, an AerSimulator" in str(caught.value)
+    assert len(str(caught.value)) < 250 and "\n" not in str(caught.value)
 
 
 # Samples
@@ -206,7 +206,7 @@ def test_facts_are_those_of_the_transpiled_circuit(qubits):
     for on, target in ((None, None), (line, line), (StatevectorSampler(), None)):
         quantum = circuits.to_qiskit(circuit)
         if target is not None:
-            quantum = qiskit.transpile(quantum, target, optimization_level=1, seed_transpiler=backends.SEED)
+            quantum = qiskit.transpile(quantum, target, optimization_level=1, seed_transpiler=sampling.SEED)
         rest = [step for step in quantum.data if step.operation.name not in ("measure", "barrier")]
         facts = backends.get(on).facts(circuit)
         assert facts.depth == quantum.depth(lambda step: step.operation.name not in ("measure", "barrier"))

@@ -3,11 +3,13 @@
 import dataclasses
 import json
 import math
+import os
+import re
 
 import numpy as np
 import pytest
 
-from qkdlib import datasets, execution, executions, pipeline, revised, runtime
+from qkdlib import datasets, execution, executions, files, pipeline, revised, runtime
 from qkdlib.executions import Condition
 from qkdlib.experiment import Experiment
 from qkdlib.noise import Noise
@@ -71,10 +73,12 @@ def record(workspace: Workspace, task: Experiment = TASK):
         ({"noise": "readout", "level": -0.1}, "noise_level=-0.1 is not allowed"),
         ({"noise": "readout", "level": math.nan}, "noise_level=nan is not allowed"),
         ({"shots": 0}, "shots=0 is not allowed; allowed: a whole number of 1 or more"),
+        ({"shots": 2**31}, "shots=2147483648 is not allowed; allowed: a whole number of 1 or more, at most 10,000,000"),
+        ({"noise": "device", "level": 10**6}, "level=1000000 is not allowed; allowed: a whole number from 1 to 100"),
         ({"images_per_class": 2.5}, "images_per_class=2.5 is not allowed; allowed: a whole number of 1 or more"),
-        ({"noise": "device"}, "level=0 is not allowed; allowed: a whole number of 1 or more"),
-        ({"noise": "device", "level": 2.5}, "level=2.5 is not allowed; allowed: a whole number of 1 or more"),
-        ({"noise": "device", "level": -2}, "level=-2 is not allowed; allowed: a whole number of 1 or more"),
+        ({"noise": "device"}, "level=0 is not allowed; allowed: a whole number from 1 to 100"),
+        ({"noise": "device", "level": 2.5}, "level=2.5 is not allowed; allowed: a whole number from 1 to 100"),
+        ({"noise": "device", "level": -2}, "level=-2 is not allowed; allowed: a whole number from 1 to 100"),
     ],
 )
 def test_conditions_that_there_are_not_are_refused_by_name_value_and_what_is_allowed(fields, message):
@@ -85,7 +89,7 @@ def test_conditions_that_there_are_not_are_refused_by_name_value_and_what_is_all
 
 @pytest.mark.parametrize("level", [math.nan, math.inf, "five", None], ids=repr)
 def test_a_device_whose_size_is_no_number_is_refused_by_name(level):
-    with pytest.raises(ValueError, match="^level=.* is not allowed; allowed: a whole number of 1 or more, at most 1,000$"):
+    with pytest.raises(ValueError, match="^level=.* is not allowed; allowed: a whole number from 1 to 100$"):
         Condition("device", level)
 
 
@@ -196,20 +200,76 @@ DAMAGES = {
     "without conditions": lambda body: json.dumps({name: body[name] for name in ("experiment", "digest")}),
     "an unknown field": lambda body: json.dumps(body).replace('"images_per_class"', '"pictures"'),
     "no accuracies": lambda body: json.dumps(body).replace('"accuracies"', '"accuracy"'),
+    "97.5 as 9750": lambda body: re.sub(r'("accuracies": {"0": )[0-9.]+', r"\g<1>9750", json.dumps(body)),
+    "not a number": lambda body: re.sub(r'("accuracies": {"0": )[0-9.]+', r"\g<1>NaN", json.dumps(body)),
+    "a depth that is none": lambda body: json.dumps(body).replace('"depth": ', '"depth": -'),
+    "nested deeply": lambda body: "[" * 100_000,
     "a level above its kind's": lambda body: json.dumps(body).replace('"level": 0.0', '"level": 7.0'),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_record_is_named_and_left_as_it_is(ready, executed, damage):
+def test_a_damaged_record_is_passed_over_by_readers_and_set_aside_by_the_next_execution(ready, executed, damage):
     path = record(ready)
     path.write_text(DAMAGES[damage](json.loads(path.read_text())))
     before = path.read_text()
-    for ask in (lambda: executions.find(TASK, ready), lambda: run([NOISY], ready)):
-        with pytest.raises(ValueError) as caught:
-            ask()
-        assert str(caught.value).startswith(f"{path} is damaged (")
-    assert executed == [] and path.read_text() == before
+    with pytest.warns(files.DamagedFile, match=f"^{re.escape(str(path))} is damaged: .*; passed over$"):
+        assert executions.find(TASK, ready) == {}
+    assert path.read_text() == before and executed == []
+    with pytest.warns(files.DamagedFile, match=f"set aside as {path.name}.damaged$"):
+        run([NOISY], ready)
+    assert path.with_name(f"{path.name}.damaged").read_text() == before
+    assert set(executions.find(TASK, ready)) == {NOISY}
+
+
+def test_a_condition_that_fails_is_named_and_the_others_go_on(ready, monkeypatch):
+    execute = execution.execute
+
+    def failing(student, images, **options):
+        if options["on"].noise == "depolarising 0.05":
+            raise OSError("disk\nfull")
+        return execute(student, images, **options)
+
+    monkeypatch.setattr(execution, "execute", failing)
+    with pytest.raises(RuntimeError) as caught:
+        run([NOISY, DEVICE], ready)
+    assert str(caught.value) == f"{TASK.name}: 1 of 2 conditions failed: {NOISY}: OSError: disk full"
+    assert set(executions.find(TASK, ready)) == {IDEAL, DEVICE}
+
+
+def test_two_executions_at_once_take_none_of_each_others_jobs_away(ready, monkeypatch):
+    """The second one begins and ends while the first one is about to put its first job in its place."""
+    replace, done = os.replace, []
+
+    def meanwhile(source, target):
+        if "job_" in str(target) and not done:
+            done.append(target)
+            run([NOISY], ready)
+            done.extend(executions.find(TASK, ready)[NOISY].accuracies.items())
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", meanwhile)
+    run([NOISY], ready)
+    assert done[1:] == list(executions.find(TASK, ready)[NOISY].accuracies.items()) != []
+    assert list(done[0].parent.iterdir()) == []
+
+
+def test_a_seed_that_diverged_is_recorded_as_such_and_the_others_are_executed(ready, executed):
+    (path,) = ready.checkpoints.glob("*.npz")
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["head.weight"][1] = np.nan
+    np.savez(path, **arrays)
+    students = ready.students / f"{TASK.name}.json"
+    body = json.loads(students.read_text())
+    body["seeds"]["1"]["diverged"] = 2
+    students.write_text(json.dumps(body))
+    with pytest.warns(UserWarning, match=r"seeds \[1\] of .* diverged, and are not executed"):
+        run([NOISY], ready)
+    (entry,) = [each for each in json.loads(record(ready).read_text())["conditions"] if each["condition"]["level"]]
+    assert entry["accuracies"]["1"] is None and 0 < entry["accuracies"]["0"] <= 100
+    assert math.isnan(executions.find(TASK, ready)[NOISY].accuracies[1])
+    assert executions.missing(TASK, [NOISY], ready) == []
 
 
 # Weights
