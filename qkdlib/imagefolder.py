@@ -29,7 +29,7 @@ LITTER = {"__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin", "lost
 class Layout:
     """The image files of a folder: of each part ("train", "test") paths and labels, in the order of class and name.
 
-    `states` are their names, sizes and times; `passed_over` counts the files that are not read, by what they are;
+    `states` are names, sizes, inodes and times; `passed_over` counts the files that are not read, by what they are;
     `name` is that of the data set, for messages.
     """
 
@@ -141,7 +141,7 @@ def _images(folder: Path, found: Layout) -> list[Path]:
         if not file.is_file():
             found.unlike(f"{found.shown(file)} is no file, or a link to none")
         stat = file.stat()
-        found.states.append((str(file), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+        found.states.append((str(file), stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns))
     return images
 
 
@@ -173,9 +173,12 @@ def load_folder(path: Path, image_size: int | None, name: str = ""):
     x = _pixels(found, [file for file, _ in listed], headers, image_size)
     twice = _copies(found, x)
     frames = sum(header.animated for header in headers)
-    notes = [f"{found.passed_over.total()} files are not read{_counted(found.passed_over)}"] * bool(+found.passed_over)
-    notes += [f"of {frames} files with several frames only the first is read"] * bool(frames)
-    notes += [f"{twice} images are copies of others of their class"] * bool(twice)
+    counts = {
+        f"files that are not read{_counted(found.passed_over)}": found.passed_over.total(),
+        "files of several frames, of which the first is read": frames,
+        "copies of other images of their class": twice,
+    }
+    notes = [f"{what}: {count}" for what, count in counts.items() if count]
     if notes:
         warnings.warn(f"{checks.shortened(found.name)}: {'; '.join(notes)}", stacklevel=2)
     x, y = torch.from_numpy(x), torch.tensor([label for _, label in listed])

@@ -1,11 +1,11 @@
-"""Image folders of one's own, through torchvision's ImageFolder and PIL."""
+"""Image folders of one's own: what is read of them, what is said, and what is an error."""
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from qkdlib import datasets, pipeline, revised
+from qkdlib import checks, datasets, image_files, pipeline, revised
 from qkdlib.experiment import Experiment
 from qkdlib.imagefolder import load_folder
 
@@ -23,9 +23,9 @@ def paint(path, value, size=(6, 4), mode="L"):
     Image.new(mode, size, value).save(path)
 
 
-def fill(folder, per_class=10, **options):
-    """Classes `cat` and `dog`; image number i of `cat` has grey value i, of `dog` 100 + i."""
-    for start, name in ((0, "cat"), (100, "dog")):
+def fill(folder, per_class=10, brighter=0, **options):
+    """Classes `cat` and `dog`; image number i of `cat` has grey value i + `brighter`, of `dog` 100 more."""
+    for start, name in ((brighter, "cat"), (100 + brighter, "dog")):
         for number in range(per_class):
             paint(folder / name / f"{number:03d}.png", start + number, **options)
 
@@ -36,14 +36,14 @@ def grey(x):
 
 def test_train_and_test_folders(tmp_path):
     fill(tmp_path / "train", 4)
-    fill(tmp_path / "test", 2)
+    fill(tmp_path / "test", 2, brighter=50)
     x_train, y_train, x_test, y_test, names = load_folder(tmp_path, None)
     assert names == ["cat", "dog"]
     assert x_train.shape == (8, 1, 4, 6) and x_test.shape == (4, 1, 4, 6)  # (N, C, height, width)
     assert x_train.dtype == torch.uint8 and y_train.dtype == torch.int64
     assert grey(x_train) == [0, 1, 2, 3, 100, 101, 102, 103]
     assert y_train.tolist() == [0] * 4 + [1] * 4
-    assert (grey(x_test), y_test.tolist()) == ([0, 1, 100, 101], [0, 0, 1, 1])
+    assert (grey(x_test), y_test.tolist()) == ([50, 51, 150, 151], [0, 0, 1, 1])
 
 
 def test_in_a_flat_folder_every_fifth_image_of_a_class_is_a_test_image(tmp_path):
@@ -72,11 +72,11 @@ def test_grey_among_colour_in_one_class(tmp_path):
     assert x_train[:2, :, 0, 0].tolist() == [[1, 2, 3], [1, 1, 1]]
 
 
-@pytest.mark.parametrize(("mode", "value"), [("LA", (77, 255)), ("1", 1)])
-def test_grey_images_of_other_kinds_have_one_channel(tmp_path, mode, value):
+@pytest.mark.parametrize(("mode", "value", "other"), [("LA", (77, 255), (78, 255)), ("1", 1, 0)])
+def test_grey_images_of_other_kinds_have_one_channel(tmp_path, mode, value, other):
     fill(tmp_path, 5, mode="L")
-    for name in ("cat", "dog"):
-        paint(tmp_path / name / "000.png", value, mode=mode)
+    for name, ink in (("cat", value), ("dog", other)):
+        paint(tmp_path / name / "000.png", ink, mode=mode)
     x_train, *_ = load_folder(tmp_path, None)
     assert x_train.shape[1] == 1
     assert grey(x_train)[0] == (77 if mode == "LA" else 255)
@@ -107,7 +107,7 @@ def test_differing_sizes_need_an_image_size(tmp_path):
 
 def test_train_and_test_of_differing_size_need_an_image_size(tmp_path):
     fill(tmp_path / "train", 2, size=(6, 6))
-    fill(tmp_path / "test", 2, size=(5, 5))
+    fill(tmp_path / "test", 2, brighter=50, size=(5, 5))
     with pytest.raises(ValueError, match="image_size=None is not allowed; .* train and test"):
         load_folder(tmp_path, None)
     assert load_folder(tmp_path, 4)[0].shape == (4, 1, 4, 4)
@@ -116,7 +116,7 @@ def test_train_and_test_of_differing_size_need_an_image_size(tmp_path):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ValueError) as caught:
         datasets.splits(Experiment(dataset=f"imagefolder:{tmp_path}/nowhere", classes=(0, 1)))
-    assert f"imagefolder:{tmp_path}/nowhere" in str(caught.value)
+    assert str(caught.value).startswith("dataset='imagefolder:/") and "nowhere' is not allowed" in str(caught.value)
     assert "allowed: imagefolder:<path> of an existing folder" in str(caught.value)
 
 
@@ -138,7 +138,7 @@ def test_a_folder_without_images_is_named(tmp_path, layout):
         (tmp_path / "cat" / "a.txt").write_text("no image")
     with pytest.raises(ValueError) as caught:
         load_folder(tmp_path, None)
-    assert f"imagefolder:{tmp_path}" in str(caught.value)
+    assert str(caught.value).startswith("dataset='imagefolder:/")
     assert "allowed: a folder with one folder of images per class" in str(caught.value)
 
 
@@ -154,6 +154,238 @@ def test_a_file_that_is_no_image_is_named(tmp_path):
     fill(tmp_path, 5)
     (tmp_path / "cat" / "000.png").write_text("no image")
     with pytest.raises(ValueError, match=r"000\.png"):
+        load_folder(tmp_path, None)
+
+
+# Layouts
+
+
+PARTS = [
+    ("train", "test"), ("Train", "Test"), ("TRAIN", "test"), ("Training", "Testing"), ("training_set", "test_set"),
+    ("trainset", "testset"), ("train-images", "test-images"), ("Training Data", "Testing Data"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("train", "test"), PARTS)
+def test_the_parts_may_have_other_usual_names(tmp_path, train, test):
+    fill(tmp_path / train, 2)
+    fill(tmp_path / test, 1, brighter=50)
+    x_train, _, x_test, _, names = load_folder(tmp_path, None)
+    assert (names, grey(x_train), grey(x_test)) == (["cat", "dog"], [0, 1, 100, 101], [50, 150])
+
+
+@pytest.mark.parametrize(
+    ("folders", "said"),
+    [
+        (("train/cat", "train/dog", "val/cat", "val/dog"), "among 'train', 'val'"),
+        (("Train/cat", "Train/dog"), "among 'Train'"),
+        (("train/cat", "Training/cat", "test/cat"), "among 'Training', 'test', 'train'"),
+        (("seg_train/cat", "seg_test/cat"), "among 'seg_test', 'seg_train'"),
+        (("seg_train", "seg_test"), "among 'seg_test', 'seg_train'"),
+        (("trainA", "trainB", "testA", "testB"), "among 'testA', 'testB', 'trainA', 'trainB'"),
+        (("train", "test"), "there are no class folders"),
+        (
+            ("cat/train", "cat/test", "dog/train", "dog/test"),
+            "'cat' holds the folders 'test', 'train' where",
+        ),
+        (("images/cat", "images/dog"), "'images' holds the folders 'cat', 'dog' where its images should be"),
+        (("train/cat", "train/dog/small", "test/cat", "test/dog"), "'train/dog' holds the folders 'small'"),
+        (("cat", "dog/"), "'dog' holds no images"),
+        (("train/cat", "train/dog/", "test/cat", "test/dog"), "'train/dog' holds no images"),
+        (("train/cat", "train/dog", "test/cat"), "not the same class folders in train and in test: 'dog'"),
+    ],
+)
+def test_what_is_almost_a_layout_is_no_folder_of_classes(tmp_path, folders, said):
+    for number, folder in enumerate(folders):
+        if folder.endswith("/"):
+            (tmp_path / folder).mkdir(parents=True)
+        else:
+            paint(tmp_path / folder / "0.png", number)
+    with pytest.raises(ValueError, match="dataset='imagefolder:/.* is not allowed; allowed: a folder with") as caught:
+        load_folder(tmp_path, None)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    for place, name in enumerate(("bus", "contest", "train")):
+        for number in range(5):
+            paint(tmp_path / name / f"{number}.png", 10 * place + number)
+    assert load_folder(tmp_path, None)[-1] == ["bus", "contest", "train"]
+
+
+def test_what_lies_beside_train_and_test_is_not_read_and_said(tmp_path):
+    fill(tmp_path / "train", 2)
+    fill(tmp_path / "test", 1, brighter=50)
+    fill(tmp_path / "val", 3, brighter=70)
+    with pytest.warns(UserWarning, match=r"files that are not read \(6 in 'val', beside train and test\): 6$"):
+        x_train, _, x_test, _, names = load_folder(tmp_path, None)
+    assert (len(x_train), len(x_test), names) == (4, 2, ["cat", "dog"])
+
+
+@pytest.mark.parametrize("parts", [("",), ("train", "test")])
+@pytest.mark.parametrize("stray", [
+    ".ipynb_checkpoints/000-checkpoint.png", ".thumbnails/000.png", ".trash/000.png", ".empty/", "@eaDir/000.png",
+    "__MACOSX/cat/._000.png", "__MACOSX/", "lost+found/", "$RECYCLE.BIN/000.png", "._000.png", ".DS_Store", "Thumbs.db",
+    "desktop.ini", "cat/.DS_Store", "cat/._000.png", "cat/Thumbs.db", "cat/@eaDir/000.png", "cat/.ipynb_checkpoints/",
+])  # fmt: skip
+def test_what_systems_leave_behind_is_nothing(tmp_path, stray, parts):
+    for part, brighter in zip(parts, (0, 50), strict=False):
+        fill(tmp_path / part, 5, brighter=brighter)
+    before = datasets.fingerprint(Experiment(dataset=f"imagefolder:{tmp_path}", classes=(0, 1)))
+    for part in parts:
+        path = tmp_path / part / stray
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir() if stray.endswith("/") else path.write_bytes(b"\0\5\26\7 Mac OS X")
+    assert datasets.fingerprint(Experiment(dataset=f"imagefolder:{tmp_path}", classes=(0, 1))) == before
+    assert load_folder(tmp_path, None)[-1] == ["cat", "dog"]
+
+
+# What is passed over, and copies
+
+
+def test_files_that_are_not_read_are_counted_by_their_endings(tmp_path):
+    fill(tmp_path, 5)
+    for name in ("cat/a.txt", "dog/b.TXT", "cat/000.png.bak", "dog/c", "labels.csv"):
+        (tmp_path / name).write_text("no image")
+    with pytest.warns(UserWarning) as said:
+        load_folder(tmp_path, None)
+    (warning,) = said
+    counted = "files that are not read (2 *.txt, 1 *.csv, 1 *.bak, 1 names without an ending): 5"
+    assert str(warning.message).endswith(counted)
+
+
+@pytest.mark.parametrize("ending", [".gif", ".jfif", ".PNG", ".JPeG", ".webp", ".bmp", ".tif", ".avif", ".pgm", ".jp2"])
+def test_every_usual_ending_is_read(tmp_path, ending):
+    fill(tmp_path, 5)
+    for name in ("cat", "dog"):
+        (tmp_path / name / "001.png").rename(tmp_path / name / f"001{ending}")
+    x_train, _, x_test, _, _ = load_folder(tmp_path, None)
+    assert (grey(x_train), grey(x_test)) == ([0, 1, 2, 3, 100, 101, 102, 103], [4, 104])
+
+
+def test_frames_and_copies_are_said_in_the_same_warning(tmp_path):
+    fill(tmp_path, 5)
+    Image.new("L", (6, 4), 0).save(
+        tmp_path / "cat" / "000.gif", save_all=True, append_images=[Image.new("L", (6, 4), 90)]
+    )
+    (tmp_path / "cat" / "a.txt").write_text("")
+    with pytest.warns(UserWarning) as said:
+        x_train, *_ = load_folder(tmp_path, None)
+    (warning,) = said
+    assert str(warning.message).startswith("'imagefolder:/")
+    assert str(warning.message).endswith(
+        "files that are not read (1 *.txt): 1; files of several frames, of which the first is read: 1; "
+        "copies of other images of their class: 1"
+    )
+    assert grey(x_train)[:2] == [0, 0]
+
+
+def test_an_image_in_both_parts_is_an_error_that_names_both_files(tmp_path):
+    fill(tmp_path / "train", 3)
+    fill(tmp_path / "test", 2, brighter=50)
+    Image.open(tmp_path / "train" / "dog" / "002.png").save(tmp_path / "test" / "dog" / "copy.bmp")
+    with pytest.raises(
+        ValueError, match="in train or in test; 'train/dog/002.png' and 'test/dog/copy.bmp' hold the same"
+    ):
+        load_folder(tmp_path, None)
+
+
+def test_a_copy_across_the_fifths_of_a_flat_folder_is_an_error(tmp_path):
+    fill(tmp_path, 5)
+    paint(tmp_path / "cat" / "004.png", 1)
+    with pytest.raises(ValueError, match=r"either in train or in test; 'cat/001.png' and 'cat/004.png' hold the same"):
+        load_folder(tmp_path, None)
+
+
+def test_an_image_has_one_label(tmp_path):
+    fill(tmp_path, 5)
+    paint(tmp_path / "dog" / "000.png", 3)
+    with pytest.raises(ValueError, match=r"with one label; 'cat/003.png' and 'dog/000.png' hold the same"):
+        load_folder(tmp_path, None)
+
+
+def test_images_that_become_equal_by_resizing_are_equal(tmp_path):
+    fill(tmp_path, 5)
+    paint(tmp_path / "cat" / "004.png", 1, size=(12, 8))
+    with pytest.raises(ValueError, match=r"either in train or in test; 'cat/001.png' and 'cat/004.png' hold the same"):
+        load_folder(tmp_path, 4)
+
+
+def test_links_are_followed_and_known_by_what_they_lead_to(tmp_path):
+    fill(tmp_path / "one", 5)
+    (tmp_path / "two").mkdir()
+    for name in ("cat", "dog"):
+        (tmp_path / "two" / name).symlink_to(tmp_path / "one" / name)
+    assert len(load_folder(tmp_path / "two", None)[0]) == 8
+    (tmp_path / "three").mkdir()
+    for part in ("train", "test"):
+        (tmp_path / "three" / part).symlink_to(tmp_path / "one")
+    with pytest.raises(ValueError, match="'train/cat/000.png' and 'test/cat/000.png' hold the same"):
+        load_folder(tmp_path / "three", None)
+    (tmp_path / "one" / "cat" / "all").symlink_to(tmp_path / "one")
+    with pytest.raises(ValueError, match="'cat' holds the folders 'all' where its images should be"):
+        load_folder(tmp_path / "one", None)
+
+
+@pytest.mark.parametrize("target", ["nowhere", "a.png"])
+def test_a_link_that_leads_nowhere_is_named(tmp_path, target):
+    fill(tmp_path, 5)
+    (tmp_path / "cat" / "a.png").symlink_to(target)
+    with pytest.raises(ValueError, match="'cat/a.png' is no file, or a link to none|'cat' cannot be read"):
+        load_folder(tmp_path, None)
+
+
+def test_a_part_of_equal_images_is_an_error(tmp_path):
+    for part, value in (("train", 3), ("test", 4)):
+        for number in range(5):
+            for name in ("cat", "dog"):
+                paint(tmp_path / part / name / f"{number}.png", (value, 0), mode="LA")
+    with pytest.raises(ValueError, match="images that differ; all 10 of train are equal"):
+        load_folder(tmp_path, None)
+
+
+# What does not fit, and what is damaged
+
+
+def test_a_damaged_image_is_one_error_on_one_line(tmp_path):
+    fill(tmp_path, 5)
+    path = tmp_path / "dog" / "001.png"
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ValueError, match=r"images that can be read, unlike 'dog/001.png' \(") as caught:
+        load_folder(tmp_path, None)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("image_size", "named"), [(None, "dataset='imagefolder:"), (16, "image_size=16 ")])
+def test_images_for_which_memory_is_too_small_are_not_decoded(tmp_path, monkeypatch, image_size, named):
+    fill(tmp_path, 5, size=(16, 16))
+    monkeypatch.setattr(image_files, "pixels", None)
+    monkeypatch.setattr(checks, "available_memory", lambda: 5 * 10 * 16 * 16 - 1.0)
+    with pytest.raises(ValueError, match=f"^{named}.*all 10 images fits into memory"):
+        load_folder(tmp_path, image_size)
+    monkeypatch.setattr(checks, "available_memory", lambda: 5 * 10 * 16 * 16)
+    with pytest.raises(TypeError):  # decoded now
+        load_folder(tmp_path, image_size)
+
+
+def test_deep_greys_of_a_folder_share_their_white(tmp_path):
+    for number, value in enumerate((0, 100, 200, 1000, 4000)):
+        for place, name in enumerate(("cat", "dog")):
+            path = tmp_path / name / f"{number}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(np.full((3, 3), value + 32 * place, np.uint16)).save(path)
+    x_train, _, x_test, _, _ = load_folder(tmp_path, None)
+    assert grey(x_train) == [0, 6, 12, 62, 2, 8, 14, 64] and grey(x_test) == [250, 252]  # of 12 bits
+
+
+def test_a_picture_on_its_side_has_the_size_that_it_shows(tmp_path):
+    fill(tmp_path, 5)  # (6, 4)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("L", (4, 6), 50).save(tmp_path / "cat" / "000.png", exif=exif)
+    assert load_folder(tmp_path, None)[0].shape == (8, 1, 4, 6)
+    Image.new("L", (4, 6), 50).save(tmp_path / "cat" / "000.png")
+    with pytest.raises(ValueError, match="image_size=None is not allowed; .* 2 sizes"):
         load_folder(tmp_path, None)
 
 
