@@ -48,14 +48,22 @@ def request() -> None:
             os.environ.setdefault(name, value)
 
 
-@functools.cache
 def is_on() -> bool:
     """Whether this process computes the portable bits. If it should and does not, a warning says so once."""
-    found = _probe() == BITS
-    if wanted() and not found:
-        warnings.warn(f"not the portable mode: {_reason()}; results may differ from those of other machines, and the "
-                      "records say so", NotPortable, stacklevel=3)  # fmt: skip
-    return found
+    if wanted() and not _computes():
+        _warn()
+    return _computes()
+
+
+@functools.cache
+def _computes() -> bool:
+    return _probe() == BITS
+
+
+@functools.cache
+def _warn() -> None:
+    text = f"not the portable mode: {_reason()}; results may differ from other machines', and the records say so"
+    warnings.warn(text, NotPortable, stacklevel=4)
 
 
 def _reason() -> str:
@@ -96,8 +104,12 @@ def convolutions():
     """Compute PyTorch's convolutions without oneDNN for a while, in the portable mode."""
     import torch
 
-    with torch.backends.mkldnn.flags(enabled=torch.backends.mkldnn.enabled and not wanted()):
+    before = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = before and not wanted()
+    try:
         yield
+    finally:
+        torch.backends.mkldnn.enabled = before
 
 
 def facts() -> dict:

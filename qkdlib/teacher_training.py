@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from qkdlib import checks, controls, datasets, files, runtime, teachers, training
+from qkdlib import checks, controls, datasets, files, portable, runtime, teachers, training
 from qkdlib.datasets import Splits
 from qkdlib.experiment import CUSTOM, Experiment, Teacher
 from qkdlib.randomness import generator, number
@@ -70,6 +70,7 @@ def _combine(task, teacher, parts, members: list[TeacherLogits]) -> TeacherLogit
     return TeacherLogits(train, test, history, _meta(task, teacher, sum(m.meta["parameters"] for m in members)))
 
 
+@portable.convolutions()
 def _train(task, teacher: Teacher, parts: Splits, checkpoint: Path, device, fresh: bool) -> TeacherLogits:
     if fresh:
         checkpoint.unlink(missing_ok=True)
@@ -81,7 +82,9 @@ def _train(task, teacher: Teacher, parts: Splits, checkpoint: Path, device, fres
             checks.fail("teacher images_per_class", teacher.images_per_class, allowed)
         images = images.take(torch.cat([row[: teacher.images_per_class] for row in rows]))
 
-    with torch.random.fork_rng():  # PyTorch's own layers draw from the global generator
+    alone = teacher.architecture == "lenet"  # a second thread brings it nothing, and rounds differently
+    # PyTorch's own layers draw from the global generator.
+    with torch.random.fork_rng(), runtime.one_thread(alone):
         torch.manual_seed(number(teacher.seed, "weights"))
         network = teachers.build(teacher.architecture, parts.shape, len(task.classes)).to(device)
         optimizer = torch.optim.Adam(network.parameters(), lr=teacher.learning_rate, fused=True)
@@ -113,9 +116,10 @@ def _train(task, teacher: Teacher, parts: Splits, checkpoint: Path, device, fres
             network, optimizer, batches, loss_of, measure, teacher.epochs,
             title=checkpoint.stem, checkpoint=checkpoint, steps=-(-len(images) // teacher.batch_size),
         )  # fmt: skip
+        logits = [logits_of(network, split.x, device) for split in (parts.all_train, parts.all_test)]
+        made = {"trained_on": len(images), "threads": torch.get_num_threads()}
     count = sum(parameter.numel() for parameter in network.parameters())
-    logits = [logits_of(network, split.x, device) for split in (parts.all_train, parts.all_test)]
-    return TeacherLogits(*logits, history, _meta(task, teacher, count) | {"trained_on": len(images)})
+    return TeacherLogits(*logits, history, _meta(task, teacher, count) | made)
 
 
 @runtime.plain_torch()

@@ -1,0 +1,177 @@
+"""The portable mode: equal bits whatever the processor, and a word where they are not."""
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from qkdlib import circuits, portable, revised, runtime
+from qkdlib.students import Student
+
+TESTS = Path(__file__).parent
+KERNELS = {"DEFAULT": ["default"], "AVX2": ["default", "avx2"], "AVX512": ["default", "avx2", "avx512"]}
+
+
+def python(code: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+    environment = {name: value for name, value in os.environ.items() if name not in portable.VARIABLES}
+    return subprocess.run(
+        [sys.executable, "-W", "always", *(["-c", code] if code else []), *arguments],
+        capture_output=True, text=True, timeout=300, cwd=TESTS,
+        env={**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS.parent), **variables},
+    )  # fmt: skip
+
+
+def capable() -> list[str]:
+    """The kernels of torch that this processor can run, by their names in ATEN_CPU_CAPABILITY."""
+    code = "import torch; print(torch.backends.cpu.get_cpu_capability())"
+    return KERNELS[python(code, QKD_PORTABLE="0").stdout.strip()]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """What every protocol comes to, by how it was computed; the first is the portable mode as it is."""
+    folder, found = tmp_path_factory.mktemp("trained"), {}
+    ways = {"portable": ({}, "mkldnn", "1"), "no oneDNN": ({}, "none", "1"), "two threads": ({}, "mkldnn", "2")}
+    ways |= {kernels: ({"ATEN_CPU_CAPABILITY": kernels}, "mkldnn", "1") for kernels in capable()}
+    for name, (variables, *arguments) in ways.items():
+        path = folder / f"{name}.pt"
+        finished = python("", "train_protocols.py", str(path), *arguments, **variables)
+        assert finished.returncode == 0, finished.stderr
+        found[name] = torch.load(path)
+    return found
+
+
+def differing(one: dict, other: dict) -> dict[str, float]:
+    """The protocols whose weights differ, and by how much at most."""
+    pairs = {name: (one["found"][name]["weights"], other["found"][name]["weights"]) for name in one["found"]}
+    return {name: float((a - b).abs().max()) for name, (a, b) in pairs.items() if not torch.equal(a, b)}
+
+
+def test_every_protocol_ends_in_the_same_bits_under_every_kernel_that_has_avx2(trained):
+    assert len(trained["portable"]["found"]) == 10
+    for way in set(trained) - {"portable", "default"}:
+        assert differing(trained["portable"], trained[way]) == {}, way
+
+
+def test_without_avx2_the_same_training_takes_another_last_bit(trained):
+    # Torch then takes sine, cosine and exp from the C library, which rounds them otherwise. 60 steps of Adam at 1e-3
+    # can move a weight by 0.06 at most, twice in opposite directions; what differs is far below that.
+    differs = differing(trained["portable"], trained["default"])
+    assert differs and max(differs.values()) < 0.12
+    losses = [trained[way]["found"]["revised"]["loss"] for way in ("portable", "default")]
+    torch.testing.assert_close(*losses, atol=1e-3, rtol=0)
+    assert not trained["default"]["facts"]["portable"]
+
+
+def test_records_say_how_they_were_computed(trained):
+    facts = trained["portable"]["facts"]
+    assert facts["portable"] is ("avx2" in capable())
+    assert facts["mkl"] == "COMPATIBLE"
+    assert facts["processor"] == portable.facts()["processor"] != ""
+    assert {name: runtime.provenance()[name] for name in facts} == portable.facts()
+
+
+@pytest.mark.parametrize("first", ["import qkdlib, torch", "import torch, qkdlib"])
+def test_the_order_of_imports_does_not_matter_until_torch_computes(first):
+    said = python(f"{first}\nfrom qkdlib import portable\nprint(portable.is_on())")
+    assert (said.stdout.strip(), "NotPortable" in said.stderr) == (
+        ("True", False) if "avx2" in capable() else ("False", True)
+    )
+
+
+def test_a_process_that_has_computed_before_says_so_once():
+    code = """
+import torch
+torch.rand(3, 8, 8, dtype=torch.float32) @ torch.rand(3, 8, 8)
+torch.rand(100).exp()
+from qkdlib import portable, runtime
+runtime.start(); runtime.start()
+print(portable.is_on(), runtime.provenance()["portable"])
+"""
+    said = python(code)
+    if "avx512" in capable():  # an AVX2 processor has taken portable kernels of torch, but not of MKL
+        assert "import qkdlib first" in said.stderr
+    assert said.stdout.strip() == "False False"
+    assert said.stderr.count("NotPortable") == 1
+
+
+def test_it_can_be_switched_off(monkeypatch):
+    said = python("from qkdlib import portable; print(portable.is_on())", QKD_PORTABLE="0")
+    assert (said.stdout.strip(), said.stderr) == ("False", "")
+    monkeypatch.setenv("QKD_PORTABLE", "0")
+    assert not portable.wanted()
+    with portable.convolutions():
+        assert torch.backends.mkldnn.enabled
+
+
+@pytest.mark.parametrize("text", ["", "false", "2", "True"])
+def test_a_wrong_switch_is_an_error_before_any_work(monkeypatch, text):
+    monkeypatch.setenv("QKD_PORTABLE", text)
+    with pytest.raises(ValueError, match="^QKD_PORTABLE=.* is not allowed; allowed: one of 0, 1$"):
+        runtime.start()
+
+
+def test_what_the_environment_says_stays_and_is_named():
+    said = python("from qkdlib import portable; portable.is_on(); import os; print(os.environ['MKL_CBWR'])",
+                  MKL_CBWR="AVX2")  # fmt: skip
+    assert said.stdout.strip() == "AVX2"
+    assert "MKL_CBWR is 'AVX2' in the environment, not COMPATIBLE" in said.stderr
+
+
+def test_defaults_of_the_session_do_not_reach_the_probe():
+    expected = portable._probe()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert portable._probe() == expected
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_teachers_compute_without_onednn():
+    with portable.convolutions():
+        assert not torch.backends.mkldnn.enabled
+    assert torch.backends.mkldnn.enabled
+
+
+@pytest.mark.parametrize("entangler", ["none", "ring_cnot", "ring_cz"])
+@pytest.mark.parametrize(("layers", "method"), [(1, "original"), (2, "original"), (1, "qubit")])
+def test_angles_that_no_outcome_depends_on_have_no_gradient_and_change_nothing(entangler, layers, method):
+    # The last RZ of every wire: records of trainings in which rounding noise moved these angles stay valid.
+    task = revised.student("digits", method=method, entangler=entangler, layers=layers)
+    student = Student(task, (1, 28, 28), [0, 1])
+    images = torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    logits = student(images)
+    logits.square().sum().backward()
+    last = slice(student.theta.shape[1] - 4, None)
+    assert torch.equal(student.theta.grad[:, last], torch.zeros(2, 4))
+    assert (student.theta.grad[:, : last.start] != 0).all()
+    with torch.no_grad():
+        student.theta[:, last] += torch.tensor([0.3, -2.0, 1.0, 3.0])
+        assert torch.equal(student(images), logits)
+        whole = circuits.join(student.encoder.circuit, student.circuit)  # as a quantum computer runs it, gate by gate
+        from qkdlib import pauli
+
+        exact = pauli.probabilities(whole, student.angles(images).double())
+        torch.testing.assert_close(student.outcomes(images).double(), exact, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("entangler", ["none", "ring_cnot", "ring_cz"])
+def test_measured_keeps_what_an_outcome_depends_on(entangler):
+    whole = circuits.rx_ry_rz(3, 2, entangler)
+    kept = circuits.measured(whole)
+    assert circuits.measured(circuits.h_ry(3, 2, "ring_cnot")) == circuits.h_ry(3, 2, "ring_cnot")
+    assert [gate.angle for gate in whole.gates if gate not in kept.gates] == [15, 16, 17]
+    between = {"none": 0, "ring_cnot": 6, "ring_cz": 3}  # a last ring of CNOTs permutes outcomes, one of CZ does nothing
+    assert sum(len(gate.wires) == 2 for gate in kept.gates) == between[entangler]
+
+
+def test_no_warning_in_the_portable_mode():
+    if "avx2" in capable():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            portable._computes.cache_clear()
+            assert portable.is_on()
