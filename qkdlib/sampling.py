@@ -145,7 +145,9 @@ def valid(frequencies: np.ndarray, rows: int, bits: int, shots: int) -> np.ndarr
     Raises:
         ValueError: a row cannot; it says why.
     """
-    frequencies = np.asarray(frequencies, dtype=float)
+    frequencies = np.asarray(frequencies)
+    if frequencies.dtype.kind != "f":
+        raise ValueError(f"frequencies of type {frequencies.dtype}")
     if frequencies.shape != (rows, 2**bits):
         raise ValueError(f"frequencies of shape {frequencies.shape} in place of {(rows, 2**bits)}")
     if not np.isfinite(frequencies).all() or (frequencies < 0).any():

@@ -1,5 +1,8 @@
-"""Execution on Aer: sampled frequencies against the exact probabilities, bit order, seeds and refusals."""
+"""Execution on Aer: sampled frequencies against the exact probabilities, bit order, seeds and refusals; and students of
+every kind, whose executed circuits have the outcomes that they train with."""
 
+import functools
+import itertools
 import math
 
 import numpy as np
@@ -9,11 +12,11 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import Statevector
 from scipy import stats
 
-from qkdlib import circuits, execution
+from qkdlib import circuits, execution, revised
 from qkdlib.circuits import Circuit, Gate
 from qkdlib.datasets import Images
 from qkdlib.experiment import Experiment
-from qkdlib.students import Student
+from qkdlib.students import Student, correct
 
 SHOTS = 20_000
 
@@ -96,7 +99,7 @@ def test_same_seed_gives_the_same_frequencies_and_another_seed_others():
     assert (execute(circuit, angles, 500, seed=8) != first).any()
 
 
-@pytest.mark.parametrize("shots", [0, -1, 2.5, True])
+@pytest.mark.parametrize("shots", [0, -1, 2.5, True, 10**7 + 1, 2**31])
 def test_shots_that_are_no_count_are_refused(shots):
     with pytest.raises(ValueError, match="^shots="):
         execute(circuits.build("h_ry", 3), angles_of(1, 3), shots, seed=0)
@@ -157,3 +160,77 @@ def test_more_seeds_than_there_are_is_refused(seeds):
 def test_angles_that_are_not_numbers_are_named():
     with pytest.raises(ValueError, match="angles='NaN or infinity' is not allowed"):
         execute(circuits.h_ry(2), np.array([[0.0, np.nan]]), shots=10, seed=0)
+
+
+def test_seeds_that_diverged_are_left_out_with_a_warning_and_the_others_executed():
+    images = Images(torch.rand(5, 1, 28, 28), torch.tensor([1, 1, 1, 4, 0]), torch.arange(5))
+    model = certain_student([0, 5, 9])
+    with torch.no_grad():
+        model.reducer.out.bias[1, 0] = torch.nan
+    with pytest.warns(UserWarning, match=r"^seeds \[5\] of .* diverged, and are not executed$"):
+        found = execution.execute(model, images, shots=20)
+    assert found.accuracies == pytest.approx({0: 0.6, 9: 0.6}) and found.jobs == 2
+
+
+# Students of every kind
+
+IMAGES = {"dataset": "digits", "classes": (0, 1, 2)}
+DESCRIBED = IMAGES | {"reducer": "fully_connected", "encoder": "amplitude_tanh", "head": "renormalised", "dropout": 0}
+RINGS = {"none": 1, "ring_cnot": 1, "ring_cz": 2}  # and layers
+KINDS = {
+    "published": functools.partial(Experiment, **IMAGES),
+    "described": functools.partial(Experiment, **DESCRIBED),
+    "described ring_cz": functools.partial(Experiment, **DESCRIBED, entangler="ring_cz"),
+}
+for method, (ring, layers) in itertools.product(("original", "angle", "qubit"), RINGS.items()):
+    fields = {"method": method, "entangler": ring, "layers": layers}
+    KINDS[f"{method} {ring}"] = functools.partial(revised.student, **IMAGES, **fields)
+
+
+def student(kind: str, qubits: int) -> tuple[Student, torch.Tensor]:
+    """A random student of two seeds, and images for it."""
+    x = torch.rand(30, 1, 16, 16, generator=torch.Generator().manual_seed(qubits))
+    return Student(KINDS[kind](qubits=qubits), (1, 16, 16), [0, 5]).eval(), x
+
+
+def p_value(frequencies: np.ndarray, probabilities: np.ndarray) -> float:
+    """Of the chi-square test, outcomes that are hardly expected being counted with the likeliest one."""
+    often, most = SHOTS * probabilities > 5, probabilities.argmax()
+    both = [SHOTS * frequencies, SHOTS * probabilities.astype(float)]
+    for counts in both:
+        counts[most] = SHOTS - counts[often].sum() + counts[most]
+    return np.nan_to_num(stats.chisquare(*(counts[often] for counts in both)).pvalue, nan=1.0)  # one outcome alone
+
+
+@pytest.mark.parametrize("qubits", [2, 3, 4])
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_executed_circuit_has_the_students_outcomes(kind, qubits):
+    model, x = student(kind, qubits)
+    x = x[:3]
+    angles, expected, logits = model.angles(x).double().numpy(), model.probabilities(x).numpy(), model(x)
+    assert angles.shape == (2, 3, model.executed.angles)
+    assert np.abs(expected[0] - expected[1]).max() > 0.02 and np.abs(expected[:, 0] - expected[:, 1]).max() > 0.01
+    quantum = circuits.to_qiskit(model.executed, measure=False)
+    for place in (0, 1):
+        exact = np.stack([Statevector(quantum.assign_parameters(row)).probabilities() for row in angles[place]])
+        np.testing.assert_allclose(expected[place], exact, atol=1e-5)
+        sampled = execution.sample(model.executed, angles[place], SHOTS, seed=place).frequencies
+        assert min(map(p_value, sampled, expected[place])) > 1e-4
+        torch.testing.assert_close(model.read_out(torch.from_numpy(exact), place), logits[place], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["published", "described", "original none", "angle ring_cnot", "qubit ring_cz"])
+@torch.no_grad()
+def test_many_shots_classify_clear_images_as_the_exact_student_does(kind):
+    model, x = student(kind, 3)
+    best, second = model(x).topk(2, dim=-1).values.unbind(-1)
+    x = x[((best - second) > (0.01 if kind == "published" else 0.06)).all(0)]  # 5 standard errors or more
+    assert len(x) > 8
+    labels = model(x)[0].argmax(-1)
+    labels[::3] = (labels[::3] + 1) % 3
+    images = Images(x, labels, torch.arange(len(x)))
+    executed = execution.execute(model, images, shots=SHOTS, rows_per_job=5)
+    right = correct(model(x), labels).double().mean(1).tolist()
+    assert executed.accuracies == pytest.approx(dict(zip([0, 5], right, strict=True)), abs=1e-6)
+    assert (executed.images, executed.jobs) == (len(x), 2 * -(-len(x) // 5))

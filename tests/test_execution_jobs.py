@@ -1,26 +1,23 @@
-"""Execution in jobs: their size, order and seeds, what is tried again and what is kept after a crash; and students of
-every kind, whose executed circuits have the outcomes that they train with."""
+"""Execution in jobs: their size, order and seeds, what is sent again and what only asked for again, and what is kept
+after a crash, for whom."""
 
-import functools
-import gc
-import itertools
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from qiskit.quantum_info import Statevector
-from scipy import stats
+from qiskit.primitives import BackendSamplerV2, BaseSamplerV2, StatevectorSampler
+from qiskit.providers.fake_provider import GenericBackendV2
 
-from qkdlib import aer_import, circuits, execution, revised
-from qkdlib.backends import Backend
+from qkdlib import aer_import, backends, circuits, execution, files, jobs, revised
+from qkdlib.backends import Backend, Primitive
 from qkdlib.datasets import Images
-from qkdlib.experiment import Experiment
 from qkdlib.noise import Noise
-from qkdlib.students import Student, correct
+from qkdlib.students import Student
 
 CIRCUIT = circuits.h_ry(3)
-SHOTS = 20_000
 
 
 class Sent:
@@ -157,22 +154,197 @@ def test_simulators_with_other_noise_do_not_share_jobs(tmp_path):
         assert found.frequencies[0, 7] == pytest.approx((1 - level) ** 3, abs=0.15)
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "other"])
-def test_a_damaged_file_is_refused_by_name(tmp_path, damage):
-    sample(Fake(), keep=tmp_path)
+WRONG_FREQUENCIES = {
+    "a row less": lambda f: f[1:], "an outcome less": lambda f: f[:, 1:], "all zero": lambda f: 0 * f,
+    "not a number": lambda f: f * np.nan, "negative": lambda f: f + 0.1 * np.array([[-1, 1] + [0] * 6]) * 10,
+    "no counts": lambda f: f * 0 + 1 / 8, "text": lambda f: f.astype(str), "more shots": lambda f: 1.01 * f,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "another's", "too large", *WRONG_FREQUENCIES])
+def test_a_damaged_file_is_set_aside_and_its_job_runs_again(tmp_path, damage):
+    expected = sample(Fake(), keep=tmp_path).frequencies
     (path,) = tmp_path.iterdir()
-    path.write_bytes(path.read_bytes()[: {"empty": 0, "cut": 100}.get(damage)])
-    if damage == "other":
-        np.savez(path, counts=np.zeros(3))
-    with pytest.raises(ValueError) as caught:
-        sample(fake := Fake(), keep=tmp_path)
-    assert str(caught.value).startswith(f"{path} is damaged") and "; delete it to run that job" in str(caught.value)
+    whole = path.read_bytes()
+    with np.load(path) as file:
+        arrays = dict(file)
+    if damage in WRONG_FREQUENCIES:
+        np.savez(path, **{**arrays, "frequencies": WRONG_FREQUENCIES[damage](arrays["frequencies"])})
+    elif damage == "another's":
+        np.savez(path, **{**arrays, "job": np.array("job_0")})
+    elif damage == "too large":
+        np.savez_compressed(path, **arrays, more=np.zeros(10**6))
+    else:
+        path.write_bytes(whole[: {"empty": 0, "cut": 100}[damage]])
+    with pytest.warns(files.DamagedFile, match=f"^{path} is damaged: .*; set aside as {path.name}.damaged$"):
+        found = sample(fake := Fake(), keep=tmp_path)
+    np.testing.assert_array_equal(found.frequencies, expected)
+    assert len(fake.calls) == 1 and path.read_bytes() == whole and len(list(tmp_path.iterdir())) == 2
+
+
+def generic(seed: int | None = 1, **options) -> GenericBackendV2:
+    return GenericBackendV2(4, **{"seed": seed, **options})
+
+
+def aer_sampler(level: float, **options):
+    aer_import.load()
+    from qiskit_aer.primitives import SamplerV2
+
+    return SamplerV2(options={"backend_options": {"noise_model": Noise("readout", level).aer_model()}}, **options)
+
+
+def names(on) -> str:
+    return jobs.Kept(Path("."), backends.get(on), CIRCUIT, 100).name(rows(2), 7)
+
+
+SAME = {
+    "a device without a seed": lambda: generic(None), "its sampler": lambda: BackendSamplerV2(backend=generic(None)),
+    "Aer with gates' noise": lambda: Noise("depolarising", 0.1).aer_model() and Noise("depolarising", 0.1),
+    "a simulated device": lambda: aer_import.load().AerSimulator.from_backend(generic()),
+    "Aer's sampler": lambda: aer_sampler(0.1), "a named sampler": lambda: Primitive(Remote(), name="mine"),
+    "an exact sampler": StatevectorSampler,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", SAME.values(), ids=SAME)
+def test_a_backend_is_known_again_whatever_changes_by_itself(monkeypatch, tmp_path, make):
+    monkeypatch.chdir(tmp_path)
+    backends.aer.cache_clear()
+    first, run = names(make()), make()
+    execution.sample(CIRCUIT, rows(1), 10, 0, run)  # a simulated device takes options when it first runs
+    backends.aer.cache_clear()
+    assert first == names(run) == names(make())
+
+
+def test_backends_that_differ_in_what_is_declared_of_them_share_no_jobs(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    home, simulator = generic(), aer_import.load().AerSimulator
+    line = [[0, 1], [1, 2], [2, 3]]
+    different = [
+        None, Noise("readout", 0.1), Noise("readout", 0.2), Noise("depolarising", 0.1), simulator(),
+        simulator(noise_model=Noise("readout", 0.1).aer_model()), simulator(method="matrix_product_state"),
+        simulator.from_backend(home), aer_sampler(0.1), aer_sampler(0.2), aer_sampler(0.1, seed=5), home,
+        BackendSamplerV2(backend=home, options={"run_options": {"noise_model": Noise("readout", 0.2).aer_model()}}),
+        generic(coupling_map=line), generic(basis_gates=["cz", "rz", "sx", "x"]), GenericBackendV2(5, seed=1),
+        Primitive(Remote(), name="mine"), Primitive(Remote(), name="other"), StatevectorSampler(),
+        StatevectorSampler(seed=1),
+    ]  # fmt: skip
+    assert len({names(on) for on in different}) == len(different)
+
+
+def test_jobs_of_another_calibration_are_taken_with_a_warning_and_counted(tmp_path):
+    first = sample(generic(1), keep=tmp_path, rows_per_job=5)
+    assert first.facts.earlier_jobs == 0
+    with pytest.warns(UserWarning, match="ran on generic_backend_4q under another calibration than it has now, and"):
+        found = sample(generic(2), keep=tmp_path, rows_per_job=5)
+    np.testing.assert_array_equal(found.frequencies, first.frequencies)
+    assert found.facts.earlier_jobs == 2 and len(list(tmp_path.iterdir())) == 2
+    assert sample(generic(1), keep=tmp_path, rows_per_job=5).facts == first.facts
+
+
+def test_jobs_of_a_sampler_that_shows_no_backend_are_kept_only_under_a_name(tmp_path):
+    with pytest.warns(UserWarning, match=r"is not used: Remote shows no backend .*Primitive\(sampler, name=...\)"):
+        sample(Remote(), keep=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    first, other = Remote(), Remote()
+    found = [sample(Primitive(on, name="mine"), keep=tmp_path).frequencies for on in (first, other)]
+    np.testing.assert_array_equal(*found)
+    assert (first.sent, other.sent) == (1, 0)
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_anything_runs(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="^keep=.*file.* is not allowed; allowed: a folder"):
+        sample(fake := Fake(), keep=tmp_path / "file" / "jobs")
     assert fake.calls == []
-    del caught
-    gc.collect()  # a file that was left open would say so here
 
 
-WRONG = {"shots": (0, -1, 2.5, True, "10"), "attempts": (0, 1.5, None), "rows_per_job": (0, -3, 2.5, True),
+# Sending and fetching
+
+
+class Remote(BaseSamplerV2):
+    """A sampler whose results are fetched only after `failures`, of which the n-th is the n-th fetching's."""
+
+    def __init__(self, *failures, status="DONE"):
+        self.failures, self.status, self.sent, self.fetched = list(failures), status, 0, 0
+
+    def run(self, pubs, *, shots=None):
+        self.sent += 1
+        job = StatevectorSampler(seed=1).run(pubs, shots=shots)
+
+        def fetch():
+            self.fetched += 1
+            if self.failures:
+                raise self.failures.pop(0)
+            return job.result()
+
+        return Sent(fetch, self.status, f"job-{self.sent}")
+
+
+LOST = [ConnectionError("Max retries exceeded"), ValueError("no JSON")]
+
+
+@pytest.mark.parametrize(("status", "sent"), [("DONE", 1), ("QUEUED", 1), (None, 1), ("ERROR", 2), ("CANCELLED", 2)])
+def test_a_job_is_sent_again_only_if_it_failed(status, sent):
+    failures = [ConnectionError("lost")] if sent == 2 else LOST
+    remote = Remote(*failures, status=status)
+    found = sample(remote)
+    assert (remote.sent, remote.fetched) == (sent, len(failures) + 1)
+    np.testing.assert_array_equal(found.frequencies, sample(Remote()).frequencies)
+
+
+def test_a_job_that_cannot_be_fetched_is_named():
+    remote = Remote(*[ConnectionError("Max retries\nexceeded")] * 9)
+    with pytest.raises(RuntimeError) as caught:
+        sample(remote)
+    expected = "Remote: job job-1 was sent, but not fetched (ConnectionError: Max retries exceeded); the provider may"
+    assert str(caught.value).startswith(expected) and "\n" not in str(caught.value)
+    assert (remote.sent, remote.fetched) == (1, 3)
+
+
+class Cloud(GenericBackendV2):
+    """A device whose jobs are found again by their ids."""
+
+    there = {}
+
+    def run(self, circuits, **options):
+        job = super().run(circuits, **options)
+        self.there[job.job_id()] = job
+        return Sent(lambda: waiting(job), number=job.job_id())
+
+    def retrieve_job(self, number):
+        return self.there[number]
+
+
+def waiting(job):
+    raise KeyboardInterrupt
+
+
+def test_a_later_session_asks_for_the_job_that_was_sent(tmp_path):
+    Cloud.there.clear()
+    with pytest.raises(KeyboardInterrupt):
+        sample(Cloud(3, seed=1), keep=tmp_path)
+    (note,) = tmp_path.glob("*.json")
+    assert json.loads(note.read_text()) == {"backend": "generic_backend_3q", "id": next(iter(Cloud.there))}
+    found = sample(Cloud(3, seed=1), keep=tmp_path)
+    assert len(Cloud.there) == 1 and not note.exists()
+    np.testing.assert_array_equal(found.frequencies, sample(GenericBackendV2(3, seed=1)).frequencies)
+
+
+def test_a_damaged_note_of_a_job_is_set_aside_and_the_job_sent(tmp_path, monkeypatch):
+    Cloud.there.clear()
+    with pytest.raises(KeyboardInterrupt):
+        sample(Cloud(3, seed=1), keep=tmp_path)
+    (note,) = tmp_path.glob("*.json")
+    note.write_text("{}")
+    monkeypatch.setattr(Cloud, "run", GenericBackendV2.run)
+    with pytest.warns(files.DamagedFile, match="set aside"):
+        sample(Cloud(3, seed=1), keep=tmp_path)
+    assert len(list(tmp_path.glob("*.npz"))) == 1
+
+
+WRONG = {"shots": (0, -1, 2.5, True, "10", 2**31), "seed": (-1, 0.5), "keep": ("", 3),
+         "attempts": (0, 1.5, None), "rows_per_job": (0, -3, 2.5, True),
          "angles": (np.zeros(3), np.zeros((2, 4)), [[0, 0, np.nan]], [[0, np.inf, 0]])}  # fmt: skip
 
 
@@ -181,76 +353,16 @@ def test_bad_arguments_are_refused_before_the_backend_is_asked(monkeypatch, tmp_
     fake = Fake()
     monkeypatch.setattr(fake, "prepare", lambda circuit: pytest.fail("prepared"))
     with pytest.raises(ValueError, match=f"^{name}=.* is not allowed; allowed: "):
-        sample(fake, keep=tmp_path / "jobs", **{name: value})
+        sample(fake, **{"keep": tmp_path / "jobs", name: value})
     assert fake.calls == [] and not (tmp_path / "jobs").exists()
 
 
 # Students
 
-IMAGES = {"dataset": "digits", "classes": (0, 1, 2)}
-DESCRIBED = IMAGES | {"reducer": "fully_connected", "encoder": "amplitude_tanh", "head": "renormalised", "dropout": 0}
-RINGS = {"none": 1, "ring_cnot": 1, "ring_cz": 2}  # and layers
-KINDS = {
-    "published": functools.partial(Experiment, **IMAGES),
-    "described": functools.partial(Experiment, **DESCRIBED),
-    "described ring_cz": functools.partial(Experiment, **DESCRIBED, entangler="ring_cz"),
-}
-for method, (ring, layers) in itertools.product(("original", "angle", "qubit"), RINGS.items()):
-    fields = {"method": method, "entangler": ring, "layers": layers}
-    KINDS[f"{method} {ring}"] = functools.partial(revised.student, **IMAGES, **fields)
-
-
-def student(kind: str, qubits: int) -> tuple[Student, torch.Tensor]:
-    """A random student of two seeds, and images for it."""
-    x = torch.rand(30, 1, 16, 16, generator=torch.Generator().manual_seed(qubits))
-    return Student(KINDS[kind](qubits=qubits), (1, 16, 16), [0, 5]).eval(), x
-
-
-def p_value(frequencies: np.ndarray, probabilities: np.ndarray) -> float:
-    """Of the chi-square test, outcomes that are hardly expected being counted with the likeliest one."""
-    often, most = SHOTS * probabilities > 5, probabilities.argmax()
-    both = [SHOTS * frequencies, SHOTS * probabilities.astype(float)]
-    for counts in both:
-        counts[most] = SHOTS - counts[often].sum() + counts[most]
-    return np.nan_to_num(stats.chisquare(*(counts[often] for counts in both)).pvalue, nan=1.0)  # one outcome alone
-
-
-@pytest.mark.parametrize("qubits", [2, 3, 4])
-@pytest.mark.parametrize("kind", KINDS)
-@torch.no_grad()
-def test_executed_circuit_has_the_students_outcomes(kind, qubits):
-    model, x = student(kind, qubits)
-    x = x[:3]
-    angles, expected, logits = model.angles(x).double().numpy(), model.probabilities(x).numpy(), model(x)
-    assert angles.shape == (2, 3, model.executed.angles)
-    assert np.abs(expected[0] - expected[1]).max() > 0.02 and np.abs(expected[:, 0] - expected[:, 1]).max() > 0.01
-    quantum = circuits.to_qiskit(model.executed, measure=False)
-    for place in (0, 1):
-        exact = np.stack([Statevector(quantum.assign_parameters(row)).probabilities() for row in angles[place]])
-        np.testing.assert_allclose(expected[place], exact, atol=1e-5)
-        sampled = execution.sample(model.executed, angles[place], SHOTS, seed=place).frequencies
-        assert min(map(p_value, sampled, expected[place])) > 1e-4
-        torch.testing.assert_close(model.read_out(torch.from_numpy(exact), place), logits[place], atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize("kind", ["published", "described", "original none", "angle ring_cnot", "qubit ring_cz"])
-@torch.no_grad()
-def test_many_shots_classify_clear_images_as_the_exact_student_does(kind):
-    model, x = student(kind, 3)
-    best, second = model(x).topk(2, dim=-1).values.unbind(-1)
-    x = x[((best - second) > (0.01 if kind == "published" else 0.06)).all(0)]  # 5 standard errors or more
-    assert len(x) > 8
-    labels = model(x)[0].argmax(-1)
-    labels[::3] = (labels[::3] + 1) % 3
-    images = Images(x, labels, torch.arange(len(x)))
-    executed = execution.execute(model, images, shots=SHOTS, rows_per_job=5)
-    right = correct(model(x), labels).double().mean(1).tolist()
-    assert executed.accuracies == pytest.approx(dict(zip([0, 5], right, strict=True)), abs=1e-6)
-    assert (executed.images, executed.jobs) == (len(x), 2 * -(-len(x) // 5))
-
 
 def test_students_that_were_interrupted_go_on_where_they_stopped(tmp_path):
-    model, x = student("original none", 2)
+    model = Student(revised.student("digits", 2, "original", classes=(0, 1, 2)), (1, 16, 16), [0, 5]).eval()
+    x = torch.rand(30, 1, 16, 16, generator=torch.Generator().manual_seed(2))
     images = Images(x, torch.zeros(30, dtype=torch.long), torch.arange(30))
     expected = execution.execute(model, images, on=Fake(), rows_per_job=8)
     with pytest.raises(RuntimeError, match="lost"):
