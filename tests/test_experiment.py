@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import qkdlib
-from qkdlib import checks, teacher_files
+from qkdlib import checks, files, teacher_files
 from qkdlib import experiment as experiments
 from qkdlib.experiment import Experiment, Teacher, as_dict, digest, from_dict, slug, task_name
 
@@ -593,7 +593,7 @@ def test_a_slug_holds_nothing_a_file_name_cannot(text):
 
 @pytest.mark.parametrize("letter", ["x", "é", "図", "𝒳", "x "])
 @pytest.mark.parametrize("classes", [range(64), range(0, 128, 2), [10**6 - 7 * n for n in range(1000)]])
-def test_names_fit_into_what_file_systems_allow(letter, classes):
+def test_names_fit_into_what_file_systems_allow(letter, classes, tmp_path):
     """255 bytes, of which other files of the experiment take up to 30 more, e.g. `_executions.lock.soft`."""
     teacher = Teacher(architecture="custom:" + (100 * letter)[:100].strip())
     e = Experiment(
@@ -602,6 +602,9 @@ def test_names_fit_into_what_file_systems_allow(letter, classes):
     )  # fmt: skip
     assert len(e.name.encode()) <= 220 and e.name.endswith(e.digest)
     assert len(teacher_files.teacher_name(e, teacher).encode()) <= 220
+    files.write_text(tmp_path / f"{e.name}.json", "{}")
+    with files.lock(tmp_path / f"{e.name}_executions.lock"):
+        assert (tmp_path / f"{e.name}.json").read_text() == "{}"
 
 
 def test_long_tasks_are_shortened_and_still_have_names_of_their_own():

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 import qkdlib
-from qkdlib import __main__, checks, circuits, pipeline, runtime, workspace
+from qkdlib import __main__, checks, circuits, pipeline, runtime, teachers, workspace
 from qkdlib.execution import sample
 from qkdlib.executions import Condition
 from qkdlib.experiment import Experiment, Teacher, from_dict
 from qkdlib.noise import Noise
+from qkdlib.students import Student
 
 EACH = 6  # values for each parameter
 LONGEST = 400  # characters of a message
@@ -229,6 +230,12 @@ def test_memory_that_is_not_there_is_refused_before_it_is_taken(monkeypatch, tmp
     many = dataclasses.replace(TASK, seeds=10**5)
     said = refused(lambda: qkdlib.run(many, workspace=tmp_path), "seeds=100000")
     assert "their training fits into memory" in said and "4.0 GB are free" in said
+    said = refused(lambda: teachers.build("alexnet", (3, 224, 224), 10), "image size='224x224'")
+    assert (
+        "the training of alexnet fits into memory: it takes about 73.8 GB" in said
+    )  # 4.95e9 parameters, 16 bytes each
+    wide = dataclasses.replace(TASK, encoder="amplitude", reducer="fully_connected", qubits=10, dropout=0)
+    refused(lambda: Student(wide, (3, 4096, 4096), [0]), "shape of weights=(1024, 50331648)")
     for lock in tmp_path.rglob("*.lock"):
         lock.unlink()
 
