@@ -14,6 +14,7 @@ from qkdlib import checks
 
 SAME = 1e-4  # of the logits' standard deviation: other processors differ by 1e-6 to 1e-5, 16 bits round by 2e-4
 BARELY = 0.2  # of the way from chance to always right
+COPIES = 4  # of a training's parameters: themselves, gradients and Adam's two means
 
 
 class LeNet(nn.Sequential):
@@ -78,9 +79,17 @@ def mean_probabilities(logits: list[torch.Tensor]) -> torch.Tensor:
 
 
 def build(architecture: str, shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """An untrained teacher: `lenet`, `alexnet`, or `ensemble` (the joint one)."""
+    """An untrained teacher: `lenet`, `alexnet`, or `ensemble` (the joint one).
+
+    Raises:
+        ValueError: there is no such network; or its training on images of this shape does not fit into memory.
+    """
     networks = {"lenet": LeNet, "alexnet": AlexNet, "ensemble": JointEnsemble}
     checks.one_of("teacher", architecture, networks)
+    with torch.device("meta"):  # takes no memory
+        numbers = sum(parameter.numel() for parameter in networks[architecture](shape, classes).parameters())
+    needed = 4.0 * COPIES * numbers
+    checks.memory("image size", f"{shape[1]}x{shape[2]}", needed, f"the training of {architecture}")
     return networks[architecture](shape, classes)
 
 
@@ -129,10 +138,11 @@ def doubts(logits: torch.Tensor, labels: torch.Tensor) -> list[str]:
     right, chance = int(table.trace()), int(table.sum(1).max()) / count
     _, order = optimize.linear_sum_assignment(table.numpy(), maximize=True)
     best = int(table[torch.arange(classes), torch.from_numpy(order)].sum())
-    if best - right > count - best:  # more than half of the errors are errors of order
-        found.append(f"it would be {best / count:.1%} with its columns in the order {checks.shortened(order.tolist())}")
-    elif right / count < chance + max(BARELY * (1 - chance), 3 * math.sqrt(chance * (1 - chance) / count)):
+    if right / count < chance + max(BARELY * (1 - chance), 3 * math.sqrt(chance * (1 - chance) / count)):
         found.append(f"near chance, {chance:.1%}: is it trained, on these classes and on pixels from 0 to 1?")
+    if best - right > count - best:  # more than half of the errors are errors of order
+        columns = checks.shortened(tuple(order.tolist()))
+        found.append(f"it would be {best / count:.1%} with its columns in the order {columns}")
     return found
 
 

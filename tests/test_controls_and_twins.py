@@ -12,6 +12,7 @@ from qkdlib import controls, pipeline, revised, twins
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.students import Student
 from qkdlib.teacher_files import teacher_name
+from qkdlib.teachers import LeNet
 
 TINY = Experiment(
     dataset="digits", classes=(0, 1, 2), train_per_class=12, validation_per_class=4, test_per_class=10,
@@ -94,6 +95,21 @@ def test_controls_train_by_the_same_code_to_other_students(workspace):
     losses = [tuple(record.seeds[0]["train_loss"]) for record in found]
     assert len(set(losses)) == 3
     assert len(list(workspace.teachers.glob("*.npz"))) == 1
+
+
+@pytest.mark.parametrize("labels", ["shuffled", "smoothed"])
+def test_a_control_of_a_network_of_ones_own_is_that_control(workspace, labels):
+    torch.manual_seed(0)
+    network = LeNet((1, 28, 28), 3)
+    plain = pipeline.run(TINY, teacher=network, workspace=workspace)
+    asked = TINY.distilled(Teacher(labels=labels, seed=3))
+    control = pipeline.run(asked, teacher=network, workspace=workspace)
+    given = control.experiment.teacher
+    assert (given.labels, given.seed) == (labels, 3 if labels == "shuffled" else 0)
+    assert dataclasses.replace(given, labels="own", seed=0) == plain.experiment.teacher
+    assert control.seeds[0]["train_loss"] != plain.seeds[0]["train_loss"]
+    assert pipeline.run(control.experiment, workspace=workspace).seeds == control.seeds
+    assert len(list(workspace.teachers.glob("*.npz"))) == 1  # one file of logits for all
 
 
 # Twins
