@@ -117,6 +117,7 @@ class Experiment:
     of the last and of the best validation epoch.
     Execution: `shots` per circuit. `seeds`: how many seeds, counted from 0; not part of the digest, because a
     seed draws the same numbers whatever other seeds run beside it.
+    Types are strict, numbers bounded as `checks.MOST` says; numpy's scalars and any ordered container are taken.
 
     Raises:
         ValueError: a field has a value that is not allowed; the message says what is.
@@ -322,11 +323,11 @@ def from_dict(values: dict) -> Experiment:
 
 def _fields(name: str, kind: type, values) -> dict:
     if not isinstance(values, dict):
-        checks.fail(name, values, f"a dictionary of the fields of a {kind.__name__}")
+        checks.fail(name, values, f"a dictionary of the fields of qkdlib.{kind.__name__}")
     known = {item.name for item in dataclasses.fields(kind)}
     unknown = [key for key in values if key not in known]
     if unknown:
-        checks.fail(f"{name} fields", unknown, f"those of a {kind.__name__}")
+        checks.fail(f"{name} fields", unknown, f"those of qkdlib.{kind.__name__}")
     return dict(values)
 
 
