@@ -10,7 +10,7 @@ from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Statevector
 from scipy import stats
 
-from qkdlib import aer_import, backends, circuits, execution, sampling, simulation
+from qkdlib import aer_import, backends, checks, circuits, execution, sampling, simulation
 from qkdlib.backends import Aer, Backend, Primitive
 from qkdlib.circuits import Circuit, Gate
 from qkdlib.noise import Noise
@@ -198,6 +198,52 @@ def test_a_job_that_aer_does_not_finish_is_an_error():
 
 
 # Facts and refusals
+
+
+class Sampling(StatevectorSampler):
+    """A sampler that shows no backend."""
+
+
+@pytest.mark.parametrize(("on", "noise", "circuit"), [
+    (None, "none", "as written"), (FLIPPING, "readout 0.1", "as written"),
+    (generic(), "the backend's own", "transpiled"), (simulator(), "none", "transpiled"),
+    (StatevectorSampler(), "none", "as written"),
+    (Sampling(), "unknown", "unknown"), (Primitive(Sampling(), name="mine"), "unknown", "unknown"),
+    (BackendSamplerV2(backend=generic()), "the backend's own", "transpiled"),
+    (BackendSamplerV2(backend=simulator(noise_model=FLIPPING.aer_model())), "a noise model", "transpiled"),
+], ids=repr)  # fmt: skip
+def test_facts_say_what_is_known_of_noise_and_transpilation(on, noise, circuit):
+    facts = backends.get(on).facts(circuits.h_ry(3))
+    assert (facts.noise, facts.circuit, facts.earlier_jobs) == (noise, circuit, 0)
+
+
+class Hidden(Sampling):
+    def backend(self):
+        raise RuntimeError("no session")
+
+
+@pytest.mark.parametrize("name", ["backend", "_backend"])
+@pytest.mark.parametrize("method", [True, False])
+def test_the_backend_behind_a_sampler_is_found_where_it_shows_it(name, method):
+    home = generic()
+    sampler = type("Shown", (Sampling,), {name: (lambda self: home) if method else home})()
+    assert backends.get(sampler).target is home and backends.get(sampler).facts(CIRCUITS[3]).circuit == "transpiled"
+    assert backends.get(Hidden()).target is None
+
+
+def test_states_and_samples_that_do_not_fit_into_memory_are_refused_before_they_are_taken(monkeypatch):
+    monkeypatch.setattr(checks, "available_memory", lambda: 16 * 2.0**8)
+    few, many = circuits.h_ry(4), circuits.h_ry(5)
+    noisy = Aer(simulator(method="density_matrix"), "noisy", "some", written=True)
+    for on, circuit, wrong in ((noisy, few, None), (noisy, many, "qubits=5 .*a density matrix"),
+                               (backends.Aer(simulator(method="statevector"), "a", "none", written=True), many, None),
+                               (StatevectorSampler(), few, "shots=2000 .*a job of 3 circuits")):  # fmt: skip
+        angles = np.zeros((3, circuit.angles))
+        if wrong is None:
+            execution.sample(circuit, angles, 2000, 0, on)
+        else:
+            with pytest.raises(ValueError, match=f"^{wrong} fits into memory"):
+                execution.sample(circuit, angles, 2000, 0, on)
 
 
 @pytest.mark.parametrize("qubits", CIRCUITS)

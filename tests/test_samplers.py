@@ -111,6 +111,21 @@ def test_frequencies_have_the_shape_and_type_of_the_angles_and_no_gradient(name,
     assert torch.equal(found.argmax(-1), places) and found.amax(-1).eq(1).all()
 
 
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_a_seed_that_diverged_sees_nan_and_the_others_see_what_they_see_without_it(name, wrong):
+    angles = random_angles(3, 2, CIRCUIT.angles)
+    expected = BOTH[name](100, [0, 1, 2], "test shots")
+    diverging = BOTH[name](100, [0, 1, 2], "test shots")
+    broken = angles.clone()
+    broken[0, 1, 3], broken[1] = wrong, wrong
+    for _ in range(2):
+        found, sound = diverging(CIRCUIT, broken), expected(CIRCUIT, angles)
+        assert torch.equal(found[2], sound[2])
+        assert found[0, 1].isnan().all() and found[1].isnan().all()
+        torch.testing.assert_close(found[0, 0].sum(), torch.tensor(1.0, dtype=torch.float64))
+
+
 # Gradients
 
 
