@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from qkdlib.workspace import Workspace, folder_place
+from qkdlib.workspace import Workspace, data_root, folder_place
 
 WRONG, FAILED, INTERRUPTED = 2, 1, 130  # exit statuses; argparse has 2 for what it refuses, too
 LONGEST_WORD = 400  # characters of a word in a message
@@ -105,8 +105,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options) -> None:
-    from qkdlib import runs
+    from qkdlib import runs, runtime
 
+    runtime.threads(), data_root()  # a wrong QKD_THREADS or QKD_DATA is said before any work
     if options.command == "notebooks":
         return _execute(options)
     workspace = Workspace(options.workspace)

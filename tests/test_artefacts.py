@@ -2,9 +2,11 @@
 
 import dataclasses
 import inspect
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -226,6 +228,44 @@ def test_with_the_data_sets_at_hand_figures_2_and_11_show_them(workspace, monkey
     assert shown == {"figure_11": ["mnist", "fashion_mnist", "cifar10"]}
 
 
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError("no network"), ValueError("t10k is damaged"), OSError("no rights")]
+)
+def test_images_that_cannot_be_loaded_leave_their_figures_as_they_are(workspace, monkeypatch, error):
+    def fail(_experiment):
+        raise error
+
+    monkeypatch.setattr(datasets, "at_hand", lambda name: True)
+    monkeypatch.setattr(datasets, "splits", fail)
+    said = []
+    artefacts._draw_images(workspace, said.append)
+    cannot = "shows images that cannot be loaded: the committed figure stays as it is"
+    assert said == [f"{name} {cannot} ({error})" for name in ("figure_2", "figure_11")]
+    assert not list(workspace.figures.iterdir())
+
+
+def test_a_page_that_is_a_link_stays_one_and_keeps_its_letters(tmp_path):
+    """In a locale without UTF-8, too, in which Python would read and write a page otherwise."""
+    page, end = tmp_path / "page.md", "<!-- end: a -->\nZürich"
+    page.write_text(f"Größe <!-- begin: a -->\nold\n{end}", encoding="utf-8")
+    (tmp_path / "README.md").symlink_to("page.md")
+    code = "import pathlib; from qkdlib import tables; tables.embed(pathlib.Path('README.md'), 'a', '\\xe4')"
+    names = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, **names}, check=True)
+    assert (tmp_path / "README.md").is_symlink()
+    assert page.read_text(encoding="utf-8") == f"Größe <!-- begin: a -->\nä\n{end}"
+
+
+@pytest.mark.parametrize("text", ["", "<!-- begin: a -->", "<!-- end: a --> <!-- begin: a -->"])
+def test_a_page_without_both_markers_stays_as_it_is(tmp_path, text):
+    page = tmp_path / "README.md"
+    tables.embed(page, "a", "new")
+    assert not page.exists()
+    page.write_text(text)
+    tables.embed(page, "a", "new")
+    assert page.read_text() == text
+
+
 def test_without_records_the_drawings_are_there_and_the_rest_is_said(workspace, monkeypatch):
     monkeypatch.setattr(datasets, "at_hand", lambda name: False)
     said = []
@@ -387,9 +427,9 @@ def test_notebooks_command(monkeypatch, workspace, capsys):
     calls = []
     monkeypatch.setattr(notebooks, "execute", lambda *arguments: calls.append(arguments))
     given = ["-p", "epochs", "3", "-p", "dataset", "mnist", "-p", "classes", "[0, 1]"]
-    assert __main__.main(["notebooks", "audit", "teachers", "--out", "there", *given]) == 0
+    assert __main__.main(["notebooks", "audit", "baselines", "--out", "there", *given]) == 0
     chosen = {"epochs": 3, "dataset": "mnist", "classes": [0, 1]}
     asked = ["epochs", "dataset", "classes"]
-    assert calls == [(name, f"there/{name}.ipynb", chosen, asked) for name in ("audit", "teachers")]
+    assert calls == [(name, Path(f"there/{name}.ipynb"), chosen, asked) for name in ("audit", "baselines")]
     assert __main__.main(["notebooks", "teachers", "--out", "there", "--row", "M-D-ens-4q-07"]) == 0
-    assert calls[-1] == ("teachers", "there/teachers.ipynb", notebooks.parameters_of("M-D-ens-4q-07"), [])
+    assert calls[-1] == ("teachers", Path("there/teachers.ipynb"), notebooks.parameters_of("M-D-ens-4q-07"), [])

@@ -220,6 +220,17 @@ def test_a_workspace_that_is_a_file_is_refused_before_any_work(tmp_path, monkeyp
     assert failed([name, "--workspace", str(tmp_path / "file")]).startswith("workspace=")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("QKD_THREADS", "none"), ("QKD_THREADS", "0"), ("QKD_DATA", "pyproject.toml")]
+)
+def test_a_wrong_variable_of_the_environment_is_said_before_any_work(project, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(notebooks, "execute", lambda *_: pytest.fail("it ran"))
+    for arguments in (["notebooks", "tiny", "--out", "out"], ["paper-artifacts"], ["teachers"]):
+        assert failed(arguments).startswith(f"{name}=")
+    assert not (project / "out").exists()
+
+
 def test_a_terminal_without_the_characters_and_a_damaged_record(tmp_path):
     """What it cannot show is replaced; a record that cannot be read is one line, and the others are shown."""
     workspace = Workspace(tmp_path / "Übung")

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -19,8 +20,8 @@ from qkdlib.teacher_files import TeacherLogits, teacher_name
 from qkdlib.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
-TEMPLATES = sorted((ROOT / "notebooks").glob("*.ipynb"))
-EXECUTED = sorted((ROOT / "notebooks" / "executed").glob("*/*.ipynb"))
+TEMPLATES = sorted((ROOT / "notebooks").glob("[!.]*.ipynb"))
+EXECUTED = sorted((ROOT / "notebooks" / "executed").glob("*/[!.]*.ipynb"))
 
 
 def pins(text: str) -> dict[str, str]:
@@ -109,6 +110,47 @@ def test_make_hands_on_what_to_do_anew(asked, said):
     ended = subprocess.run(command, cwd=ROOT, env=names, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.split("-m ")[-1].split() == said.split()
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_make_sets_up_in_a_folder_whose_path_has_a_space(tmp_path, installer):
+    """Python and uv are played by scripts that print what they are called with."""
+    project, tools = tmp_path / "My Drive", tmp_path / "tools"
+    (project / ".venv" / "bin").mkdir(parents=True)
+    tools.mkdir()
+    (tools / "touch").symlink_to(shutil.which("touch"))
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, project)
+    players = [project / ".venv/bin/python", *([tools / "uv"] if installer == "uv" else [])]
+    for player in players:
+        player.write_text('#!/bin/sh\necho "$(pwd)|${VIRTUAL_ENV:-}|$*"\n')
+        player.chmod(0o755)
+    ended = subprocess.run(
+        [shutil.which("make"), "setup"], cwd=project, env={"PATH": str(tools)}, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    used = f"{project}/.venv" if installer == "uv" else ""
+    first, second = (line.split("|") for line in ended.stdout.splitlines())
+    assert first[:2] == second[:2] == [str(project), used]
+    assert first[2].split()[-1] == "requirements.lock" and second[2].split()[-2:] == ["-e", "."]
+
+
+def test_make_reads_no_notebook_that_a_killed_process_has_left():
+    ended = subprocess.run(
+        ["make", "--dry-run", "--assume-old=.venv/.stamp", "test"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert ended.stdout.split()[-1] == "notebooks/executed/digits/*.ipynb"  # the shell passes over hidden files
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+def test_notebooks_that_take_a_folder_take_the_size_of_its_images(path):
+    """And hand it on, so that photographs of many sizes can be used."""
+    code = ["".join(cell["source"]) for cell in cells(path) if cell["cell_type"] == "code"]
+    parameters = notebooks.defaults(path)
+    assert ("image_size" in parameters) == ("dataset" in parameters) == any("imagefolder:" in text for text in code)
+    if "image_size" in parameters:
+        assert parameters["image_size"] is None
+        assert sum(bool(re.search(r"(image_size=|\"image_size\": )image_size", text)) for text in code) == 1
 
 
 def test_make_names_the_parts_that_there_are():
