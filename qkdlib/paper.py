@@ -90,7 +90,7 @@ def all_rows() -> tuple[Row, ...]:
 
 def facts(name: str) -> list[dict[str, str]]:
     """The lines of a csv file in `data/`, whose comments begin with #."""
-    text = importlib.resources.files("qkdlib").joinpath("data", name).read_text()
+    text = importlib.resources.files("qkdlib").joinpath("data", name).read_text(encoding="utf-8")
     return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
 
 

@@ -58,6 +58,6 @@ def text(workspace: Workspace) -> str:
     found = records.read_all(workspace)
     if not found:
         return f"no records in {workspace.students}"
-    pictures = sorted(path.name for path in workspace.figures.glob("*.png"))
+    pictures = sorted(path.name for path in workspace.figures.glob("[!.]*.png"))
     table = arms(found).to_markdown(index=False, disable_numparse=True)
     return f"{table}\n\nfigures in {workspace.figures}: {', '.join(pictures) or 'none yet'}"
