@@ -55,10 +55,13 @@ def run(
     from qkdlib.students import Student
 
     experiment = datasets.identified(experiment)
+    places = (workspace.students, workspace.teachers, workspace.checkpoints)
+    for place in places:
+        files.sweep(place)
     record = None if fresh or teacher is not None else find(experiment, workspace)
     if record is not None and (found := record.asked(experiment)):
         return found
-    files.writable(workspace.students, workspace.teachers, workspace.checkpoints)
+    files.writable(*places)
     with files.lock(workspace.checkpoints / f"{experiment.name}.lock"):
         pass  # as saving will
     device = runtime.start(device)
