@@ -122,8 +122,9 @@ def plain_torch(dtype: str = "float32", device="cpu"):
         if strict:
             stack.callback(torch.use_deterministic_algorithms, True, warn_only=warn)
             torch.use_deterministic_algorithms(False)
-        for part in (getattr(torch.backends.mkldnn, name, None) for name in ("matmul", "conv")):
-            if part is not None:  # torch 2.9 and later; "medium" means bfloat16 there
+        kernels = torch.backends.mkldnn, torch.backends.cuda
+        for part in (getattr(each, name, None) for each in kernels for name in ("matmul", "conv")):
+            if hasattr(part, "fp32_precision"):  # torch 2.9 and later; "medium" means bfloat16 there, "high" TF32
                 stack.callback(setattr, part, "fp32_precision", part.fp32_precision)
                 part.fp32_precision = "ieee"
         stack.callback(torch.set_default_dtype, number)

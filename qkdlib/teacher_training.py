@@ -155,8 +155,9 @@ def _own_logits(network: torch.nn.Module, task: Experiment, parts: Splits, devic
     """Logits of all training and all test images; a second pass over some of them has to give the same."""
     device = next((weights.device for weights in network.parameters()), torch.device(device))
     kind = "float64" if teachers.number_type(network) == torch.float64 else "float32"
-    generators = [device] if device.type == "cuda" else []
-    with runtime.plain_torch(kind, device), torch.random.fork_rng(devices=generators):
+    generators, cudnn = [device] if device.type == "cuda" else [], torch.backends.cudnn
+    whole = cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False)  # TF32 would be another network
+    with runtime.plain_torch(kind, device), whole, torch.random.fork_rng(devices=generators):
         train, test = (logits_of(network, split.x, device, name) for split in (parts.all_train, parts.all_test))
         _check_fit(train, len(parts.all_train), len(task.classes), name)
         _check_fit(test, len(parts.all_test), len(task.classes), name)
