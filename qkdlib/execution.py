@@ -140,8 +140,10 @@ def _angles(student: Student, x: torch.Tensor) -> np.ndarray:
 
 def _finite(student: Student) -> np.ndarray:
     """Which seeds have weights that are all finite, (S,)."""
-    finite = [value.detach().isfinite().flatten(1).all(1) for value in student.parameters()]
-    return torch.stack(finite).all(0).cpu().numpy()
+    finite = torch.ones(len(student.seeds), dtype=torch.bool, device=student.signs.device)
+    for value in student.parameters():  # (S, ...)
+        finite &= value.detach().isfinite().flatten(1).all(1)
+    return finite.cpu().numpy()
 
 
 def _jobs(angles: np.ndarray, size: int, seed: int) -> Iterator[tuple[np.ndarray, int]]:
@@ -156,16 +158,17 @@ def _frequencies(kept: jobs.Kept, quantum, rows: np.ndarray, seed: int, attempts
     frequencies = kept.load(name, len(rows))
     if frequencies is not None:
         return frequencies
-    job, sent, noted, attempt = None, kept.sent(name), False, 0
+    job, sent, attempt = None, kept.sent(name), 0
     while frequencies is None:
         try:
             if job is None:
                 job = backend.find(sent) if sent else backend.send(quantum, rows, shots, seed)
                 sent = _id(job)
-                noted = kept.note(name, sent)
+                kept.note(name, sent)
             frequencies = backend.read(job.result(), quantum, len(rows), shots)
-        except Unusable:
-            raise
+        except Unusable as error:
+            kept.forget(name)
+            raise Unusable(f"{error} (job {sent})") from error
         except Exception as error:
             attempt += 1
             ended = isinstance(error, Failed) or (not sent if job is None else _ended(job))
@@ -175,9 +178,10 @@ def _frequencies(kept: jobs.Kept, quantum, rows: np.ndarray, seed: int, attempts
             if ended and (attempt == attempts or isinstance(error, (ValueError, TypeError))):
                 raise  # a wrong value would fail again
             if attempt == attempts:
-                then = "the same call asks for it again" if noted else "the provider may still have it"
                 why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-                raise RuntimeError(f"{backend.name}: job {sent} was sent, but not fetched ({why}); {then}") from error
+                raise RuntimeError(
+                    f"{backend.name}: job {sent} was sent, but not fetched ({why}); {kept.remedy(name)}"
+                ) from error
             time.sleep(PAUSE * 2 ** (attempt - 1))
     kept.save(name, frequencies)
     return frequencies

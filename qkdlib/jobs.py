@@ -5,8 +5,9 @@ meant. That must neither hide a difference (two samplers of different noise) nor
 session to the next (a device's calibration, and with it the transpiled circuit), or nothing would ever be found again.
 So a backend is known by what is declared of it: class, name, qubits, gates, couplings, options, and above all a noise
 model by its content. Error rates that a device measures of itself are its calibration: jobs of an earlier one are
-taken, because they were paid for, with a warning, and counted in `Facts.earlier_jobs`. A sampler that shows no backend
-tells nothing by which it could be known: its jobs are not kept unless the user names it.
+taken, because they were paid for, with a warning, and counted in `Facts.earlier_jobs`. Devices of one class and name
+are thus one device: a simulator whose noise is declared nowhere needs a name of its own. A sampler without a backend
+that it shows cannot be known by anything: its jobs are not kept unless the user names it.
 """
 
 import dataclasses
@@ -96,14 +97,17 @@ class Kept:
             files.set_aside(damaged)
             return None
 
-    def note(self, name: str, provider_id: str) -> bool:
-        """Write down the id of a job that was sent, so that the same call asks for it and does not send it again.
-        Returns whether the provider can be asked."""
-        if self.folder is None or self.backend.find is None or provider_id == "?":
-            return False
-        body = {"backend": self.backend.name, "id": provider_id}
-        files.write_text(self.folder / f"{name}.json", json.dumps(body))
-        return True
+    def note(self, name: str, provider_id: str) -> None:
+        """Write down the id of a job that was sent, so that the same call asks for it and does not send it again."""
+        if self.folder is not None and self.backend.find is not None and provider_id != "?":
+            body = {"backend": self.backend.name, "id": provider_id}
+            files.write_text(self.folder / f"{name}.json", json.dumps(body))
+
+    def remedy(self, name: str) -> str:
+        """What can be done about a job that was sent and cannot be fetched."""
+        if self.folder is None or not (path := self.folder / f"{name}.json").exists():
+            return "the provider may still have it"
+        return f"the same call asks for it again, or sends it again if you delete {path}"
 
     def forget(self, name: str) -> None:
         """Remove the id: the job was fetched, or has failed."""

@@ -331,6 +331,17 @@ def test_a_later_session_asks_for_the_job_that_was_sent(tmp_path):
     np.testing.assert_array_equal(found.frequencies, sample(GenericBackendV2(3, seed=1)).frequencies)
 
 
+def test_a_job_that_the_provider_does_not_find_is_named_with_the_file_that_asks_for_it(tmp_path):
+    Cloud.there.clear()
+    with pytest.raises(KeyboardInterrupt):
+        sample(Cloud(3, seed=1), keep=tmp_path)
+    (note,), (number,) = tmp_path.glob("*.json"), Cloud.there
+    Cloud.there.clear()
+    with pytest.raises(RuntimeError, match=f"job {number} was sent, but .*or sends it again if you delete {note}$"):
+        sample(Cloud(3, seed=1), keep=tmp_path)
+    assert note.exists() and not Cloud.there
+
+
 def test_a_damaged_note_of_a_job_is_set_aside_and_the_job_sent(tmp_path, monkeypatch):
     Cloud.there.clear()
     with pytest.raises(KeyboardInterrupt):

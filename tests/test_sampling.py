@@ -94,7 +94,7 @@ def test_an_answer_that_lacks_what_was_asked_for_is_one_error_and_not_asked_for_
         execution.sample(circuits.h_ry(3), TURNED, 2000, 0, Answering(change))
     text = str(caught.value)
     assert text.startswith("backend answering gave an answer that cannot be used (") and reason in text
-    assert text.endswith("; expected: 2000 shots over 8 outcomes for each of 3 circuits") and "\n" not in text
+    assert text.endswith("; expected: 2000 shots over 8 outcomes for each of 3 circuits (job ?)") and "\n" not in text
     assert calls == [1]
 
 
