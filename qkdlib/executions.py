@@ -109,7 +109,7 @@ def run(
     from qkdlib import pipeline
 
     record = pipeline.run(experiment, workspace=workspace, device=device, aer_seeds=0)
-    student, failed = pipeline.trained_student(experiment, workspace=workspace, device=device), {}
+    student, failed = pipeline.trained_student(record, workspace=workspace, device=device), {}
     _compare(student, record)
     for condition in runtime.progress(wanted, desc=experiment.name):
         try:

@@ -110,8 +110,9 @@ def loss_curves(records: Mapping[str, Record]) -> Figure:
             curves = np.full((len(found), max(map(len, found))), np.nan)  # (S, epochs); seeds may have stopped
             for row, curve in zip(curves, found, strict=True):
                 row[: len(curve)] = curve
-            low, middle, high = np.nanquantile(curves, [0.25, 0.5, 0.75], axis=0)
-            there = epochs[: curves.shape[1]]
+            finite = np.isfinite(curves).any(0)  # seeds may have diverged
+            low, middle, high = np.nanquantile(curves[:, finite], [0.25, 0.5, 0.75], axis=0)
+            there = epochs[: curves.shape[1]][finite]
             axis.plot(there, middle, style, color=colour(record), label=part)
             axis.fill_between(there, low, high, color=colour(record), alpha=0.15, linewidth=0)
         axis.set(title=label, xlabel="epoch", ylabel="loss")

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from qkdlib import datasets, execution, files, pipeline, revised, summary, teachers, training
+from qkdlib import datasets, execution, figures, files, pipeline, revised, summary, teachers, training
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.records import Record, find, outcomes
 from qkdlib.students import Student
@@ -379,6 +379,8 @@ def test_a_seed_that_diverges_is_recorded_as_that_and_leaves_the_others_alone(tm
     assert run(task, Workspace(tmp_path)) == record  # read from the file, which is JSON
     assert summary.arms([record])["diverged"].tolist() == [1]
     assert "diverged" not in summary.arms([sound])
+    for seeds in (record.seeds, {1: bad}):
+        figures.loss_curves({"all or the bad one": dataclasses.replace(record, seeds=seeds)})
     student = pipeline.trained_student(task, workspace=tmp_path, device="cpu")  # without training
     finite = [all(p[seed].isfinite().all() for p in student.parameters()) for seed in range(3)]
     assert finite == [True, task.patience > 0, True]  # with patience its best epoch's, before it diverged

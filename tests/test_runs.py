@@ -211,6 +211,17 @@ def test_students_of_v2_run_with_their_teacher_and_are_not_missing_afterwards(wo
     assert runs.missing(["v2-entangler"], workspace) == []
 
 
+def test_a_teacher_that_fails_stops_neither_the_others_nor_the_students(workspace, monkeypatch):
+    monkeypatch.setenv("QKD_THREADS", "1")
+    bad, good = Teacher(epochs=1, images_per_class=10**4), Teacher(epochs=1)
+    taught, said = [TINY.distilled(teacher) for teacher in (bad, good)], []
+    with pytest.raises(ValueError, match="^2 failed: training the teachers .*images_per_class=10000") as error:
+        runs.run_missing([*taught, TINY], workspace, "no", said.append)
+    assert {each.experiment for each in records.read_all(workspace)} == {taught[1], TINY}
+    assert "training the students (ValueError: teacher images_per_class=10000" in str(error.value)
+    assert any(line.startswith(f"{taught[0].name} failed: ValueError: teacher images_per_class") for line in said)
+
+
 # Teachers
 
 
