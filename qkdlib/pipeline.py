@@ -49,7 +49,7 @@ def run(
     checks.flag("fresh", fresh)
     if aer_seeds is not None:
         checks.whole("aer_seeds", aer_seeds, minimum=0)
-    _check_network(teacher, kd_weight)
+    _check(experiment, teacher, kd_weight)
 
     from qkdlib import datasets
     from qkdlib.students import Student
@@ -98,13 +98,14 @@ def trained_student(
         workspace, device: as in `run`.
     """
     workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
-    _check_network(teacher, kd_weight)
+    is_record = isinstance(experiment, Record)
+    experiment = experiment.experiment if is_record else experiment
+    _check(experiment, teacher, kd_weight)
 
     from qkdlib import datasets
     from qkdlib.students import Student
 
-    is_record = isinstance(experiment, Record)
-    experiment = datasets.identified(experiment.experiment if is_record else experiment)
+    experiment = datasets.identified(experiment)
     device = runtime.start(device)
     with runtime.plain_torch():
         parts, seeds = datasets.splits(experiment), list(range(experiment.seeds))
@@ -117,12 +118,14 @@ def trained_student(
         if not _load(student, _weights(experiment, workspace), record):
             if record is None:
                 warnings.warn(f"{experiment.name}: there is no record of it; it is trained now", stacklevel=2)
-            student, _, _ = _train(experiment, seeds, parts, workspace, device)
+            student, _, _ = train(experiment, seeds, parts, workspace, device)
             _keep(student, workspace)
         return student.to(device).eval()
 
 
-def _check_network(teacher, kd_weight: float | None) -> None:
+def _check(experiment, teacher, kd_weight: float | None) -> None:
+    if not isinstance(experiment, Experiment):
+        checks.fail("experiment", experiment, "a qkdlib.Experiment")
     if teacher is not None:
         from qkdlib import teachers
 
@@ -177,7 +180,9 @@ def _keep(student, workspace: Workspace) -> None:
         warnings.warn(f"the weights are not kept: {path}: {error}", stacklevel=3)
 
 
-def _train(experiment: Experiment, seeds: list[int], parts, workspace: Workspace, device):
+def train(experiment: Experiment, seeds: list[int], parts, workspace: Workspace, device):
+    """The students of `seeds`, trained on `parts` with the logits of their teacher, which is trained first if it has
+    none; their curves (`training.train_students`), and the seconds that took, without the teacher's."""
     from qkdlib import controls, teacher_training, training
 
     logits = None
@@ -194,7 +199,7 @@ def _compute(
 ) -> None:
     """Train and execute `seeds`, and save the record with their results, then the weights, which are larger."""
     started = time.perf_counter()
-    student, results, training_seconds = _train(record.experiment, seeds, parts, workspace, device)
+    student, results, training_seconds = train(record.experiment, seeds, parts, workspace, device)
     trained, executed, failed = time.perf_counter(), {}, None
     try:
         executed = _executed(student, parts.test, len(seeds) if aer_seeds is None else min(aer_seeds, len(seeds)))
@@ -206,7 +211,7 @@ def _compute(
         "all": round(time.perf_counter() - started, 1),
     }
     for seed, found in zip(seeds, results, strict=True):
-        record.seeds[seed] = _rounded({**found, "qasm_accuracy": None if "diverged" in found else executed.get(seed)})
+        record.seeds[seed] = rounded({**found, "qasm_accuracy": None if "diverged" in found else executed.get(seed)})
     record.provenance.append(
         {
             "seeds": seeds,
@@ -239,7 +244,7 @@ def _executed(student, images, seeds: int) -> dict[int, float]:
     return execution.execute(student, images, seeds=seeds).accuracies
 
 
-def _rounded(results: dict) -> dict:
+def rounded(results: dict) -> dict:
     """Numbers with `DIGITS` decimals, in curves too; None stays None, and stands for what is not finite."""
     return {name: _short(value) for name, value in files.json_numbers(results).items()}
 

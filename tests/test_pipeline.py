@@ -484,3 +484,10 @@ def test_other_images_under_the_same_name_are_another_experiment(tmp_path):
     assert len(list(Workspace(tmp_path).students.iterdir())) == 2
     with pytest.raises(ValueError, match="^images="):
         run(first.experiment, Workspace(tmp_path))
+
+
+@pytest.mark.parametrize("call", [pipeline.run, pipeline.trained_student])
+def test_what_is_no_experiment_is_refused(tmp_path, call):
+    for wrong in ("digits", {"dataset": "digits"}, Experiment, Teacher(), None):
+        with pytest.raises(ValueError, match="^experiment=.* is not allowed; allowed: a qkdlib.Experiment"):
+            call(wrong, workspace=tmp_path)
