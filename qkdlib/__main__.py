@@ -1,4 +1,5 @@
-"""Commands behind the Makefile: `python -m qkdlib paper-artifacts | teachers | notebooks | summary`."""
+"""Commands behind the Makefile: `python -m qkdlib paper-artifacts | teachers | notebooks | verify |
+summary`."""
 
 import argparse
 import ast
@@ -64,11 +65,18 @@ def _output_is_lost() -> bool:
 
 @contextlib.contextmanager
 def _plain_output() -> Iterator[None]:
-    """A warning is one line, and a terminal that lacks a character shows another."""
+    """A warning is one line, said once, and a terminal that lacks a character shows another."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
-    before = warnings.formatwarning
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {_line(str(message))}\n"
+    before, said = warnings.formatwarning, set()
+
+    def once(message, *_, **__) -> str:
+        line = f"warning: {_line(str(message))}\n"
+        new = line not in said
+        said.add(line)
+        return line if new else ""
+
+    warnings.formatwarning = once
     try:
         yield
     finally:
@@ -99,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
         "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
         help="a notebook's parameter, as a Python literal or a word",
     )  # fmt: skip
-    for command in (artefacts, summary, teachers):
+    verify = commands.add_parser("verify", help="train five experiments again and compare bits with portable records")
+    verify.add_argument("--make", action="store_true", help="write the portable records anew")
+    for command in (artefacts, summary, teachers, verify):
         command.add_argument("--workspace", default=".", help="folder of results, tables and figures")
     return parser
 
@@ -118,6 +128,13 @@ def _run(options) -> None:
     elif options.command == "teachers":
         runs.train_teachers(runs.all_teachers(), workspace, options.fresh, print)
         print("every teacher of the tables has its logits")
+    elif options.command == "verify":
+        from qkdlib import verify
+
+        if options.make:
+            verify.make(workspace)
+        elif not verify.verify(workspace):
+            raise RuntimeError("this machine computes other bits than those of the portable records")
     else:
         from qkdlib import summary
 

@@ -11,6 +11,7 @@ from qkdlib import (
     cost,
     hardware,
     paper,
+    parallel,
     records,
     revised,
     robustness,
@@ -34,14 +35,21 @@ def make(
         fresh: `students` retrains every student, `all` the teachers, too.
         parts: of `runs.PARTS`, what to run; tables and figures are drawn whole.
         say: prints a line for the reader.
+
+    Raises:
+        Exception: of what could not be run, after everything else has been run and drawn.
     """
-    runs.run_missing(runs.missing(parts, workspace, fresh), workspace, fresh, say)
+    failures = parallel.Failures(say)
+    with failures.of("running what has no record"):
+        runs.run_missing(runs.missing(parts, workspace, fresh), workspace, fresh, say)
     if "robustness" in parts:
-        robustness.run_missing(workspace, fresh != "no", say)
+        with failures.of("executing what has no record"):
+            robustness.run_missing(workspace, fresh != "no", say)
     write_tables(workspace, say)
     draw_figures(workspace, say)
     _list_undeclared(workspace, say)
     say(f"tables: {workspace.tables}\nfigures: {workspace.figures}")
+    failures.end()
 
 
 def write_tables(workspace: Workspace, say) -> None:

@@ -289,6 +289,21 @@ def test_without_records_the_drawings_are_there_and_the_rest_is_said(workspace, 
 # What is run before
 
 
+def test_what_cannot_be_run_is_said_at_the_end_and_the_rest_is_run_and_drawn(workspace, monkeypatch):
+    def fail(*_):
+        raise FileNotFoundError("no data set")
+
+    done = []
+    monkeypatch.setattr(runs, "run_missing", fail)
+    monkeypatch.setattr(artefacts.robustness, "run_missing", lambda *_: done.append("robustness"))
+    for name in ("write_tables", "draw_figures"):
+        monkeypatch.setattr(artefacts, name, lambda place, say, name=name: done.append(name))
+    with pytest.raises(FileNotFoundError, match="no data set"):
+        artefacts.make(workspace, say=done.append)
+    assert done[1:4] == ["robustness", "write_tables", "draw_figures"]
+    assert done[0] == "running what has no record failed: FileNotFoundError: no data set"
+
+
 @pytest.mark.parametrize(("fresh", "parts"), [("no", ["v1"]), ("students", ["v2-full-set", "v2-entangler"])])
 def test_of_the_parts_that_are_asked_for_the_missing_is_run(workspace, monkeypatch, fresh, parts):
     """Before tables and figures are drawn, which show all that is there."""

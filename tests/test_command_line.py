@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 
 import nbformat
 import pytest
@@ -243,6 +244,18 @@ def test_a_terminal_without_the_characters_and_a_damaged_record(tmp_path):
     assert experiment.task_name(task).encode("ascii", "replace").decode() in shown and "62.50" in shown
     (line,) = ended.stderr.decode().splitlines()
     assert line.startswith("warning: ") and "damaged.json" in line
+
+
+def test_a_warning_is_one_line_said_once(workspace, monkeypatch, capsys):
+    def warned(_workspace):
+        each = [warnings.formatwarning(UserWarning(text), UserWarning, "file.py", 1) for text in ("a\nb", "a\nb", "c")]
+        return "".join(each)
+
+    monkeypatch.setattr(summary, "text", warned)
+    before = warnings.formatwarning
+    assert __main__.main(["summary", "--workspace", str(workspace.root)]) == 0
+    assert capsys.readouterr().out == "warning: a b\nwarning: c\n\n"
+    assert warnings.formatwarning is before
 
 
 def test_a_reader_that_goes_away_is_no_error(workspace):
