@@ -42,7 +42,8 @@ def test_own_teacher_student_and_images(tmp_path, monkeypatch, capsys):
 def test_a_backend_of_ones_own(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (code,) = [code for code in EXAMPLES if "GenericBackendV2" in code]
-    exec(code.replace("seeds=10", "seeds=2, epochs=1").replace("shots=1000", "shots=50"), {})
+    with pytest.warns(UserWarning, match="there is no record of it; it is trained now"):
+        exec(code.replace("seeds=10", "seeds=2, epochs=1").replace("shots=1000", "shots=50"), {})
     printed = capsys.readouterr().out
     assert all(part in printed for part in ("accuracies={0: ", "backend='generic_backend_5q'", "two_qubit_gates=14"))
     assert len(list(tmp_path.glob("my_runs/jobs/*.npz"))) == 2  # a job for each seed
