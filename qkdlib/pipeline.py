@@ -218,8 +218,7 @@ def _compute(
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seconds": seconds,
             "threads": runtime.threads(),
-            "device": str(device),
-            **runtime.provenance(),
+            **runtime.provenance(device),
         }
     )
     path = record.save(workspace)

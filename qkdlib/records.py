@@ -61,7 +61,7 @@ class Record:
                 "provenance": self.provenance,
                 "seeds": {str(seed): self.seeds[seed] for seed in sorted(self.seeds)},
             }
-            write_text(path, _text(body))
+            write_text(path, as_text(body))
         return path
 
     def _merge(self, path: Path) -> None:
@@ -81,7 +81,7 @@ def _path(experiment: Experiment, workspace: Workspace) -> Path:
     return workspace.students / f"{experiment.name}.json"
 
 
-def _text(body: dict) -> str:
+def as_text(body: dict) -> str:
     """JSON with one line per seed, so that a diff of two records can be read."""
     seeds = body.pop("seeds")
     lines = ",\n".join(f'  "{seed}": {json.dumps(results, allow_nan=False)}' for seed, results in seeds.items())

@@ -59,14 +59,17 @@ def one_thread(wanted: bool = True):
         torch.set_num_threads(before)
 
 
-def provenance() -> dict:
-    """Commit, library versions, processor and kernels, for the record of a run."""
+def provenance(device="cpu") -> dict:
+    """Commit, library versions, device, processor and kernels, for the record of a run."""
+    made = portable.facts()
     return {
+        "device": str(device),
         "commit": _commit(),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in ("qkdlib", *VERSIONED)},
         "machine": platform.machine(),
-        **portable.facts(),
+        **made,
+        "portable": made["portable"] and str(device) == "cpu",
     }
 
 

@@ -117,7 +117,7 @@ def _train(task, teacher: Teacher, parts: Splits, checkpoint: Path, device, fres
             title=checkpoint.stem, checkpoint=checkpoint, steps=-(-len(images) // teacher.batch_size),
         )  # fmt: skip
         logits = [logits_of(network, split.x, device) for split in (parts.all_train, parts.all_test)]
-        made = {"trained_on": len(images), "threads": torch.get_num_threads()}
+        made = {"trained_on": len(images), "threads": torch.get_num_threads(), **runtime.provenance(device)}
     count = sum(parameter.numel() for parameter in network.parameters())
     return TeacherLogits(*logits, history, _meta(task, teacher, count) | made)
 
