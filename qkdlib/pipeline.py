@@ -59,7 +59,7 @@ def run(
     for place in places:
         files.sweep(place)
     record = None if fresh or teacher is not None else find(experiment, workspace)
-    if record is not None and (found := record.asked(experiment)):
+    if record is not None and (aer_seeds == 0 or not record.unexecuted()) and (found := record.asked(experiment)):
         return found
     files.writable(*places)
     with files.lock(workspace.checkpoints / f"{experiment.name}.lock"):
@@ -74,8 +74,10 @@ def run(
             experiment = _taught(experiment, teacher, kd_weight, parts, workspace, device)
             record = None if fresh else find(experiment, workspace)
         record = dataclasses.replace(record, experiment=experiment) if record else Record(experiment)
-        missing = record.missing()
-        if missing:
+        for entry in record.unexecuted() if aer_seeds != 0 else ():  # of a run that was cut off
+            student = _student(experiment, entry["unexecuted"], parts, record, workspace, device)
+            _execute(record, entry, student, parts.test, workspace)
+        if missing := record.missing():
             _compute(record, missing, parts, workspace, device, aer_seeds)
     return record.asked(experiment)
 
@@ -103,7 +105,6 @@ def trained_student(
     _check(experiment, teacher, kd_weight)
 
     from qkdlib import datasets
-    from qkdlib.students import Student
 
     experiment = datasets.identified(experiment)
     device = runtime.start(device)
@@ -114,13 +115,7 @@ def trained_student(
         elif not is_record and experiment.teacher is None:
             _name_taught(experiment, workspace)
         record = find(experiment, workspace)
-        student = Student(experiment, parts.shape, seeds).fit_reducer(parts.train.x)
-        if not _load(student, _weights(experiment, workspace), record):
-            if record is None:
-                warnings.warn(f"{experiment.name}: there is no record of it; it is trained now", stacklevel=2)
-            student, _, _ = train(experiment, seeds, parts, workspace, device)
-            _keep(student, workspace)
-        return student.to(device).eval()
+        return _student(experiment, seeds, parts, record, workspace, device)
 
 
 def _check(experiment, teacher, kd_weight: float | None) -> None:
@@ -162,13 +157,22 @@ def _weights(experiment: Experiment, workspace: Workspace) -> Path:
     return workspace.checkpoints / f"{experiment.name}.npz"
 
 
-def _load(student, path: Path, record: Record | None) -> bool:
-    """Whether the student has got its weights from the file; a damaged one is set aside."""
+def _student(experiment: Experiment, seeds: list[int], parts, record: Record | None, workspace: Workspace, device):
+    """The trained students of `seeds`: with the weights that are kept, else (or if those are damaged) trained again."""
+    from qkdlib.students import Student
+
+    student = Student(experiment, parts.shape, seeds).fit_reducer(parts.train.x)
     try:
-        return student.load_weights(path, record.diverged() if record else ())
+        loaded = student.load_weights(_weights(experiment, workspace), record.diverged() if record else ())
     except files.Damaged as damaged:
         files.set_aside(damaged)
-        return False
+        loaded = False
+    if not loaded:
+        if record is None:
+            warnings.warn(f"{experiment.name}: there is no record of it; it is trained now", stacklevel=3)
+        student, _, _ = train(experiment, seeds, parts, workspace, device)
+        _keep(student, workspace)
+    return student.to(device).eval()
 
 
 def _keep(student, workspace: Workspace) -> None:
@@ -197,50 +201,51 @@ def train(experiment: Experiment, seeds: list[int], parts, workspace: Workspace,
 def _compute(
     record: Record, seeds: list[int], parts, workspace: Workspace, device, aer_seeds: int | None = None
 ) -> None:
-    """Train and execute `seeds`, and save the record with their results, then the weights, which are larger."""
+    """Train `seeds`, save the record with their results, then the weights, which are larger, and execute them."""
     started = time.perf_counter()
-    student, results, training_seconds = train(record.experiment, seeds, parts, workspace, device)
-    trained, executed, failed = time.perf_counter(), {}, None
-    try:
-        executed = _executed(student, parts.test, len(seeds) if aer_seeds is None else min(aer_seeds, len(seeds)))
-    except Exception as error:  # Aer's own, no memory: hours of training do not depend on it
-        failed = error
-    seconds = {
-        "training": round(training_seconds, 1),
-        "execution": round(time.perf_counter() - trained, 1),
-        "all": round(time.perf_counter() - started, 1),
-    }
+    student, results, seconds = train(record.experiment, seeds, parts, workspace, device)
     for seed, found in zip(seeds, results, strict=True):
-        record.seeds[seed] = rounded({**found, "qasm_accuracy": None if "diverged" in found else executed.get(seed)})
-    record.provenance.append(
-        {
-            "seeds": seeds,
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "seconds": seconds,
-            "threads": runtime.threads(),
-            **runtime.provenance(device),
-        }
-    )
-    path = record.save(workspace)
+        record.seeds[seed] = rounded({**found, "qasm_accuracy": None})
+    entry = {
+        "seeds": seeds,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "seconds": {"training": round(seconds, 1), "execution": 0.0, "all": round(time.perf_counter() - started, 1)},
+        "threads": runtime.threads(),
+        **runtime.provenance(device),
+    }
+    # The record's own execution is that of students whose circuits differ from image to image anyway; v2's have 10,000
+    # test images, and are executed where `robustness` asks for it; a twin has no circuit.
+    if not (student.encoder or student.twin or aer_seeds == 0):
+        entry["unexecuted"] = seeds[:aer_seeds]
+    record.provenance.append(entry)
+    record.save(workspace)
     _keep(student, workspace)
     if diverged := [seed for seed in seeds if seed in record.diverged()]:
         warnings.warn(f"{record.experiment.name}: the training of seeds {diverged} diverged", stacklevel=3)
+    if "unexecuted" in entry:
+        _execute(record, entry, student, parts.test, workspace)
+
+
+def _execute(record: Record, entry: dict, student, images, workspace: Workspace) -> None:
+    """Execute the seeds that an entry of the record's provenance names as `unexecuted` on Aer, and save the record."""
+    from qkdlib import execution
+
+    started, accuracies, failed = time.perf_counter(), {}, None
+    try:
+        accuracies = execution.execute(student, images, seeds=len(entry["unexecuted"])).accuracies
+    except Exception as error:  # Aer's own, no memory: hours of training do not depend on it
+        failed = error
+    seconds = round(time.perf_counter() - started, 1)
+    entry["seconds"] |= {"execution": seconds, "all": round(entry["seconds"]["all"] + seconds, 1)}
+    del entry["unexecuted"]
+    for seed, accuracy in accuracies.items():
+        record.seeds[seed]["qasm_accuracy"] = round(accuracy, DIGITS)
+    path = record.save(workspace)
     if failed is not None:
         raise RuntimeError(
             f"the execution on Aer failed ({type(failed).__name__}: {failed}); the training is saved, without "
             f"accuracies on the QASM simulator, in {path}"
         ) from failed
-
-
-def _executed(student, images, seeds: int) -> dict[int, float]:
-    """Accuracies on Aer of the first `seeds` seeds. The record's own execution is that of students whose circuits
-    differ from image to image anyway; v2's have 10,000 test images, and are executed where `robustness` asks for it; a
-    twin has no circuit."""
-    from qkdlib import execution
-
-    if student.encoder or student.twin or not seeds:
-        return {}
-    return execution.execute(student, images, seeds=seeds).accuracies
 
 
 def rounded(results: dict) -> dict:

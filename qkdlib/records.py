@@ -27,7 +27,8 @@ class Record:
     """The results of one experiment.
 
     `seeds` maps a seed to its results: the `training.train_students` curves, each a list over epochs, and
-    `qasm_accuracy`; `diverged` is there only for a seed that did. `provenance` has one entry per run that added seeds.
+    `qasm_accuracy`; `diverged` is there only for a seed that did. `provenance` has one entry per run that added seeds;
+    while those are executed, the entry names them as `unexecuted`, so that a later run goes on with them.
     """
 
     experiment: Experiment
@@ -41,6 +42,10 @@ class Record:
     def diverged(self) -> list[int]:
         """Seeds whose training came to numbers that are not finite."""
         return [seed for seed in sorted(self.seeds) if "diverged" in self.seeds[seed]]
+
+    def unexecuted(self) -> list[dict]:
+        """Entries of the provenance whose execution was cut off."""
+        return [entry for entry in self.provenance if entry.get("unexecuted")]
 
     def asked(self, experiment: Experiment) -> "Record | None":
         """This record with just the seeds that `experiment` asks for; None if it lacks one of them."""
@@ -73,8 +78,30 @@ class Record:
         except (Damaged, OSError) as error:
             set_aside(error if isinstance(error, Damaged) else Damaged(path, error))
             return
-        self.seeds = {**there.seeds, **self.seeds}
-        self.provenance = [*(p for p in there.provenance if p not in self.provenance), *self.provenance]
+        for seed, theirs in there.seeds.items():
+            mine = self.seeds.setdefault(seed, theirs)
+            if mine.get("qasm_accuracy") is None and {**theirs, "qasm_accuracy": None} == mine:
+                self.seeds[seed] = theirs  # the same training, executed meanwhile
+        self.provenance = _joined(there.provenance, self.provenance)
+
+
+def _joined(there: list[dict], mine: list[dict]) -> list[dict]:
+    """The entries of both, each once: of one run's entry the executed one. What has been trained anew since waits for
+    no execution."""
+    entries, anew = {}, {seed for entry in mine for seed in entry.get("seeds", ())}
+    for entry in there:
+        waiting = set(entry.get("unexecuted", ())) - anew
+        plain = {name: value for name, value in entry.items() if name != "unexecuted"}
+        entries[_run_of(entry)] = entry if waiting else plain
+    for entry in mine:
+        if "unexecuted" in entries.get(_run_of(entry), {"unexecuted": []}):
+            entries[_run_of(entry)] = entry
+    return list(entries.values())
+
+
+def _run_of(entry: dict) -> str:
+    """What an entry of a run's provenance keeps from its training to the end of its execution."""
+    return json.dumps({**entry, "seconds": None, "unexecuted": None}, sort_keys=True)
 
 
 def _path(experiment: Experiment, workspace: Workspace) -> Path:
@@ -110,6 +137,8 @@ def _read(path: Path) -> tuple[Record, str]:
             raise ValueError(f"its digest {named} is not its experiment's")
         if not isinstance(record.provenance, list) or not all(isinstance(each, dict) for each in record.provenance):
             raise TypeError("its provenance is no list of entries")
+        if not all(set(entry["unexecuted"]) <= set(record.seeds) for entry in record.unexecuted()):
+            raise ValueError("seeds wait for their execution that it does not have")
         for results in record.seeds.values():
             _check_numbers(results, record.experiment)
         _check_epochs(record)

@@ -61,7 +61,7 @@ def revised_record(experiment: Experiment, lasts, rng) -> Record:
         best = int(rng.integers(2, experiment.epochs))  # counted from 0
         end = min(best + 1 + experiment.patience, experiment.epochs) if experiment.patience else experiment.epochs
         tested = [None] * end
-        tested[best], tested[-1] = round(last + float(rng.normal(0.01, 0.01)), 4), last
+        tested[best], tested[-1] = min(round(last + float(rng.normal(0.01, 0.01)), 4), 1.0), last
         seeds[seed] = {
             # The epoch before the best is as accurate, and less sure.
             "validation_accuracy": [0.3] * (best - 1) + [0.4, 0.4] + [0.35] * (end - best - 1),

@@ -325,6 +325,40 @@ def test_what_fails_while_aer_runs_does_not_cost_the_training(tmp_path, monkeypa
     assert pipeline.trained_student(TINY, workspace=tmp_path, device="cpu").seeds == [0, 1]  # without training
 
 
+@pytest.mark.parametrize("weights", ["kept", "lost"])
+def test_an_execution_that_was_cut_off_goes_on_from_the_training(tmp_path, monkeypatch, weights):
+    sound, workspace = run(TINY, Workspace(tmp_path / "sound"), aer_seeds=1), Workspace(tmp_path / "cut")
+
+    def cut_off(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(execution, "execute", cut_off)
+        run(TINY, workspace, aer_seeds=1)
+    cut = find(TINY, workspace)
+    assert [entry["unexecuted"] for entry in cut.unexecuted()] == [[0]]
+    assert run(TINY, workspace, aer_seeds=0) == cut  # nothing is to be executed
+    if weights == "kept":
+        refuse(monkeypatch, "train_students")
+    else:
+        (workspace.checkpoints / f"{TINY.name}.npz").unlink()
+    assert run(TINY, workspace).seeds == sound.seeds == find(TINY, workspace).seeds
+    [entry] = find(TINY, workspace).provenance
+    assert "unexecuted" not in entry
+
+
+def test_of_two_that_execute_one_record_none_loses_what_the_other_has(tmp_path):
+    # The second one saves new seeds, with what it read before the first had executed its own.
+    workspace = Workspace(tmp_path)
+    done = run(TINY, workspace, aer_seeds=1)
+    before = [{**done.provenance[0], "unexecuted": [0]}]
+    early = {seed: {**results, "qasm_accuracy": None} for seed, results in done.seeds.items()}
+    Record(TINY, early, before).save(workspace)
+    assert find(TINY, workspace) == done
+    again = run(TINY, workspace, fresh=True, aer_seeds=0)  # what is trained anew waits for no execution
+    assert find(TINY, workspace).unexecuted() == [] and again.seeds.keys() == done.seeds.keys()
+
+
 # Seeds that diverge
 
 

@@ -172,7 +172,11 @@ def test_measured_keeps_what_an_outcome_depends_on(entangler):
     kept = circuits.measured(whole)
     assert circuits.measured(circuits.h_ry(3, 2, "ring_cnot")) == circuits.h_ry(3, 2, "ring_cnot")
     assert [gate.angle for gate in whole.gates if gate not in kept.gates] == [15, 16, 17]
-    between = {"none": 0, "ring_cnot": 6, "ring_cz": 3}  # a last ring of CNOTs permutes outcomes, one of CZ does nothing
+    between = {
+        "none": 0,
+        "ring_cnot": 6,
+        "ring_cz": 3,
+    }  # the last CNOTs permute outcomes, CZs do nothing
     assert sum(len(gate.wires) == 2 for gate in kept.gates) == between[entangler]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import children
 import pytest
 
-WRITES = ["students", "teachers", "checkpoints", "checkpoints", "teachers", "students", "checkpoints"]  # in this order
+WRITES = ["students", "teachers", "checkpoints", "checkpoints", "teachers", "students", "checkpoints", "students"]
 MOMENTS = 9
 
 
