@@ -133,8 +133,8 @@ def save_custom(task: Experiment, network: torch.nn.Module, parts: Splits, works
         device: for a network without weights.
 
     Raises:
-        ValueError: it is no network; its logits are not finite, differ from one pass over the same images to the next,
-            or do not have one column per class.
+        ValueError: it is no network; its logits are not finite real numbers, differ from one pass over the same images
+            to the next or with the images beside them, or do not have one column per class.
     """
     teachers.check_network(network)
     task, name = datasets.identified(task), f"{CUSTOM}{type(network).__name__}"
@@ -152,7 +152,7 @@ def save_custom(task: Experiment, network: torch.nn.Module, parts: Splits, works
 
 
 def _own_logits(network: torch.nn.Module, task: Experiment, parts: Splits, device, name: str):
-    """Logits of all training and all test images; a second pass over some of them has to give the same."""
+    """Logits of all training and all test images; further passes over some of them have to give the same."""
     device = next((weights.device for weights in network.parameters()), torch.device(device))
     kind = "float64" if teachers.number_type(network) == torch.float64 else "float32"
     generators, cudnn = [device] if device.type == "cuda" else [], torch.backends.cudnn
@@ -161,10 +161,13 @@ def _own_logits(network: torch.nn.Module, task: Experiment, parts: Splits, devic
         train, test = (logits_of(network, split.x, device, name) for split in (parts.all_train, parts.all_test))
         _check_fit(train, len(parts.all_train), len(task.classes), name)
         _check_fit(test, len(parts.all_test), len(task.classes), name)
-        again = logits_of(network, parts.all_train.x[:EVALUATION_BATCH], device, name)
-    if not teachers.alike(again, train[:EVALUATION_BATCH]):
-        checks.fail("teacher", name, "a network whose logits of an image are always the same; two passes over the same "
-                    "images differ (dropout that stays active?)")  # fmt: skip
+        for every, rounding, reason in (
+            (1, teachers.SAME, "two passes over the same images differ (dropout that stays active?)"),
+            (2, teachers.NEARLY, "they depend on the images beside it (batch norm without running statistics?)"),
+        ):
+            again = logits_of(network, parts.all_train.x[:EVALUATION_BATCH:every], device, name)
+            if not teachers.alike(again, train[:EVALUATION_BATCH:every], rounding):
+                checks.fail("teacher", name, f"a network whose logits of an image are always the same; {reason}")
     return train, test
 
 
@@ -192,21 +195,24 @@ def logits_of(network: torch.nn.Module, images: torch.Tensor, device="cpu", name
     """Logits (N, C) of a network in evaluation mode, on the CPU, in float32; without an offset that all share.
 
     Raises:
-        ValueError: the network called `name` cannot take the images, or returns something else than a table.
+        ValueError: the network called `name` cannot take the images, or returns something else than a table of real
+            numbers.
     """
     chunks, kind = [], teachers.number_type(network)
     with teachers.evaluation(network), torch.no_grad():  # inference tensors might stay behind in it
         for chunk in images.split(EVALUATION_BATCH):
             try:
-                logits = network(chunk.to(device, kind))
-            except RuntimeError as error:
-                reason = " ".join(str(error).split())[:200]
+                logits = network(chunk.to(device, kind, copy=True))  # it may work in place
+            except Exception as error:  # a stranger's forward
+                reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
                 checks.fail("teacher", name, f"a network for images of shape {tuple(images.shape[1:])}: {reason}")
             if not isinstance(logits, torch.Tensor):
                 checks.fail("teacher", name, f"a network that returns logits, not a {type(logits).__name__}")
             if logits.ndim != 2:
                 checks.fail("teacher", name, f"logits of shape (images, classes), not {tuple(logits.shape)}")
-            chunks.append(logits.cpu())
+            if not logits.is_floating_point() or logits.layout != torch.strided:
+                checks.fail("teacher", name, f"dense logits of real numbers, not {logits.dtype}, {logits.layout}")
+            chunks.append(logits.detach().cpu())  # a forward may switch gradients on again
     return without_offset(torch.cat(chunks).double()).float()
 
 

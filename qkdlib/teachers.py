@@ -13,6 +13,7 @@ from torch import nn
 from qkdlib import checks
 
 SAME = 1e-4  # of the logits' standard deviation: other processors differ by 1e-6 to 1e-5, 16 bits round by 2e-4
+NEARLY = 0.02  # of it: 16 bits round otherwise with another batch
 BARELY = 0.2  # of the way from chance to always right
 COPIES = 4  # of a training's parameters: themselves, gradients and Adam's two means
 
@@ -132,8 +133,8 @@ def doubts(logits: torch.Tensor, labels: torch.Tensor) -> list[str]:
     """What seems wrong with a teacher that gives images with these labels (N,) these logits (N, C)."""
     count, classes = logits.shape
     found = []
-    if (logits >= 0).all() and ((logits.sum(1) - 1).abs() < 1e-3).all():
-        found.append("its rows are probabilities, not logits: leave out the soft-max at its end")
+    if logits.min() >= 0 and 0 < logits.max() <= 1:
+        found.append("its rows are probabilities, not logits: leave out the soft-max or sigmoid at its end")
     table = torch.bincount(labels * classes + logits.argmax(1), minlength=classes**2).view(classes, classes)
     right, chance = int(table.trace()), int(table.sum(1).max()) / count
     _, order = optimize.linear_sum_assignment(table.numpy(), maximize=True)
@@ -146,10 +147,10 @@ def doubts(logits: torch.Tensor, labels: torch.Tensor) -> list[str]:
     return found
 
 
-def alike(logits: torch.Tensor, others: torch.Tensor) -> bool:
+def alike(logits: torch.Tensor, others: torch.Tensor, same: float = SAME) -> bool:
     """Whether two tensors of logits (N, C) give the same probabilities but for rounding."""
     centred, other = (each.double() - each.double().mean(1, keepdim=True) for each in (logits, others))
-    rounding = SAME * centred.std(correction=0) + torch.finfo(torch.float32).eps * logits.abs().max()
+    rounding = same * centred.std(correction=0) + torch.finfo(torch.float32).eps * logits.abs().max()
     return bool((centred - other).square().mean().sqrt() <= rounding)
 
 

@@ -359,6 +359,59 @@ def test_small_differences_of_large_logits_are_kept(workspace):
 # Judged
 
 
+class Forward(nn.Module):
+    """A learned network, and what somebody's `forward` makes of it and of its images."""
+
+    def __init__(self, does):
+        super().__init__()
+        self.network, self.does = fitted(), does
+
+    def forward(self, x):
+        return self.does(self.network, x)
+
+
+def raises(error):
+    def does(_network, _x):
+        raise error
+
+    return does
+
+
+UNUSABLE = {
+    "KeyError: 'a b'": raises(KeyError("a\nb")),
+    "AssertionError: three channels": raises(AssertionError("three channels")),
+    "TypeError: no": raises(TypeError("no")),
+    "not torch.complex64": lambda network, x: network(x).to(torch.complex64),
+    "not torch.bool": lambda network, x: network(x) > 0,
+    "not torch.float32, torch.sparse_coo": lambda network, x: network(x).to_sparse(),
+    "depend on the images beside it": lambda network, x: nn.functional.batch_norm(
+        network(x), None, None, training=True
+    ),
+}
+
+
+@pytest.mark.parametrize("words", UNUSABLE)
+def test_whatever_a_network_does_is_one_line(workspace, words):
+    with pytest.raises(ValueError, match="^teacher='custom:Forward' is not allowed; allowed: ") as caught:
+        save(Forward(UNUSABLE[words]), workspace)
+    said = str(caught.value).replace("\\n", " ")
+    assert words in said and "\n" not in said and teacher_files(workspace) == []
+
+
+def with_gradients(network, x):
+    with torch.enable_grad():
+        return network(x.requires_grad_(True))
+
+
+@pytest.mark.parametrize("does", [lambda network, x: network(x.clamp_(0.2, 0.8)), with_gradients])
+def test_a_forward_may_work_in_place_and_with_gradients(workspace, does):
+    parts = datasets.splits(TASK)
+    named = teacher_training.save_custom(TASK, Forward(does), parts, workspace, "cpu")
+    untouched = datasets.splits(TASK)
+    assert torch.equal(parts.all_train.x, untouched.all_train.x) and torch.equal(parts.all_test.x, untouched.all_test.x)
+    assert train(named, workspace).meta["accuracy"]["train"] > 0.9
+
+
 class Dropping(nn.Module):
     def __init__(self):
         super().__init__()
@@ -389,6 +442,7 @@ class Columns(nn.Module):
 
 DOUBTFUL = {
     "its rows are probabilities, not logits": lambda: nn.Sequential(fitted(), nn.Softmax(-1)),
+    "probabilities, not logits: .* or sigmoid": lambda: nn.Sequential(fitted(), nn.Sigmoid()),
     r"with its columns in the order \(5, 0, 1, 2, 3, 4\)": lambda: Columns(fitted(), [1, 2, 3, 4, 5, 0]),
     r"with its columns in the order \(1, 0, 2, 3, 4, 5\)": lambda: Columns(fitted(), [1, 0, 2, 3, 4, 5]),
     "near chance, 16.7%: is it trained, on these classes and on pixels from 0 to 1": own_network,
