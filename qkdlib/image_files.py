@@ -18,7 +18,7 @@ ENDINGS = {
     ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2",
 }  # fmt: skip
 MOST_PIXELS = 2**26  # of one file: less than the 89 million at which Pillow warns of a decompression bomb
-WHITES = (255, 2**12 - 1, 2**16 - 1, 2**31 - 1)  # of 8, 12, 16 and 32 bits; that of floats may be 1, too
+WHITES = (255, 2**12 - 1, 2**16 - 1)  # of 8, 12 and 16 bits; that of floats may be 1, too
 GREY = ("1", "L", "LA")  # beside those `is_deep`
 
 
@@ -80,7 +80,8 @@ def brightest(file: Path) -> tuple[str, float]:
 
 
 def shared_whites(largest: list[tuple[str, float]]) -> dict[str, float]:
-    """The white of all integers ("I") and of all floats ("F"): the smallest usual one that no image exceeds.
+    """The white of all integers ("I") and of all floats ("F"): the smallest usual one that no image exceeds,
+    else the largest value.
 
     Args:
         largest: what `brightest` says of each file of deep greys.

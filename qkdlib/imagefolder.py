@@ -1,8 +1,9 @@
 """Anybody's own images: which files of a folder belong to which class and part, and what they hold.
 
 `<path>/train/<class>/*` and `<path>/test/<class>/*`; or `<path>/<class>/*`, of which every fifth image of a class
-(in the order of file names) becomes a test image. The parts may also be called Training and Testing, train_set and
-test_set and the like. What is nearly such a folder is an error, and no file is passed over without a word.
+(in the order of file names) becomes a test image, but copies go where the first of them is. The parts may also be
+called Training and Testing, train_set and test_set and the like. What is nearly such a folder is an error, and no file
+is passed over without a word.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import os
 import re
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,16 +29,17 @@ LITTER = {"__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin", "lost
 
 @dataclass
 class Layout:
-    """The image files of a folder: of each part ("train", "test") paths and labels, in the order of class and name.
+    """The image files of a folder: paths, labels and parts ("train" or "test"), in the order of class and name.
 
-    `states` are names, sizes, inodes and times; `passed_over` counts the files that are not read, by what they are;
-    `name` is that of the data set, for messages.
+    `drawn` says that the parts are not folders of theirs; `states` are names, sizes, inodes and times; `passed_over`
+    counts the files that are not read, by what they are; `name` is that of the data set, for messages.
     """
 
     root: Path
     name: str
     class_names: list[str] = field(default_factory=list)
-    parts: dict[str, list[tuple[Path, int]]] = field(default_factory=lambda: {"train": [], "test": []})
+    samples: list[tuple[Path, int, str]] = field(default_factory=list)
+    drawn: bool = False
     states: list[tuple] = field(default_factory=list)
     passed_over: Counter = field(default_factory=Counter)
 
@@ -67,10 +70,10 @@ def layout(root: Path, name: str) -> Layout:
     found.passed_over.update(map(_kind, loose))
     halves = _halves(folders, found)
     if halves is None:
-        found.class_names = [folder.name for folder in folders]
+        found.class_names, found.drawn = [folder.name for folder in folders], True
         for label, folder in enumerate(folders):
             for number, file in enumerate(_images(folder, found), start=1):
-                found.parts["train" if number % TEST_EVERY else "test"].append((file, label))
+                found.samples.append((file, label, "train" if number % TEST_EVERY else "test"))
     else:
         _fill(found, halves)
     if not found.class_names:
@@ -106,17 +109,21 @@ def _halves(folders: list[Path], found: Layout) -> dict[str, Path] | None:
         return None  # a class may be called "train", where no folder is called "test"
     if kinds["train"] != 1 or kinds["test"] != 1:
         found.unlike(f"not one folder is train and one test among {_names(folders)}")
-    halves = {kind: folder for kind, folder in parts if kind in found.parts}
+    halves = {kind: folder for kind, folder in parts if kind != "val"}
     for folder in folders:
         if folder not in halves.values():
-            count = sum(len(names) for _, _, names in os.walk(folder))
-            found.passed_over[f"in {checks.shortened(folder.name)}, beside train and test"] = count
+            found.passed_over[f"in {checks.shortened(folder.name)}, beside train and test"] = _count(folder)
     return halves
+
+
+def _count(folder: Path) -> int:
+    """How many files lie in a folder and below it."""
+    return sum(len(names) for _, _, names in os.walk(folder))
 
 
 def _fill(found: Layout, halves: dict[str, Path]) -> None:
     """List the images of both parts, whose classes are the same."""
-    listed = {kind: _listed(half, found) for kind, half in halves.items()}
+    listed = {kind: _listed(halves[kind], found) for kind in ("train", "test")}
     train, test = ([folder.name for folder in listed[kind][0]] for kind in ("train", "test"))
     if train != test:
         other = [Path(each) for each in sorted({*train} ^ {*test})]
@@ -124,19 +131,21 @@ def _fill(found: Layout, halves: dict[str, Path]) -> None:
     found.class_names = train
     for kind, (folders, loose) in listed.items():
         found.passed_over.update(map(_kind, loose))
-        found.parts[kind] = [(file, label) for label, folder in enumerate(folders) for file in _images(folder, found)]
+        for label, folder in enumerate(folders):
+            found.samples += [(file, label, kind) for file in _images(folder, found)]
 
 
 def _images(folder: Path, found: Layout) -> list[Path]:
-    """The images of one class in one part."""
+    """The images of one class in one part. Folders among them may hold thumbnails, but no more files than it does."""
     folders, listed = _listed(folder, found)
-    if folders:
-        found.unlike(f"{found.shown(folder)} holds the folders {_names(folders)} where its images should be")
     images = [file for file in listed if file.suffix.lower() in image_files.ENDINGS]
     others = Counter(_kind(file) for file in listed if file.suffix.lower() not in image_files.ENDINGS)
+    below = {f"in {found.shown(path)}, a folder in a class": _count(path) for path in folders}
+    if folders and (not images or sum(below.values()) > len(images)):
+        found.unlike(f"{found.shown(folder)} holds the folders {_names(folders)} where its images should be")
     if not images:
         found.unlike(f"{found.shown(folder)} holds no images{_counted(others)}")
-    found.passed_over.update(others)
+    found.passed_over.update(others + Counter(below))
     for file in images:
         if not file.is_file():
             found.unlike(f"{found.shown(file)} is no file, or a link to none")
@@ -165,25 +174,30 @@ def load_folder(path: Path, image_size: int | None, name: str = ""):
             part are equal.
 
     Warns:
-        UserWarning: of files that are not read, of frames, and of images that a class has twice.
+        UserWarning: of files that are not read, of frames, of images that a class has twice, and of classes whose names
+            are numbers in an order of text.
     """
     found = layout(path, name or f"imagefolder:{path}")
-    listed = [sample for part in found.parts.values() for sample in part]
-    headers = [_of(image_files.header, file, found) for file, _ in listed]
-    x = _pixels(found, [file for file, _ in listed], headers, image_size)
-    twice = _copies(found, x)
+    listed, labels, _ = zip(*found.samples, strict=True)
+    headers = [_of(image_files.header, file, found) for file in listed]
+    x = _pixels(found, listed, headers, image_size)
+    firsts = _firsts(found, x)
     frames = sum(header.animated for header in headers)
     counts = {
         f"files that are not read{_counted(found.passed_over)}": found.passed_over.total(),
         "files of several frames, of which the first is read": frames,
-        "copies of other images of their class": twice,
+        "copies of other images of their class": sum(place > first for place, first in enumerate(firsts)),
     }
     notes = [f"{what}: {count}" for what, count in counts.items() if count]
+    names = found.class_names
+    by_number = sorted(names, key=int) if all(map(str.isdecimal, names)) else names
+    if moved := [label for label, name in enumerate(names) if name != by_number[label]]:
+        notes.append(f"names of classes are in the order of text: class {moved[0]} is {names[moved[0]]!r}")
     if notes:
         warnings.warn(f"{checks.shortened(found.name)}: {'; '.join(notes)}", stacklevel=2)
-    x, y = torch.from_numpy(x), torch.tensor([label for _, label in listed])
-    cut = len(found.parts["train"])
-    return x[:cut], y[:cut], x[cut:], y[cut:], found.class_names
+    x, y = torch.from_numpy(x), torch.tensor(labels)
+    test = torch.tensor([found.samples[first][-1] == "test" for first in firsts])
+    return x[~test], y[~test], x[test], y[test], found.class_names
 
 
 def _of(read, file: Path, found: Layout, *more):
@@ -196,7 +210,7 @@ def _of(read, file: Path, found: Layout, *more):
         checks.fail("dataset", found.name, f"images that can be read, unlike {found.shown(file)} ({reason})")
 
 
-def _pixels(found: Layout, listed: list[Path], headers: list, image_size: int | None) -> np.ndarray:
+def _pixels(found: Layout, listed: Sequence[Path], headers: list, image_size: int | None) -> np.ndarray:
     """All images as one array (N, C, H, W) of uint8."""
     sizes = {tuple(sorted(header.size)) for header in headers}  # a camera's rotation may swap them
     if image_size is None and len(sizes) > 1:
@@ -224,23 +238,24 @@ def _fail_size(count: int, name: str):
     checks.fail("image_size", None, allowed)
 
 
-def _copies(found: Layout, x: np.ndarray) -> int:
-    """How many images their class has more than once.
+def _firsts(found: Layout, x: np.ndarray) -> list[int]:
+    """For each image, the place of the first that holds the same.
 
     Raises:
-        ValueError: an image is in both parts or has two labels, or all of a part are equal.
+        ValueError: an image is in both parts, where they are folders, or has two labels, or all of a part are equal.
     """
-    listed = [(part, label, file) for part, samples in found.parts.items() for file, label in samples]
     keys = [hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest() for image in x]
-    for part in found.parts:
-        of_part = [key for key, (each, _, _) in zip(keys, listed, strict=True) if each == part]
+    for part in ("train", "test"):
+        of_part = [key for key, (*_, each) in zip(keys, found.samples, strict=True) if each == part]
         if len(of_part) > 1 and len(set(of_part)) == 1:
             checks.fail("dataset", found.name, f"images that differ; all {len(of_part)} of {part} are equal")
-    first = {}
-    for key, (part, label, file) in zip(keys, listed, strict=True):
-        its_part, its_label, its_file = first.setdefault(key, (part, label, file))
-        if (its_part, its_label) != (part, label):
-            what = "either in train or in test" if its_part != part else "with one label"
+    places: dict[bytes, int] = {}
+    firsts = [places.setdefault(key, place) for place, key in enumerate(keys)]
+    for first, (file, label, part) in zip(firsts, found.samples, strict=True):
+        its_file, its_label, its_part = found.samples[first]
+        parted = its_part != part and not found.drawn
+        if parted or its_label != label:
+            what = "either in train or in test" if parted else "with one label"
             both = f"{found.shown(its_file)} and {found.shown(file)}"
             checks.fail("dataset", found.name, f"each image {what}; {both} hold the same")
-    return len(keys) - len(first)
+    return firsts

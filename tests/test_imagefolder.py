@@ -254,6 +254,28 @@ def test_files_that_are_not_read_are_counted_by_their_endings(tmp_path):
     assert str(warning.message).endswith(counted)
 
 
+def test_thumbnails_in_a_class_are_counted_and_not_read(tmp_path):
+    fill(tmp_path, 5)
+    for number in range(5):
+        paint(tmp_path / "cat" / "thumbnails" / f"{number}.png", 200, size=(2, 2))
+    (tmp_path / "dog" / "old").mkdir()
+    with pytest.warns(UserWarning, match=r"not read \(5 in 'cat/thumbnails', a folder in a class\): 5$"):
+        x_train, _, x_test, _, _ = load_folder(tmp_path, None)
+    assert (grey(x_train), grey(x_test)) == ([0, 1, 2, 3, 100, 101, 102, 103], [4, 104])
+    paint(tmp_path / "cat" / "thumbnails" / "5.png", 200)  # more than the class has
+    with pytest.raises(ValueError, match="'cat' holds the folders 'thumbnails' where its images should be"):
+        load_folder(tmp_path, None)
+
+
+def test_numbers_as_names_are_in_the_order_of_text_and_it_is_said(tmp_path):
+    for number in range(12):
+        for each in range(5):
+            paint(tmp_path / str(number) / f"{each}.png", 10 * number + each)
+    with pytest.warns(UserWarning, match="names of classes are in the order of text: class 2 is '10'$"):
+        x_train, y_train, *_, names = load_folder(tmp_path, None)
+    assert names == sorted(map(str, range(12))) and grey(x_train[y_train == 2]) == [100, 101, 102, 103]
+
+
 @pytest.mark.parametrize("ending", [".gif", ".jfif", ".PNG", ".JPeG", ".webp", ".bmp", ".tif", ".avif", ".pgm", ".jp2"])
 def test_every_usual_ending_is_read(tmp_path, ending):
     fill(tmp_path, 5)
@@ -290,11 +312,14 @@ def test_an_image_in_both_parts_is_an_error_that_names_both_files(tmp_path):
         load_folder(tmp_path, None)
 
 
-def test_a_copy_across_the_fifths_of_a_flat_folder_is_an_error(tmp_path):
-    fill(tmp_path, 5)
-    paint(tmp_path / "cat" / "004.png", 1)
-    with pytest.raises(ValueError, match=r"either in train or in test; 'cat/001.png' and 'cat/004.png' hold the same"):
-        load_folder(tmp_path, None)
+def test_copies_of_a_flat_folder_go_where_the_first_of_them_is(tmp_path):
+    fill(tmp_path, 12)
+    paint(tmp_path / "cat" / "009.png", 1)  # a fifth, and a copy of a training image
+    paint(tmp_path / "dog" / "006.png", 104)  # a copy of a fifth
+    with pytest.warns(UserWarning, match="copies of other images of their class: 2$"):
+        x_train, y_train, x_test, y_test, _ = load_folder(tmp_path, None)
+    assert (grey(x_test), y_test.tolist()) == ([4, 104, 104, 109], [0, 1, 1, 1])
+    assert grey(x_train)[:10] == [0, 1, 2, 3, 5, 6, 7, 8, 1, 10] and y_train.tolist() == [0] * 11 + [1] * 9
 
 
 def test_an_image_has_one_label(tmp_path):
@@ -306,8 +331,8 @@ def test_an_image_has_one_label(tmp_path):
 
 def test_images_that_become_equal_by_resizing_are_equal(tmp_path):
     fill(tmp_path, 5)
-    paint(tmp_path / "cat" / "004.png", 1, size=(12, 8))
-    with pytest.raises(ValueError, match=r"either in train or in test; 'cat/001.png' and 'cat/004.png' hold the same"):
+    paint(tmp_path / "dog" / "004.png", 1, size=(12, 8))
+    with pytest.raises(ValueError, match=r"with one label; 'cat/001.png' and 'dog/004.png' hold the same"):
         load_folder(tmp_path, 4)
 
 
