@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from qkdlib import checks
+from qkdlib import checks, runtime
 
 
 class FixedReducer(nn.Module):
@@ -83,8 +83,8 @@ class CenterCrop(_Grid):
 
 
 class PCA(FixedReducer):
-    """The first F principal components of all pixels of all channels, fitted on the training images only
-    (scikit-learn, full SVD): (x - mean) V^T, and for an encoder of angles divided by their standard deviation."""
+    """The first F principal components of all pixels of all channels, fitted on the training images only:
+    (x - mean) V^T, and for an encoder of angles divided by their standard deviation."""
 
     name, pixels = "pca", False
 
@@ -99,23 +99,37 @@ class PCA(FixedReducer):
 
     def fit(self, images: torch.Tensor) -> None:
         """Find the components of training images (N, C, H, W)."""
-        from sklearn.decomposition import PCA as Decomposition
-
         if len(images) < self.components:
             allowed = f"at least {self.components} images for as many components of pca"
             checks.fail("train_per_class", f"{len(images)} images in all", allowed)
-        found = Decomposition(self.components, svd_solver="full").fit(images.flatten(1).double().cpu().numpy())
-        axes = torch.from_numpy(found.components_)
+        with runtime.one_thread():  # more would round by their number
+            mean, axes, variances = components(images.flatten(1).double().cpu(), self.components)
         if self.standardised:
-            spread = torch.from_numpy(found.explained_variance_).sqrt()[:, None]
+            spread = variances.sqrt()[:, None]
             # A component without variance is rounding; it becomes 0.
             axes = torch.where(spread > 1e-6 * spread.max(), axes / spread.clamp_min(1e-12), 0.0)
-        self.mean, self.axes = (each.float().to(images.device) for each in (torch.from_numpy(found.mean_), axes))
+        self.mean, self.axes = (each.float().to(images.device) for each in (mean, axes))
 
     def _features(self, images: torch.Tensor) -> torch.Tensor:
         if self.axes is None:
             raise RuntimeError("reducer 'pca' has no components yet; call student.fit_reducer(training images) first")
         return (images.flatten(1) - self.mean) @ self.axes.T
+
+
+def components(x: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Mean (D,), the first `count` principal axes (count, D) and the variances along them (count,) of rows x (N, D).
+
+    The same axes, with the same signs, as scikit-learn's `PCA`; that computes with OpenBLAS, which rounds by the
+    processor, and torch with MKL, which in the portable mode does not.
+    """
+    mean = x.mean(0)
+    centred, wide = x - mean, x.shape[1] > x.shape[0]
+    variances, vectors = torch.linalg.eigh(centred @ centred.T if wide else centred.T @ centred)  # ascending
+    variances, vectors = variances.flip(0)[:count].clamp_min(0), vectors.flip(1)[:, :count]
+    axes = (centred.T @ vectors if wide else vectors).T
+    axes = axes / torch.linalg.vector_norm(axes, dim=1, keepdim=True).clamp_min(1e-300)
+    largest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
+    return mean, torch.where(largest < 0, -axes, axes), variances / (len(x) - 1)
 
 
 def grid(features: int) -> tuple[int, int] | None:
