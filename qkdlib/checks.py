@@ -70,7 +70,7 @@ def text(name: str, value) -> str:
     """`value`, a string that is not empty."""
     if not isinstance(value, str) or not value.strip():
         fail(name, value, "a text that is not empty")
-    return str(value)
+    return str.__str__(value)  # an enum's own would give its name
 
 
 def flag(name: str, value) -> bool:

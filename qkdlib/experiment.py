@@ -1,21 +1,18 @@
-"""What an experiment is: a frozen description of everything that changes a number, and its digest.
+"""What an experiment is: a frozen description of everything that changes a number.
 
 The defaults are the `published` protocol: what the authors' 24 student notebooks run
 (https://github.com/junayed-hasan/Quantum-Machine-Learning at 5db65f1), with MNIST 0-5 and 3 qubits.
 """
 
 import dataclasses
-import functools
-import hashlib
 import json
 import re
-import typing
 from dataclasses import dataclass, field
 
 from qkdlib import checks
+from qkdlib.names import NUMERICS, digest, slug, task_name  # noqa: F401, a part of the description
 from qkdlib.noise import MOST, Noise
-
-NUMERICS = 1  # raise when a change of the code changes numbers: every digest changes with it
+from qkdlib.teacher_description import ARCHITECTURES, CUSTOM, LABELS, Teacher, take  # noqa: F401, as well
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar10_jpeg")
 REDUCERS = ("cnn", "fully_connected", "avg_pool", "max_pool", "center_crop", "pca")
@@ -28,66 +25,11 @@ HEADS = ("sigmoid_complement", "softmax", "renormalised", "linear")
 TESTED = ("every_epoch", "at_end")
 GRADIENTS = ("autograd", "parameter_shift", "published_shift")
 SAMPLERS = ("exact", "multinomial", "aer")
-ARCHITECTURES = ("lenet", "alexnet", "ensemble")
-LABELS = ("own", "smoothed", "shuffled")
 ACTIVATIONS = ("relu", "leaky_relu")
-CUSTOM = "custom:"
 IMAGEFOLDER = "imagefolder:"
 FINGERPRINT = re.compile("[0-9a-f]{12}")
-LONGEST_NAME, LONGEST_PATH, LONGEST_SPAN = 100, 4096, 40  # characters
-WITHOUT_TEACHER = "0 for an experiment without a teacher (a placebo); for an own network \
-run(..., teacher=network, kd_weight=...)"
+LONGEST_PATH = 4096  # characters
 MOST_WEIGHT = 1e6  # of a part of the loss, a temperature or a scale
-
-
-@dataclass(frozen=True, kw_only=True)
-class Teacher:
-    """A classical network and its training (v1, sections 4.3 and 4.6).
-
-    `architecture` is `lenet`, `alexnet`, `ensemble`, or `custom:<name>` for a network of your own.
-    `ensemble` says how the ensemble is made: `mean_probabilities` averages the class probabilities of the two
-    trained networks (Eq. 16); `joint_logits` averages logits and trains both through the mean, as the authors'
-    notebooks do. `images_per_class` is None for all training images of the classes. `members` are the networks of an
-    ensemble of probabilities, where they differ in more than their architecture; by default LeNet and AlexNet, both
-    trained as this teacher says. `labels` says what the student gets of it: its `own` logits; as a control, labels
-    `smoothed` to the entropy of its softened ones; or its logits `shuffled` among the images of a class (`controls`).
-    """
-
-    architecture: str = "lenet"
-    epochs: int = 10
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    images_per_class: int | None = None
-    ensemble: str = "mean_probabilities"
-    members: tuple["Teacher", ...] = ()
-    seed: int = 0
-    labels: str = "own"
-
-    def __post_init__(self):
-        custom = isinstance(self.architecture, str) and self.architecture.removeprefix(CUSTOM)
-        if not custom or custom == self.architecture:
-            checks.one_of("teacher", self.architecture, (*ARCHITECTURES, CUSTOM + "<name>"))
-        elif len(custom) > LONGEST_NAME or not custom.isprintable():
-            allowed = f"{CUSTOM}<name> with a name of at most {LONGEST_NAME} printable characters"
-            checks.fail("teacher", self.architecture, allowed)
-        object.__setattr__(self, "architecture", str(self.architecture))
-        _take(self, checks.whole, "epochs", "batch_size", "images_per_class", says="teacher ")
-        _take(self, checks.whole, "seed", says="teacher ", minimum=0)
-        _take(self, checks.real, "learning_rate", says="teacher ", positive=True)
-        _take(self, checks.one_of, "ensemble", allowed=("mean_probabilities", "joint_logits"))
-        _take(self, checks.one_of, "labels", says="teacher ", allowed=LABELS)
-        _take(self, checks.members, "members", says="teacher ", allowed="a tuple of teachers")
-        if self.members and (self.architecture, self.ensemble) != ("ensemble", "mean_probabilities"):
-            checks.fail("teacher members", self.members, "() but for an ensemble of mean_probabilities")
-        if any(not isinstance(member, Teacher) or member.architecture == "ensemble" for member in self.members):
-            checks.fail("teacher members", self.members, "teachers that are single networks")
-
-    def trained(self) -> tuple["Teacher", ...]:
-        """The networks that are trained: those of an ensemble of probabilities, else this one."""
-        if self.architecture == "ensemble" and self.ensemble == "mean_probabilities":
-            both = (dataclasses.replace(self, architecture=name, members=()) for name in ("lenet", "alexnet"))
-            return self.members or tuple(both)
-        return (self,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,15 +115,15 @@ class Experiment:
             ("readout", READOUTS), ("head", HEADS), ("gradient", GRADIENTS), ("sampler", SAMPLERS), ("tested", TESTED),
             ("activation", ACTIVATIONS), ("noise", MOST),
         ):  # fmt: skip
-            _take(self, checks.one_of, name, allowed=allowed)
-        _take(self, checks.whole, "qubits", maximum=10)
-        _take(self, checks.whole, "layers", "epochs", "batch_size", "shots", "seeds")
-        _take(self, checks.whole, "patience", minimum=0)
-        _take(self, checks.real, "learning_rate", positive=True)
-        _take(self, checks.real, "temperature", "angle_reach", "logit_scale", positive=True, maximum=MOST_WEIGHT)
-        _take(self, checks.real, "ce_weight", "kd_weight", maximum=MOST_WEIGHT)
-        _take(self, checks.real, "dropout", "noise_level")
-        _take(self, checks.flag, "kd_temperature_squared")
+            take(self, checks.one_of, name, allowed=allowed)
+        take(self, checks.whole, "qubits", maximum=10)
+        take(self, checks.whole, "layers", "epochs", "batch_size", "shots", "seeds")
+        take(self, checks.whole, "patience", "data_seed", minimum=0)
+        take(self, checks.real, "learning_rate", positive=True)
+        take(self, checks.real, "temperature", "angle_reach", "logit_scale", positive=True, maximum=MOST_WEIGHT)
+        take(self, checks.real, "ce_weight", "kd_weight", maximum=MOST_WEIGHT)
+        take(self, checks.real, "dropout", "noise_level")
+        take(self, checks.flag, "kd_temperature_squared")
         if self.dropout >= 1:
             checks.fail("dropout", self.dropout, "a number from 0 to below 1")
         self._check_rates()
@@ -190,10 +132,11 @@ class Experiment:
         if self.teacher is not None and not isinstance(self.teacher, Teacher):
             checks.fail("teacher", self.teacher, "a qkdlib.Teacher or None")
         if self.teacher is None and self.kd_weight != 0:
-            checks.fail("kd_weight", self.kd_weight, WITHOUT_TEACHER)
+            allowed = "0 without a teacher (a placebo); for an own network run(..., teacher=network, kd_weight=...)"
+            checks.fail("kd_weight", self.kd_weight, allowed)
 
     def _check_rates(self):
-        _take(self, checks.members, "learning_rates", allowed="learning rates to choose from, or ()", most=100)
+        take(self, checks.members, "learning_rates", allowed="learning rates to choose from, or ()", most=100)
         rates = tuple(checks.real("learning_rates", rate, positive=True) for rate in self.learning_rates)
         object.__setattr__(self, "learning_rates", rates)
         chosen = self.patience > 0 or self.learning_rates
@@ -229,32 +172,26 @@ class Experiment:
                 checks.fail(name, getattr(self, name), f"{only} for the ansatz {self.ansatz}, which has no circuit")
 
     def _check_images(self):
-        if not self._of_folder():
-            _take(self, checks.one_of, "dataset", allowed=(*DATASETS, IMAGEFOLDER + "<path>"))
-        object.__setattr__(self, "dataset", str(self.dataset))
-        _take(self, checks.members, "classes", allowed="two or more different class indices")
+        of_folder = isinstance(self.dataset, str) and self.dataset.startswith(IMAGEFOLDER)
+        path = self.dataset.removeprefix(IMAGEFOLDER) if of_folder else ""
+        if not path:
+            take(self, checks.one_of, "dataset", allowed=(*DATASETS, IMAGEFOLDER + "<path>"))
+        elif "\0" in path or len(path) > LONGEST_PATH or not path.strip():
+            checks.fail("dataset", self.dataset, f"{IMAGEFOLDER}<path> of an existing folder")
+        take(self, checks.text, "dataset")
+        take(self, checks.members, "classes", allowed="two or more different class indices")
         object.__setattr__(self, "classes", tuple(checks.whole("classes", each, minimum=0) for each in self.classes))
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             checks.fail("classes", self.classes, "two or more different class indices")
-        _take(self, checks.whole, "train_per_class", "validation_per_class", "test_per_class", "image_size")
-        _take(self, checks.whole, "data_seed", minimum=0)
-        _take(self, checks.one_of, "selection", allowed=("first", "random"))
+        take(self, checks.whole, "train_per_class", "validation_per_class", "test_per_class", "image_size")
+        take(self, checks.one_of, "selection", allowed=("first", "random"))
         if not isinstance(self.images, str) or (self.images and not FINGERPRINT.fullmatch(self.images)):
             checks.fail("images", self.images, "'' or a fingerprint of 12 hexadecimal digits")
-        object.__setattr__(self, "images", str(self.images))
-        for name, none, what in (("image_size", None, "a size"), ("images", "", "a fingerprint")):
-            if getattr(self, name) != none and not self._of_folder():
-                allowed = f"{none!r} for {self.dataset}; {what} is for {IMAGEFOLDER}<path>"
+        object.__setattr__(self, "images", str.__str__(self.images))
+        for name, none in (("image_size", None), ("images", "")):
+            if getattr(self, name) != none and not path:
+                allowed = f"{none!r} for {self.dataset}; other values are for {IMAGEFOLDER}<path>"
                 checks.fail(name, getattr(self, name), allowed)
-
-    def _of_folder(self) -> bool:
-        """Whether the images are those of a folder."""
-        if not isinstance(self.dataset, str) or not self.dataset.startswith(IMAGEFOLDER):
-            return False
-        path = self.dataset.removeprefix(IMAGEFOLDER)
-        if path and ("\0" in path or len(path) > LONGEST_PATH or not path.strip()):
-            checks.fail("dataset", self.dataset, f"{IMAGEFOLDER}<path> of an existing folder")
-        return bool(path)
 
     def placebo(self) -> "Experiment":
         """The same experiment with nothing distilled: no teacher, `kd_weight` 0."""
@@ -276,33 +213,15 @@ class Experiment:
         return f"{task_name(self)}_{self.qubits}q_{slug(arm)}_{self.digest}"
 
 
-def _take(described, check, *names: str, says: str = "", **limits) -> None:
-    """Check fields and keep what the check returns; None stays None where a field may be."""
-    optional = _optional(type(described))
-    for name in names:
-        value = getattr(described, name)
-        if value is not None or name not in optional:
-            object.__setattr__(described, name, check(says + name, value, **limits))
-
-
 def an_experiment(experiment) -> Experiment:
-    """`experiment`, if it is one.
-
-    Raises:
-        ValueError: it is something else.
-    """
+    """`experiment`, if it is one; else `ValueError`."""
     if not isinstance(experiment, Experiment):
         checks.fail("experiment", experiment, "a qkdlib.Experiment")
     return experiment
 
 
-@functools.cache
-def _optional(kind: type) -> set[str]:
-    return {item.name for item in dataclasses.fields(kind) if type(None) in typing.get_args(item.type)}
-
-
 def as_dict(described) -> dict:
-    """A nested dictionary of an experiment's or teacher's fields, ready for JSON."""
+    """A nested dictionary of an experiment's or teacher's fields, as JSON gives it back."""
     return json.loads(json.dumps(dataclasses.asdict(described)))
 
 
@@ -329,49 +248,3 @@ def _fields(name: str, kind: type, values) -> dict:
     if unknown:
         checks.fail(f"{name} fields", unknown, f"those of qkdlib.{kind.__name__}")
     return dict(values)
-
-
-def digest(*described, **more) -> str:
-    """Hash of the fields of dataclasses that differ from their defaults, and of `NUMERICS`.
-
-    Fields at their default do not count, so that a field which a later version adds, with the old behaviour as
-    its default, leaves the names of existing records as they are.
-    """
-    parts = [_changed_fields(item) for item in described]
-    text = json.dumps([NUMERICS, parts, more], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
-def _changed_fields(described) -> dict:
-    changed = {}
-    for item in dataclasses.fields(described):
-        value = getattr(described, item.name)
-        if item.metadata.get("digest", True) and value != item.default:
-            changed[item.name] = _plain(value)
-    return changed
-
-
-def _plain(value):
-    """A field's value as JSON can hold it; a dataclass names itself, as a teacher at its defaults is not no teacher."""
-    if dataclasses.is_dataclass(value):
-        return _changed_fields(value) | {"is": type(value).__name__}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
-
-
-def task_name(experiment: Experiment) -> str:
-    """Data set and classes as part of a file name, e.g. `mnist_0-5`; of many classes the first and the last ones."""
-    labels = experiment.classes
-    consecutive = labels == tuple(range(labels[0], labels[0] + len(labels)))
-    span = f"{labels[0]}-{labels[-1]}" if consecutive else "+".join(map(str, labels))
-    if len(span) > LONGEST_SPAN:
-        mark = hashlib.sha256(span.encode()).hexdigest()[:6]  # two tasks do not share a name
-        span = f"{'+'.join(map(str, labels[:3]))}+...+{labels[-1]}-{mark}"
-    return f"{slug(experiment.dataset)}_{span}"
-
-
-def slug(text: str) -> str:
-    """`text` with everything but letters, digits and underscores turned into single hyphens, at most 40 characters
-    and 72 bytes long, so that two of them and all that is added to a name fit into the 255 of file systems."""
-    words = "".join(c if c.isalnum() or c == "_" else " " for c in text).split()
-    end = "-".join(words)[-40:].encode()[-72:]
-    return end.decode(errors="ignore").strip("-")  # without half a letter

@@ -152,17 +152,25 @@ def read_json(path: Path, most: int = MOST_TEXT) -> dict:
         Damaged: it holds no JSON object, or more than `most` bytes.
     """
 
-    def refuse(word: str):
-        raise ValueError(f"{word} is not JSON")
-
     with checked(path):
         size = path.stat().st_size
         if size > most:
             raise ValueError(f"{size} bytes, where at most {most} are expected")
-        body = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=refuse)
+        body = parse(path.read_text(encoding="utf-8-sig"))
         if not isinstance(body, dict):
             raise ValueError(f"a JSON {type(body).__name__} in place of an object")
     return body
+
+
+def parse(text: str):
+    """What a JSON text says. A NaN, an infinity or a number that becomes one raises `ValueError`."""
+    return json.loads(text, parse_constant=_number, parse_float=_number)
+
+
+def _number(word: str) -> float:
+    if not np.isfinite(number := float(word)):
+        raise ValueError(f"{word} is no finite number")
+    return number
 
 
 def read_arrays(path: Path, most: int) -> dict[str, np.ndarray]:

@@ -62,12 +62,14 @@ class TeacherLogits:
         with files.checked(path):
             if set(arrays) != {"train", "test", "text"}:
                 raise ValueError(f"arrays {sorted(arrays)} in place of train, test and text")
-            text = json.loads(str(arrays.pop("text")), parse_constant=_refuse)
+            text = files.parse(str(arrays.pop("text")))
             history, meta = text["history"], text["meta"]
             _check_logits(**arrays)
             _check_history(history)
             if not all("test_accuracy" in epoch for epoch in history):
                 raise ValueError("no test accuracies")
+            if not isinstance(meta, dict):
+                raise ValueError(f"{checks.shortened(meta)} in place of the facts about it")
             if "teacher" in meta and (name := _own_name(meta)) != path.stem:
                 raise ValueError(f"it is the file of another teacher, {name}")
         return cls(*(torch.from_numpy(arrays[name].astype(np.float32)) for name in ("train", "test")), history, meta)
@@ -143,10 +145,6 @@ def _own_name(meta: dict) -> str:
         images=meta.get("images", ""),
     )  # fmt: skip
     return teacher_name(task, Teacher(**fields, members=members))
-
-
-def _refuse(word: str):
-    raise ValueError(f"{word} is not JSON")
 
 
 def _check_logits(train: np.ndarray, test: np.ndarray) -> None:

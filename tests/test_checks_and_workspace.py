@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import qkdlib
-from qkdlib import checks, records
+from qkdlib import checks, files, records
 from qkdlib.files import atomic
 from qkdlib.workspace import Workspace, data_root, place, project_root
 
@@ -326,6 +326,13 @@ def test_no_file_comes_to_be_when_the_body_raises(tmp_path):
     with pytest.raises(RuntimeError, match="made up"), atomic(tmp_path / "file.txt"):
         raise RuntimeError("made up")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_a_json_file_holds_finite_numbers(tmp_path, number):
+    (tmp_path / "a.json").write_text(f'{{"a": [1e308, {number}]}}')
+    with pytest.raises(files.Damaged, match=rf"a\.json is damaged: ValueError: {number} is no finite number"):
+        files.read_json(tmp_path / "a.json")
 
 
 def test_a_half_written_record_is_not_taken_for_a_record(tmp_path):

@@ -1,6 +1,7 @@
 """Experiments: their checks, digests, names and the way to JSON and back."""
 
 import dataclasses
+import enum
 import functools
 import inspect
 import itertools
@@ -15,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import qkdlib
-from qkdlib import checks, files, teacher_files
+from qkdlib import checks, files, names, teacher_files
 from qkdlib import experiment as experiments
 from qkdlib.experiment import Experiment, Teacher, as_dict, digest, from_dict, slug, task_name
 
@@ -382,7 +383,7 @@ def test_a_default_teacher_is_not_no_teacher():
 
 def test_the_digest_knows_the_version_of_the_numerics(monkeypatch):
     before = Experiment().digest
-    monkeypatch.setattr(experiments, "NUMERICS", experiments.NUMERICS + 1)
+    monkeypatch.setattr(names, "NUMERICS", names.NUMERICS + 1)
     assert Experiment().digest != before
 
 
@@ -417,6 +418,16 @@ def test_numpys_scalars_become_plain_values():
     for one, other in ((e, plain), (e.teacher, plain.teacher)):
         for item in dataclasses.fields(one):
             assert type(getattr(one, item.name)) is type(getattr(other, item.name)), item.name
+
+
+class Choice(str, enum.Enum):  # noqa: UP042, whose `str` is its name
+    DATASET, FOLDER, NETWORK = "digits", "imagefolder:pictures", "custom:mine"
+
+
+def test_an_enums_text_counts_and_not_its_name():
+    assert Experiment(dataset=Choice.DATASET) == Experiment(dataset="digits")
+    assert Experiment(dataset=Choice.FOLDER).name == Experiment(dataset="imagefolder:pictures").name
+    assert Teacher(architecture=Choice.NETWORK).architecture == "custom:mine"
 
 
 def test_classes_are_taken_once_from_whatever_has_an_order():

@@ -115,6 +115,7 @@ DAMAGE = {
     "other classes": changed(test=np.zeros((3, 5), np.float16)),
     "other numbers": changed(train=np.zeros((3, 6), np.int64)),
     "no object": changed(text="[]"),
+    "a list of facts": changed(text='{"history": [{"test_accuracy": 1}], "meta": []}'),
     "deep": changed(text="[" * 100_000),
     "no meta": changed(text='{"history": [{"test_accuracy": 1}]}'),
     "no history": changed(history=[]),

@@ -1,0 +1,54 @@
+"""What experiments are called: a digest of all that changes a number, and file names that hold it."""
+
+import dataclasses
+import hashlib
+import json
+
+NUMERICS = 1  # raise when a change of the code changes numbers: every digest changes with it
+LONGEST_SPAN = 40  # characters
+
+
+def digest(*described, **more) -> str:
+    """Hash of the fields of dataclasses that differ from their defaults, and of `NUMERICS`.
+
+    Fields at their default do not count, so that a field which a later version adds, with the old behaviour as
+    its default, leaves the names of existing records as they are.
+    """
+    parts = [_changed_fields(item) for item in described]
+    text = json.dumps([NUMERICS, parts, more], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _changed_fields(described) -> dict:
+    changed = {}
+    for item in dataclasses.fields(described):
+        value = getattr(described, item.name)
+        if item.metadata.get("digest", True) and value != item.default:
+            changed[item.name] = _plain(value)
+    return changed
+
+
+def _plain(value):
+    """A field's value as JSON can hold it; a dataclass names itself, as a teacher at its defaults is not no teacher."""
+    if dataclasses.is_dataclass(value):
+        return _changed_fields(value) | {"is": type(value).__name__}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def task_name(experiment) -> str:
+    """Data set and classes as part of a file name, e.g. `mnist_0-5`; of many classes the first and the last ones."""
+    labels = experiment.classes
+    consecutive = labels == tuple(range(labels[0], labels[0] + len(labels)))
+    span = f"{labels[0]}-{labels[-1]}" if consecutive else "+".join(map(str, labels))
+    if len(span) > LONGEST_SPAN:
+        mark = hashlib.sha256(span.encode()).hexdigest()[:6]  # two tasks do not share a name
+        span = f"{'+'.join(map(str, labels[:3]))}+...+{labels[-1]}-{mark}"
+    return f"{slug(experiment.dataset)}_{span}"
+
+
+def slug(text: str) -> str:
+    """`text` with everything but letters, digits and underscores turned into single hyphens, at most 40 characters
+    and 72 bytes long, so that two of them and all that is added to a name fit into the 255 of file systems."""
+    words = "".join(c if c.isalnum() or c == "_" else " " for c in text).split()
+    end = "-".join(words)[-40:].encode()[-72:]
+    return end.decode(errors="ignore").strip("-")  # without half a letter

@@ -1,0 +1,78 @@
+"""What a teacher is: a frozen description of a classical network and its training; and how fields are checked."""
+
+import dataclasses
+import functools
+import typing
+from dataclasses import dataclass
+
+from qkdlib import checks
+
+ARCHITECTURES = ("lenet", "alexnet", "ensemble")
+LABELS = ("own", "smoothed", "shuffled")
+CUSTOM = "custom:"
+LONGEST_NAME = 100  # characters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teacher:
+    """A classical network and its training (v1, sections 4.3 and 4.6).
+
+    `architecture` is `lenet`, `alexnet`, `ensemble`, or `custom:<name>` for a network of your own.
+    `ensemble` says how the ensemble is made: `mean_probabilities` averages the class probabilities of the two
+    trained networks (Eq. 16); `joint_logits` averages logits and trains both through the mean, as the authors'
+    notebooks do. `images_per_class` is None for all training images of the classes. `members` are the networks of an
+    ensemble of probabilities, where they differ in more than their architecture; by default LeNet and AlexNet, both
+    trained as this teacher says. `labels` says what the student gets of it: its `own` logits; as a control, labels
+    `smoothed` to the entropy of its softened ones; or its logits `shuffled` among the images of a class (`controls`).
+    """
+
+    architecture: str = "lenet"
+    epochs: int = 10
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    images_per_class: int | None = None
+    ensemble: str = "mean_probabilities"
+    members: tuple["Teacher", ...] = ()
+    seed: int = 0
+    labels: str = "own"
+
+    def __post_init__(self):
+        custom = isinstance(self.architecture, str) and self.architecture.startswith(CUSTOM)
+        name = self.architecture.removeprefix(CUSTOM) if custom else ""
+        if not name.strip():
+            checks.one_of("teacher", self.architecture, (*ARCHITECTURES, CUSTOM + "<name>"))
+        elif len(name) > LONGEST_NAME or not name.isprintable():
+            allowed = f"{CUSTOM}<name> with a name of at most {LONGEST_NAME} printable characters"
+            checks.fail("teacher", self.architecture, allowed)
+        take(self, checks.text, "architecture")
+        take(self, checks.whole, "epochs", "batch_size", "images_per_class", says="teacher ")
+        take(self, checks.whole, "seed", says="teacher ", minimum=0)
+        take(self, checks.real, "learning_rate", says="teacher ", positive=True)
+        take(self, checks.one_of, "ensemble", allowed=("mean_probabilities", "joint_logits"))
+        take(self, checks.one_of, "labels", says="teacher ", allowed=LABELS)
+        take(self, checks.members, "members", says="teacher ", allowed="a tuple of teachers")
+        if self.members and (self.architecture, self.ensemble) != ("ensemble", "mean_probabilities"):
+            checks.fail("teacher members", self.members, "() but for an ensemble of mean_probabilities")
+        if any(not isinstance(member, Teacher) or member.architecture == "ensemble" for member in self.members):
+            checks.fail("teacher members", self.members, "teachers that are single networks")
+
+    def trained(self) -> tuple["Teacher", ...]:
+        """The networks that are trained: those of an ensemble of probabilities, else this one."""
+        if self.architecture == "ensemble" and self.ensemble == "mean_probabilities":
+            both = (dataclasses.replace(self, architecture=name, members=()) for name in ("lenet", "alexnet"))
+            return self.members or tuple(both)
+        return (self,)
+
+
+def take(described, check, *names: str, says: str = "", **limits) -> None:
+    """Check fields and keep what the check returns; None stays None where a field may be."""
+    optional = _optional(type(described))
+    for name in names:
+        value = getattr(described, name)
+        if value is not None or name not in optional:
+            object.__setattr__(described, name, check(says + name, value, **limits))
+
+
+@functools.cache
+def _optional(kind: type) -> set[str]:
+    return {item.name for item in dataclasses.fields(kind) if type(None) in typing.get_args(item.type)}
