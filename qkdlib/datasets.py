@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qkdlib import checks, downloads, workspace
+from qkdlib import checks, downloads, imagefolder, workspace
 from qkdlib.experiment import DATASETS, IMAGEFOLDER, Experiment, an_experiment
 from qkdlib.randomness import stream
 
 DIGITS_TEST_PER_CLASS = 50
 CIFAR10_JPEG = "cifar10-images"  # folder below QKD_DATA: {train,test}/<class name>/*.jpg
+CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+CIFAR10_SHAPE = (3, 32, 32)
 
 
 @dataclass(frozen=True)
@@ -155,10 +157,8 @@ def load(dataset: str, image_size: int | None = None):
 def _source(dataset: str):
     """What the images of a data set come from: once it changes, they are read again."""
     if dataset.startswith(IMAGEFOLDER):
-        from qkdlib.imagefolder import layout
-
         root = workspace.place(dataset.removeprefix(IMAGEFOLDER), "dataset")
-        return root, layout(root, dataset).signature
+        return root, imagefolder.layout(root, dataset).signature
     return None if dataset == "digits" else workspace.data_root()
 
 
@@ -167,25 +167,27 @@ def _load(dataset: str, image_size: int | None, source):
     if dataset == "digits":
         return _digits()
     if dataset.startswith(IMAGEFOLDER):
-        from qkdlib.imagefolder import load_folder
-
-        return load_folder(source[0], image_size, dataset)
-    return load_jpeg(source / CIFAR10_JPEG) if dataset == "cifar10_jpeg" else downloads.load(dataset, source)
+        return imagefolder.load_folder(source[0], image_size, dataset)
+    return _jpeg(source) if dataset == "cifar10_jpeg" else downloads.load(dataset, source)
 
 
 load.cache_clear, load.cache_info = _load.cache_clear, _load.cache_info
 
 
-def load_jpeg(folder: Path):
+def _jpeg(root: Path):
     """CIFAR10 as anybody's folder of JPEG files, which differ a little from the original pixels; as `load`."""
-    from qkdlib.imagefolder import load_folder
-
-    if not folder.is_dir():
+    if not (root / CIFAR10_JPEG).is_dir():
         raise FileNotFoundError(
-            f"dataset='cifar10_jpeg' is not in QKD_DATA={str(folder.parent)!r}; allowed: a folder {folder.name} there "
+            f"dataset='cifar10_jpeg' is not in QKD_DATA={str(root)!r}; allowed: a folder {CIFAR10_JPEG} there "
             "with train/<class>/*.jpg and test/<class>/*.jpg, or dataset='cifar10', which torchvision downloads."
         )
-    return load_folder(folder, None, "cifar10_jpeg")
+    *arrays, names = imagefolder.load_folder(root / CIFAR10_JPEG, None, "cifar10_jpeg")
+    shape = tuple(arrays[0].shape[1:])
+    if shape != CIFAR10_SHAPE or names != CIFAR10_CLASSES:
+        allowed = f"images of shape {CIFAR10_SHAPE} in the classes {', '.join(CIFAR10_CLASSES)}"
+        there = f"{CIFAR10_JPEG} in QKD_DATA={str(root)!r} holds {shape} in {', '.join(names)[:200]}"
+        checks.fail("dataset", "cifar10_jpeg", f"{allowed}; {there}")
+    return *arrays, names
 
 
 def _digits():

@@ -15,7 +15,7 @@ import tempfile
 import time
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +28,8 @@ ABANDONED = 24 * 3600  # seconds after which another machine's unfinished file c
 class Damaged(ValueError):
     """A file that cannot be trusted; the message names it and says why."""
 
-    def __init__(self, path: Path, reason: object, remedy: str = ""):
-        text = " ".join(str(reason).split())
-        super().__init__(f"{path} is damaged: {text[:200]}{'; ' if remedy else ''}{remedy}")
+    def __init__(self, path: Path, reason: object):
+        super().__init__(f"{path} is damaged: {' '.join(str(reason).split())[:200]}")
         self.path = Path(path)
 
 
@@ -67,6 +66,10 @@ def atomic(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         raise error if str(path) in str(error) else _named(error, path) from error
+    except RuntimeError as error:  # of torch.save, which hides what the system said
+        if isinstance(error.__context__, OSError):
+            raise _named(error.__context__, path) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -145,17 +148,17 @@ def lock(path: Path) -> Iterator[None]:
         held.release()
 
 
-def read_json(path: Path, most: int = MOST_TEXT) -> dict:
+def read_json(path: Path) -> dict:
     """The object in a JSON file. NaN and infinities are no JSON; a byte-order mark is passed over.
 
     Raises:
-        Damaged: it holds no JSON object, or more than `most` bytes.
+        Damaged: it holds no JSON object, or more than `MOST_TEXT` bytes.
     """
 
     with checked(path):
         size = path.stat().st_size
-        if size > most:
-            raise ValueError(f"{size} bytes, where at most {most} are expected")
+        if size > MOST_TEXT:
+            raise ValueError(f"{size} bytes, where at most {MOST_TEXT} are expected")
         body = parse(path.read_text(encoding="utf-8-sig"))
         if not isinstance(body, dict):
             raise ValueError(f"a JSON {type(body).__name__} in place of an object")
@@ -204,7 +207,7 @@ def check_zip(path: Path, most: int) -> None:
 
 
 @contextlib.contextmanager
-def checked(path: Path, remedy: str = "") -> Iterator[None]:
+def checked(path: Path) -> Iterator[None]:
     """Whatever goes wrong with the content of `path` becomes `Damaged`. A file that is not there stays
     `FileNotFoundError`, a lack of rights or of memory what it is."""
     try:
@@ -214,7 +217,7 @@ def checked(path: Path, remedy: str = "") -> Iterator[None]:
     except MemoryError as error:
         raise MemoryError(f"{path}: not enough memory to read it") from error
     except Exception as error:  # RecursionError, OverflowError, zlib.error, ...: content can provoke anything
-        raise Damaged(path, f"{type(error).__name__}: {error}", remedy) from error
+        raise Damaged(path, f"{type(error).__name__}: {error}") from error
 
 
 def set_aside(damaged: Damaged) -> Path:
@@ -222,7 +225,8 @@ def set_aside(damaged: Damaged) -> Path:
     path, number = damaged.path, 1
     while (target := path.with_name(f"{path.name}.damaged{'' if number == 1 else f'-{number}'}")).exists():
         number += 1
-    os.replace(path, target)
+    with contextlib.suppress(FileNotFoundError):  # another process was faster
+        os.replace(path, target)
     warnings.warn(f"{damaged}; set aside as {target.name}", DamagedFile, stacklevel=3)
     return target
 
@@ -235,9 +239,8 @@ def write_text(path: Path, text: str) -> None:
 
 def write_arrays(path: Path, compressed: bool = False, **arrays: np.ndarray) -> None:
     """Write an npz file atomically."""
-    save: Callable = np.savez_compressed if compressed else np.savez
     with atomic(path) as temporary, open(temporary, "wb") as file:
-        save(file, **arrays)
+        (np.savez_compressed if compressed else np.savez)(file, **arrays)
 
 
 def json_numbers(value):

@@ -100,8 +100,8 @@ def _names(paths: list[Path]) -> str:
     return ", ".join(checks.shortened(path.name) for path in paths[:6]) + (", ..." if len(paths) > 6 else "")
 
 
-def _halves(folders: list[Path], found: Layout) -> dict[str, Path] | None:
-    """The folders of the parts, or None if the folders are classes. What lies beside the parts is passed over."""
+def _halves(folders: list[Path], found: Layout) -> list[Path] | None:
+    """The folders train and test, or None if the folders are classes. What lies beside them is passed over."""
     parts = [(match[1].lower(), folder) for folder in folders if (match := PART.fullmatch(folder.name))]
     kinds = Counter(kind for kind, _ in parts)
     words = {word for folder in folders for word in PART_WORD.findall(folder.name.lower())}
@@ -109,9 +109,9 @@ def _halves(folders: list[Path], found: Layout) -> dict[str, Path] | None:
         return None  # a class may be called "train", where no folder is called "test"
     if kinds["train"] != 1 or kinds["test"] != 1:
         found.unlike(f"not one folder is train and one test among {_names(folders)}")
-    halves = {kind: folder for kind, folder in parts if kind != "val"}
+    halves = [dict(parts)[kind] for kind in ("train", "test")]
     for folder in folders:
-        if folder not in halves.values():
+        if folder not in halves:
             found.passed_over[f"in {checks.shortened(folder.name)}, beside train and test"] = _count(folder)
     return halves
 
@@ -121,15 +121,15 @@ def _count(folder: Path) -> int:
     return sum(len(names) for _, _, names in os.walk(folder))
 
 
-def _fill(found: Layout, halves: dict[str, Path]) -> None:
+def _fill(found: Layout, halves: list[Path]) -> None:
     """List the images of both parts, whose classes are the same."""
-    listed = {kind: _listed(halves[kind], found) for kind in ("train", "test")}
-    train, test = ([folder.name for folder in listed[kind][0]] for kind in ("train", "test"))
+    listed = [_listed(half, found) for half in halves]
+    train, test = ([folder.name for folder in folders] for folders, _ in listed)
     if train != test:
         other = [Path(each) for each in sorted({*train} ^ {*test})]
         found.unlike(f"not the same class folders in train and in test: {_names(other)}")
     found.class_names = train
-    for kind, (folders, loose) in listed.items():
+    for kind, (folders, loose) in zip(("train", "test"), listed, strict=True):
         found.passed_over.update(map(_kind, loose))
         for label, folder in enumerate(folders):
             found.samples += [(file, label, kind) for file in _images(folder, found)]
@@ -140,8 +140,9 @@ def _images(folder: Path, found: Layout) -> list[Path]:
     folders, listed = _listed(folder, found)
     images = [file for file in listed if file.suffix.lower() in image_files.ENDINGS]
     others = Counter(_kind(file) for file in listed if file.suffix.lower() not in image_files.ENDINGS)
-    below = {f"in {found.shown(path)}, a folder in a class": _count(path) for path in folders}
-    if folders and (not images or sum(below.values()) > len(images)):
+    links = any(path.is_symlink() for path in folders)  # which may lead to everything
+    below = {f"in {found.shown(path)}, a folder in a class": _count(path) for path in folders if not links}
+    if folders and (links or not images or sum(below.values()) > len(images)):
         found.unlike(f"{found.shown(folder)} holds the folders {_names(folders)} where its images should be")
     if not images:
         found.unlike(f"{found.shown(folder)} holds no images{_counted(others)}")
@@ -155,7 +156,7 @@ def _images(folder: Path, found: Layout) -> list[Path]:
 
 
 def _counted(kinds: Counter) -> str:
-    kinds = Counter({kind: count for kind, count in kinds.items() if count})
+    kinds = +kinds  # without zeros
     text = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(6)) + (", ..." if len(kinds) > 6 else "")
     return f" ({text})" if text else ""
 
@@ -182,10 +183,9 @@ def load_folder(path: Path, image_size: int | None, name: str = ""):
     headers = [_of(image_files.header, file, found) for file in listed]
     x = _pixels(found, listed, headers, image_size)
     firsts = _firsts(found, x)
-    frames = sum(header.animated for header in headers)
     counts = {
         f"files that are not read{_counted(found.passed_over)}": found.passed_over.total(),
-        "files of several frames, of which the first is read": frames,
+        "files of several frames, of which the first is read": sum(header.animated for header in headers),
         "copies of other images of their class": sum(place > first for place, first in enumerate(firsts)),
     }
     notes = [f"{what}: {count}" for what, count in counts.items() if count]

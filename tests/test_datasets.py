@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 
 from qkdlib import datasets
@@ -230,6 +230,20 @@ def test_cifar10_is_read_from_jpeg_files(own_jpeg):
     assert y_train.tolist() == [label for label in range(10) for _ in range(3)] and y_test.tolist() == list(range(10))
     assert np.array_equal(x_train, [own_jpeg["train", label, number] for label in range(10) for number in range(3)])
     assert np.array_equal(x_test, [own_jpeg["test", label, 0] for label in range(10)])
+
+
+@pytest.mark.parametrize("change", ["a class more", "other sizes"])
+def test_a_copy_of_something_else_is_not_taken_for_it(own_jpeg, tmp_path, change):
+    for file in sorted((tmp_path / "cifar10-images").rglob("ship/*.jpg" if change == "a class more" else "*.jpg")):
+        picture = ImageOps.mirror(Image.open(file).resize((32, 32) if change == "a class more" else (28, 28)))
+        other = file.parent.with_name("zebra") if change == "a class more" else file.parent
+        other.mkdir(exist_ok=True)
+        picture.save(other / file.name)
+    with pytest.raises(
+        ValueError, match=r"^dataset='cifar10_jpeg' is not allowed; .* holds \(3, .*\) in airplane, "
+    ) as e:
+        datasets.load("cifar10_jpeg")
+    assert ("zebra" in str(e.value)) == (change == "a class more") and "\n" not in str(e.value)
 
 
 def test_the_copy_is_cut_into_splits_like_any_other_data_set(own_jpeg):
