@@ -20,6 +20,7 @@ import torch
 
 from qkdlib import checks, files, image_files
 
+PARTS = ("train", "test")
 TEST_EVERY = 5
 LAYOUT = "a folder with one folder of images per class, or with train/ and test/ that hold one per class"
 PART = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[ _-]?(?:set|data|images|split))?", re.IGNORECASE)
@@ -29,7 +30,7 @@ LITTER = {"__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin", "lost
 
 @dataclass
 class Layout:
-    """The image files of a folder: paths, labels and parts ("train" or "test"), in the order of class and name.
+    """The image files of a folder: paths, labels and which of the `PARTS`, in the order of class and name.
 
     `drawn` says that the parts are not folders of theirs; `states` are names, sizes, inodes and times; `passed_over`
     counts the files that are not read, by what they are; `name` is that of the data set, for messages.
@@ -69,15 +70,20 @@ def layout(root: Path, name: str) -> Layout:
     folders, loose = _listed(root, found)
     found.passed_over.update(map(_kind, loose))
     halves = _halves(folders, found)
-    if halves is None:
-        found.class_names, found.drawn = [folder.name for folder in folders], True
-        for label, folder in enumerate(folders):
-            for number, file in enumerate(_images(folder, found), start=1):
-                found.samples.append((file, label, "train" if number % TEST_EVERY else "test"))
-    else:
-        _fill(found, halves)
+    found.drawn = not halves
+    listed = [_listed(half, found) for half in halves] or [(folders, [])]
+    found.class_names, of_test = ([folder.name for folder in each] for each, _ in (listed[0], listed[-1]))
+    if found.class_names != of_test:
+        other = [Path(each) for each in sorted({*found.class_names} ^ {*of_test})]
+        found.unlike(f"not the same class folders in train and in test: {_names(other)}")
     if not found.class_names:
         found.unlike("there are no class folders")
+    for part, (folders, loose) in zip(PARTS, listed, strict=False):
+        found.passed_over.update(map(_kind, loose))
+        for label, folder in enumerate(folders):
+            for number, file in enumerate(_images(folder, found), start=1):
+                drawn = "train" if number % TEST_EVERY else "test"
+                found.samples.append((file, label, drawn if found.drawn else part))
     return found
 
 
@@ -100,16 +106,16 @@ def _names(paths: list[Path]) -> str:
     return ", ".join(checks.shortened(path.name) for path in paths[:6]) + (", ..." if len(paths) > 6 else "")
 
 
-def _halves(folders: list[Path], found: Layout) -> list[Path] | None:
-    """The folders train and test, or None if the folders are classes. What lies beside them is passed over."""
+def _halves(folders: list[Path], found: Layout) -> list[Path]:
+    """The folders train and test, or none if the folders are classes. What lies beside them is passed over."""
     parts = [(match[1].lower(), folder) for folder in folders if (match := PART.fullmatch(folder.name))]
     kinds = Counter(kind for kind, _ in parts)
     words = {word for folder in folders for word in PART_WORD.findall(folder.name.lower())}
     if len({*kinds} | words) < 2 and not any(_listed(folder, found)[0] for _, folder in parts):
-        return None  # a class may be called "train", where no folder is called "test"
+        return []  # a class may be called "train", where no folder is called "test"
     if kinds["train"] != 1 or kinds["test"] != 1:
         found.unlike(f"not one folder is train and one test among {_names(folders)}")
-    halves = [dict(parts)[kind] for kind in ("train", "test")]
+    halves = [dict(parts)[kind] for kind in PARTS]
     for folder in folders:
         if folder not in halves:
             found.passed_over[f"in {checks.shortened(folder.name)}, beside train and test"] = _count(folder)
@@ -119,20 +125,6 @@ def _halves(folders: list[Path], found: Layout) -> list[Path] | None:
 def _count(folder: Path) -> int:
     """How many files lie in a folder and below it."""
     return sum(len(names) for _, _, names in os.walk(folder))
-
-
-def _fill(found: Layout, halves: list[Path]) -> None:
-    """List the images of both parts, whose classes are the same."""
-    listed = [_listed(half, found) for half in halves]
-    train, test = ([folder.name for folder in folders] for folders, _ in listed)
-    if train != test:
-        other = [Path(each) for each in sorted({*train} ^ {*test})]
-        found.unlike(f"not the same class folders in train and in test: {_names(other)}")
-    found.class_names = train
-    for kind, (folders, loose) in zip(("train", "test"), listed, strict=True):
-        found.passed_over.update(map(_kind, loose))
-        for label, folder in enumerate(folders):
-            found.samples += [(file, label, kind) for file in _images(folder, found)]
 
 
 def _images(folder: Path, found: Layout) -> list[Path]:
@@ -170,13 +162,11 @@ def load_folder(path: Path, image_size: int | None, name: str = ""):
         name: of the data set in messages; by default that of the path.
 
     Raises:
-        ValueError: the folder does not have the layout; an image cannot be read; images differ in size and `image_size`
-            is None, or need more memory than is free; one image is in both parts or has two labels; all images of a
-            part are equal.
+        ValueError: the layout is another one, a file cannot be read, sizes differ and `image_size` is None, memory is
+            too small, an image is in both parts or has two labels, or all of a part are equal.
 
     Warns:
-        UserWarning: of files that are not read, of frames, of images that a class has twice, and of classes whose names
-            are numbers in an order of text.
+        UserWarning: of files that are not read, of frames, of copies, and of numbers as names in the order of text.
     """
     found = layout(path, name or f"imagefolder:{path}")
     listed, labels, _ = zip(*found.samples, strict=True)
@@ -220,7 +210,6 @@ def _pixels(found: Layout, listed: Sequence[Path], headers: list, image_size: in
     needed = 5.0 * len(listed) * channels * area  # a byte as read, four in an experiment
     parameter = ("image_size", image_size) if image_size else ("dataset", found.name)
     checks.memory(*parameter, needed, f"all {len(listed)} images")
-
     deep = [file for file, header in zip(listed, headers, strict=True) if image_files.is_deep(header.mode)]
     whites = image_files.shared_whites([_of(image_files.brightest, file, found) for file in deep])
     x = None
@@ -245,7 +234,7 @@ def _firsts(found: Layout, x: np.ndarray) -> list[int]:
         ValueError: an image is in both parts, where they are folders, or has two labels, or all of a part are equal.
     """
     keys = [hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest() for image in x]
-    for part in ("train", "test"):
+    for part in PARTS:
         of_part = [key for key, (*_, each) in zip(keys, found.samples, strict=True) if each == part]
         if len(of_part) > 1 and len(set(of_part)) == 1:
             checks.fail("dataset", found.name, f"images that differ; all {len(of_part)} of {part} are equal")

@@ -21,12 +21,7 @@ EVALUATION_BATCH = 512
 
 @runtime.plain_torch()
 def train_teacher(
-    task: Experiment,
-    teacher: Teacher,
-    parts: Splits,
-    workspace: Workspace,
-    device="cpu",
-    fresh: bool = False,
+    task: Experiment, teacher: Teacher, parts: Splits, workspace: Workspace, device="cpu", fresh: bool = False
 ) -> TeacherLogits:
     """The teacher's logits: read from the workspace if they are there, else after training it. Their
     `meta["accuracy"]` is the teacher's on the student's `train` and `validation` images; `DoubtfulTeacher` warns where
@@ -159,8 +154,12 @@ def _own_logits(network: torch.nn.Module, task: Experiment, parts: Splits, devic
     whole = cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False)  # TF32 would be another network
     with runtime.plain_torch(kind, device), whole, torch.random.fork_rng(devices=generators):
         train, test = (logits_of(network, split.x, device, name) for split in (parts.all_train, parts.all_test))
-        _check_fit(train, len(parts.all_train), len(task.classes), name)
-        _check_fit(test, len(parts.all_test), len(task.classes), name)
+        for logits, split in ((train, parts.all_train), (test, parts.all_test)):
+            if not torch.isfinite(logits).all():
+                checks.fail("teacher", name, "finite logits; these hold NaN or infinity")
+            if logits.shape != (shape := (len(split), len(task.classes))):
+                allowed = f"logits of shape {shape} for these images and classes, not {tuple(logits.shape)}"
+                checks.fail("teacher", name, allowed)
         for every, rounding, reason in (
             (1, teachers.SAME, "two passes over the same images differ (dropout that stays active?)"),
             (2, teachers.NEARLY, "they depend on the images beside it (batch norm without running statistics?)"),
@@ -171,9 +170,7 @@ def _own_logits(network: torch.nn.Module, task: Experiment, parts: Splits, devic
     return train, test
 
 
-def _known(
-    task: Experiment, name: str, train: torch.Tensor, test: torch.Tensor, parts, workspace: Workspace
-) -> Teacher:
+def _known(task: Experiment, name: str, train: torch.Tensor, test: torch.Tensor, parts, workspace) -> Teacher:
     """The teacher with these logits: one of the same class of network that is stored already, else a new one."""
     fingerprint = hashlib.sha256(train.half().numpy().tobytes() + test.half().numpy().tobytes()).hexdigest()[:8]
     teacher = Teacher(architecture=f"{name}-{fingerprint}")
@@ -184,9 +181,8 @@ def _known(
         if teacher_name(task, other) != path.stem:
             continue  # of other images
         kept = stored(path, task, parts)
-        if kept is not None and (
-            path.stem == exact or (teachers.alike(train, kept.train) and teachers.alike(test, kept.test))
-        ):
+        same = kept and teachers.alike(train, kept.train) and teachers.alike(test, kept.test)
+        if same or (kept and path.stem == exact):
             return other
     return teacher
 
@@ -235,17 +231,7 @@ def _judged(logits: TeacherLogits, parts: Splits, name: str, say: bool = False) 
         warnings.warn(f"{line}; {'; '.join(found)}", teachers.DoubtfulTeacher, stacklevel=1)
     elif say and not runtime.QUIET:
         print(line)
-    return dataclasses.replace(
-        logits, meta=logits.meta | {"accuracy": dict(zip(("train", "validation"), right, strict=True))}
-    )
-
-
-def _check_fit(logits: torch.Tensor, images: int, classes: int, name: str) -> None:
-    if not torch.isfinite(logits).all():
-        checks.fail("teacher", name, "finite logits; these hold NaN or infinity")
-    if logits.shape != (images, classes):
-        checks.fail("teacher", name, f"logits of shape {(images, classes)} for these images and classes, "
-                    f"not {tuple(logits.shape)}")  # fmt: skip
+    return dataclasses.replace(logits, meta=logits.meta | {"accuracy": {"train": right[0], "validation": right[1]}})
 
 
 def _meta(task: Experiment, teacher: Teacher, parameters: int) -> dict:
