@@ -115,9 +115,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options) -> None:
-    from qkdlib import runs, runtime
+    from qkdlib import portable, runs, runtime
 
-    runtime.threads(), data_root()  # a wrong QKD_THREADS or QKD_DATA is said before any work
+    runtime.threads(), data_root(), portable.wanted()  # wrong variables are said before any work
     if options.command == "notebooks":
         return _execute(options)
     workspace = Workspace(options.workspace)

@@ -137,15 +137,25 @@ def _read(path: Path) -> tuple[Record, str]:
             raise ValueError(f"its digest {named} is not its experiment's")
         if not isinstance(record.provenance, list) or not all(isinstance(each, dict) for each in record.provenance):
             raise TypeError("its provenance is no list of entries")
-        if not all(set(entry["unexecuted"]) <= set(record.seeds) for entry in record.unexecuted()):
-            raise ValueError("seeds wait for their execution that it does not have")
+        for entry in record.unexecuted():
+            _check_unexecuted(entry, record)
         for results in record.seeds.values():
             _check_numbers(results, record.experiment)
         _check_epochs(record)
     return record, named
 
 
+def _check_unexecuted(entry: dict, record: Record) -> None:
+    seeds = entry["unexecuted"]
+    if not isinstance(seeds, list) or not all(type(seed) is int and seed in record.seeds for seed in seeds):
+        raise ValueError("seeds wait for their execution that it does not have")
+    if type(entry["seconds"]["all"]) not in (int, float):
+        raise TypeError("its seconds are no numbers")
+
+
 def _seeds(there: dict) -> dict[int, dict]:
+    if not there:
+        raise ValueError("it has no seeds")
     for seed, results in there.items():
         if len(seed) > 7 or str(int(seed)) != seed or not 0 <= int(seed) <= MOST_SEED:
             raise ValueError(f"seed {seed[:20]!r}, where a whole number from 0 to {MOST_SEED} is expected")

@@ -46,11 +46,13 @@ def declared() -> list[Experiment]:
 
 
 def missing(parts: Iterable[str], workspace: Workspace, fresh: str = "no") -> list[Experiment]:
-    """The experiments of some `PARTS` without a complete record, or all of them if `fresh`. A bar of v2 is complete on
+    """The experiments of some `PARTS` without a complete record, seeds that wait for their execution included, or all
+    of them if `fresh`. A bar of v2 is complete on
     any copy of its images, and else runs on the copy that is at hand."""
 
     def lacks(experiment: Experiment) -> bool:
-        return fresh != "no" or tables.complete(experiment, workspace) is None
+        record = None if fresh != "no" else tables.complete(experiment, workspace)
+        return record is None or record.unexecuted() != []
 
     found = []
     for part in parts:

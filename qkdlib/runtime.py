@@ -7,12 +7,14 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from qkdlib import checks, portable
 
 DEVICES = ("auto", "cpu", "cuda")
 QUIET = False  # True in a worker, whose parent shows the progress
+ALONE = threading.RLock()  # of the thread that computes: torch's settings and random numbers are its process's
 VERSIONED = ("torch", "torchvision", "torchquantum", "qiskit", "qiskit-aer", "numpy", "scipy", "scikit-learn")
 
 
@@ -110,16 +112,19 @@ def progress(iterable=None, **options):
 @contextlib.contextmanager
 def plain_torch(dtype: str = "float32", device="cpu"):
     """Compute as torch does by default, whatever the session has set: with gradients, in whole float32, without
-    autocast, with every algorithm; restored afterwards.
+    autocast, with every algorithm; restored afterwards. Threads that do so take turns.
 
     Args:
         dtype, device: of tensors that are made without naming theirs.
     """
     import torch
 
-    strict, warn = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    number = torch.get_default_dtype()
-    with contextlib.ExitStack() as stack:
+    with ALONE, contextlib.ExitStack() as stack:
+        strict, warn = (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        )
+        number = torch.get_default_dtype()
         if torch.get_default_device() != torch.device(device):  # it costs time at every call of torch
             stack.enter_context(torch.device(device))
         if strict:

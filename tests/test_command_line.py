@@ -222,7 +222,8 @@ def test_a_workspace_that_is_a_file_is_refused_before_any_work(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("QKD_THREADS", "none"), ("QKD_THREADS", "0"), ("QKD_DATA", "pyproject.toml")]
+    ("name", "value"),
+    [("QKD_THREADS", "none"), ("QKD_THREADS", "0"), ("QKD_DATA", "pyproject.toml"), ("QKD_PORTABLE", "2")],
 )
 def test_a_wrong_variable_of_the_environment_is_said_before_any_work(project, monkeypatch, name, value):
     monkeypatch.setenv(name, value)

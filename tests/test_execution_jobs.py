@@ -252,6 +252,12 @@ def test_jobs_of_a_sampler_that_shows_no_backend_are_kept_only_under_a_name(tmp_
     assert (first.sent, other.sent) == (1, 0)
 
 
+def test_two_processes_that_find_one_damaged_file_both_go_on(tmp_path):
+    damaged = files.Damaged(tmp_path / "job.npz", "cut off")  # and set aside by the other one
+    with pytest.warns(files.DamagedFile, match="set aside as job.npz.damaged"):
+        files.set_aside(damaged)
+
+
 def test_a_folder_that_cannot_be_written_is_named_before_anything_runs(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="^keep=.*file.* is not allowed; allowed: a folder"):

@@ -1,5 +1,7 @@
 """From an experiment to its record: what is there is found, what is missing is computed, what is wrong is refused."""
 
+import concurrent.futures
+import contextlib
 import dataclasses
 import errno
 import importlib.metadata
@@ -7,7 +9,9 @@ import inspect
 import json
 import os
 import re
+import resource
 import tempfile
+import threading
 import warnings
 from types import SimpleNamespace
 
@@ -16,7 +20,7 @@ import pytest
 import torch
 from PIL import Image
 
-from qkdlib import datasets, execution, figures, files, pipeline, revised, summary, teachers, training
+from qkdlib import datasets, execution, figures, files, pipeline, revised, runtime, summary, teachers, training
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.records import Record, find, outcomes
 from qkdlib.students import Student
@@ -357,6 +361,30 @@ def test_of_two_that_execute_one_record_none_loses_what_the_other_has(tmp_path):
     assert find(TINY, workspace) == done
     again = run(TINY, workspace, fresh=True, aer_seeds=0)  # what is trained anew waits for no execution
     assert find(TINY, workspace).unexecuted() == [] and again.seeds.keys() == done.seeds.keys()
+
+
+@pytest.mark.parametrize("room", [1 << 16, 1 << 18])
+def test_a_disk_that_is_full_while_a_teacher_trains_is_said_with_the_file(tmp_path, room):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))  # the system writes no more of any file
+    try:
+        with pytest.raises(OSError, match="lenet.*.pt cannot be written: File too large"):
+            run(TINY.distilled(Teacher(epochs=1, images_per_class=10)), Workspace(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_threads_take_turns_because_they_share_torchs_settings_and_random_numbers():
+    both = threading.Barrier(2)
+
+    def compute(_number) -> bool:
+        with runtime.plain_torch(), contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.2)
+            return True
+        return False
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(compute, range(2))) == [False, False]
 
 
 # Seeds that diverge

@@ -176,6 +176,11 @@ def without(*names):
     return change
 
 
+def waiting(seeds) -> dict:
+    """An entry of the provenance."""
+    return {"unexecuted": seeds, "seconds": {"all": 1.0}}
+
+
 DAMAGES = {
     "no experiment": without("experiment"),
     "no seeds": without("seeds"),
@@ -216,6 +221,11 @@ DAMAGES = {
     "a seed twice": lambda body: body["seeds"].update({"01": curves()}),
     "a negative seed": lambda body: body["seeds"].update({"-1": curves()}),
     "a seed too large": lambda body: body["seeds"].update({"1000001": curves()}),
+    "no seed at all": lambda body: body.update(seeds={}),
+    "a seed to be executed that is not there": lambda body: body.update(provenance=[waiting([7])]),
+    "a seed to be executed that is no whole number": lambda body: body.update(provenance=[waiting([0.0])]),
+    "seeds to be executed as text": lambda body: body.update(provenance=[waiting("01")]),
+    "an execution whose seconds cannot be added": lambda body: body.update(provenance=[{"unexecuted": [0]}]),
 }
 
 

@@ -130,6 +130,16 @@ def test_only_what_has_no_complete_record_is_missing(workspace, at_hand):
     assert len(runs.missing(runs.PARTS, workspace, "students")) == sum(IN_ALL.values()) - SHARED
 
 
+def test_seeds_that_wait_for_their_execution_are_missing(workspace, monkeypatch):
+    monkeypatch.setitem(runs.PLAIN_PARTS, "v1", lambda: [TINY])
+    done = record(TINY, [0.5] * TINY.seeds)
+    done.save(workspace)
+    assert runs.missing(["v1"], workspace) == []
+    done.provenance.append({"unexecuted": [0], "seconds": {"all": 1.0}})
+    done.save(workspace)
+    assert runs.missing(["v1"], workspace) == [TINY]
+
+
 def test_a_bar_is_complete_on_any_copy_of_its_images(workspace, at_hand):
     bar = revised.bar("original", "cifar10", 8, revised.FULL)
     original, copy = bar.copies
