@@ -42,7 +42,7 @@ class Qiskit(Backend):
 
     def __init__(self, home, options: dict | None = None):
         name, most = home.name or type(home).__name__, home.max_circuits or 300
-        super().__init__(name, _noise(home), home, most, settings=options, known=bool(home.name))
+        super().__init__(name, _noise(home, options), home, most, settings=options, known=bool(home.name))
 
     def send(self, quantum, angles, shots, seed):
         """As `Backend.send`; the seed is for simulators that take one."""
@@ -155,13 +155,13 @@ def _generic(qubits: int, seed: int = 0, noise_info: bool = True):
     return GenericBackendV2(qubits, ["cx", "rz", "sx", "x"], coupling_map=in_a_line, seed=seed, noise_info=noise_info)
 
 
-def _noise(home) -> str:
-    """The noise of a Qiskit backend in words."""
+def _noise(home, options: dict | None = None) -> str:
+    """The noise of a Qiskit backend in words, which `options` of its `run` may change."""
     if home is None:
         return UNKNOWN
     if not isinstance(home, aer_import.load().AerSimulator):
         return "the backend's own"
-    model = home.options.noise_model
+    model = (options or {}).get("noise_model", home.options.noise_model)
     return "none" if model is None or model.is_ideal() else "a noise model"
 
 

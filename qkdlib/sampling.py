@@ -67,7 +67,8 @@ class Backend(abc.ABC):
         """The transpiled `qiskit.QuantumCircuit` with measurement, of which the angles are open parameters.
 
         Raises:
-            ValueError: the backend has too few qubits, or the simulated state does not fit into memory.
+            ValueError: the backend has too few qubits or cannot run the circuit, or the simulated state does not fit into
+                memory.
         """
         most = getattr(self.target, "num_qubits", None)
         if most is not None and circuit.qubits > most:
@@ -101,7 +102,7 @@ class Backend(abc.ABC):
             Failed: it says that the job failed.
         """
         if getattr(result, "success", True) is False:
-            status = getattr(result, "status", UNKNOWN)
+            status = " ".join(str(getattr(result, "status", UNKNOWN)).split())[:200]  # Aer's has a sentence per circuit
             raise Failed(f"{self.name} did not finish circuit {quantum.name}: {status}")
         try:
             return valid(self.counts(result, quantum, rows) / shots, rows, quantum.num_clbits, shots)
@@ -133,10 +134,14 @@ class Backend(abc.ABC):
 
     def _transpiled(self, quantum):
         from qiskit import transpile
+        from qiskit.transpiler.exceptions import TranspilerError
 
         if self.target is None:
             return quantum
-        return transpile(quantum, self.target, optimization_level=1, seed_transpiler=SEED)
+        try:
+            return transpile(quantum, self.target, optimization_level=1, seed_transpiler=SEED)
+        except TranspilerError as error:
+            return checks.fail("backend", self.name, f"one that can run circuit {quantum.name} ({error.message[:200]})")
 
 
 def valid(frequencies: np.ndarray, rows: int, bits: int, shots: int) -> np.ndarray:
