@@ -69,17 +69,27 @@ def splits(experiment: Experiment) -> Splits:
         FileNotFoundError: the data set is neither there nor to be downloaded.
     """
     experiment = identified(experiment) if an_experiment(experiment).images else experiment
-    x_train, y_train, x_test, y_test, names = load(experiment.dataset, experiment.image_size)
-    for label in experiment.classes:
-        if label >= len(names):
-            checks.fail("classes", experiment.classes, f"indices from 0 to {len(names) - 1} in {_short(experiment)}")
+    x_train, y_train, x_test, y_test, _ = load(experiment.dataset, experiment.image_size)
+    names = class_names(experiment)
     all_train = _of_classes(x_train, y_train, experiment.classes)
     all_test = _of_classes(x_test, y_test, experiment.classes)
     train, validation = _choose(
         all_train, experiment, "train", (experiment.train_per_class, experiment.validation_per_class)
     )
     (test,) = _choose(all_test, experiment, "test", (experiment.test_per_class,))
-    return Splits(train, validation, test, all_train, all_test, tuple(names[label] for label in experiment.classes))
+    return Splits(train, validation, test, all_train, all_test, names)
+
+
+def class_names(experiment: Experiment) -> tuple[str, ...]:
+    """Names of the experiment's classes.
+
+    Raises:
+        ValueError: the data set lacks a class.
+    """
+    *_, names = load(experiment.dataset, experiment.image_size)
+    if max(experiment.classes) >= len(names):
+        checks.fail("classes", experiment.classes, f"indices from 0 to {len(names) - 1} in {_short(experiment)}")
+    return tuple(names[label] for label in experiment.classes)
 
 
 def _of_classes(x: torch.Tensor, y: torch.Tensor, classes: tuple[int, ...]) -> Images:

@@ -21,7 +21,7 @@ EVALUATION_BATCH = 512
 
 @runtime.plain_torch()
 def train_teacher(
-    task: Experiment, teacher: Teacher, parts: Splits, workspace: Workspace, device="cpu", fresh: bool = False
+    task: Experiment, teacher: Teacher, parts: Splits, workspace: Workspace | str | Path, device="cpu", fresh=False
 ) -> TeacherLogits:
     """The teacher's logits: read from the workspace if they are there, else after training it. Their
     `meta["accuracy"]` is the teacher's on the student's `train` and `validation` images; `DoubtfulTeacher` warns where
@@ -29,12 +29,22 @@ def train_teacher(
 
     Args:
         task: its data set and classes are the teacher's, its images those that the accuracy is of.
+        parts: the `datasets.splits` of the task.
+        device: `cpu`, `cuda` or a `torch.device`.
         fresh: train even if the logits are there.
 
     Raises:
-        ValueError: the training diverged, or a network of your own is known by its name only.
+        ValueError: an argument is none of these, the training diverged, or a network of your own is known by its name
+            only.
     """
-    task = datasets.identified(task)
+    task, workspace = datasets.identified(task), workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+    if not isinstance(teacher, Teacher):
+        checks.fail("teacher", teacher, "a qkdlib.Teacher; run(..., teacher=network) takes a network of your own")
+    if not isinstance(parts, Splits) or parts.class_names != datasets.class_names(task):
+        checks.fail("parts", parts, f"qkdlib.splits(task), of the classes {', '.join(datasets.class_names(task))}")
+    if not isinstance(device, torch.device):
+        checks.one_of("device", device, runtime.DEVICES[1:])
+    checks.flag("fresh", fresh)
     path = workspace.teachers / f"{teacher_name(task, teacher)}.npz"
     with contextlib.suppress(FileNotFoundError, files.Damaged):
         if not fresh:

@@ -265,6 +265,29 @@ def test_accuracy_is_that_on_the_images_of_the_student_who_asks(tmp_path):
     assert len(teacher_files(workspace)) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("teacher", "lenet", "a qkdlib.Teacher; "), ("teacher", nn.Flatten(), r"run\(\.\.\., teacher=network\)"),
+        ("task", LENET, "a qkdlib.Experiment"), ("parts", None, r"qkdlib.splits\(task\), of the classes 0, 1, 2"),
+        ("parts", datasets.splits(dataclasses.replace(TASK, classes=(1, 0, 2, 3, 4, 5))), "of the classes 0, 1, 2"),
+        ("workspace", 3, "a path"), ("device", "gpu", "one of cpu, cuda"), ("fresh", "no", "True or False"),
+    ],
+)  # fmt: skip
+def test_arguments_are_checked_before_a_teacher_trains(tmp_path, monkeypatch, name, value, allowed):
+    refuse_training(monkeypatch)
+    given = {"task": TASK, "teacher": LENET, "parts": datasets.splits(TASK), "workspace": tmp_path, name: value}
+    said = {"task": "experiment"}.get(name, name)
+    with pytest.raises(ValueError, match=f"^{said}=.* is not allowed; allowed: .*{allowed}"):
+        teacher_training.train_teacher(**given)
+    assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_a_workspace_may_be_a_path(tmp_path):
+    logits = teacher_training.train_teacher(TASK, LENET, datasets.splits(TASK), str(tmp_path))
+    assert torch.equal(train(LENET, Workspace(tmp_path)).train, logits.train)
+
+
 def test_more_images_per_class_than_there_are_is_refused_before_training(tmp_path, monkeypatch):
     refuse_training(monkeypatch)
     with pytest.raises(ValueError, match="images_per_class=5000"):
