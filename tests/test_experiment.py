@@ -45,6 +45,13 @@ BAD_FIELDS = [
     ("dataset", "imagefolder: ", "imagefolder:<path>"),
     ("dataset", "imagefolder:" + "a/" * 2500, "imagefolder:<path>"),
     ("dataset", b"mnist", "mnist"),
+    ("dataset", None, "mnist"),
+    ("dataset", 5, "mnist"),
+    ("classes", 5, "two or more"),
+    ("classes", None, "two or more"),
+    ("teacher", "lenet", "a qkdlib.Teacher or None"),
+    ("teacher", {"architecture": "lenet"}, "a qkdlib.Teacher or None"),
+    ("teacher", Teacher, "a qkdlib.Teacher or None"),
     ("kd_temperature_squared", "False", "True or False"),
     ("kd_temperature_squared", 1, "True or False"),
     ("kd_temperature_squared", None, "True or False"),
@@ -78,6 +85,7 @@ BAD_FIELDS = [
     ("selection", "last", "first, random"),
     ("data_seed", -1, "0 or more"),
     ("image_size", 0, "1 or more"),
+    ("image_size", 28, "None for mnist"),
     ("images", None, "12 hexadecimal digits"),
     ("images", "0123456789AB", "12 hexadecimal digits"),
     ("images", "0123456789ab\n", "12 hexadecimal digits"),
@@ -128,6 +136,7 @@ BAD_FIELDS = [
 BAD_TEACHER_FIELDS = [
     ("architecture", "resnet", "teacher", "lenet, alexnet, ensemble, custom:<name>"),
     ("architecture", "custom:", "teacher", "custom:<name>"),
+    ("architecture", "custom: ", "teacher", "custom:<name>"),
     ("architecture", "", "teacher", "lenet"),
     ("epochs", 0, "teacher epochs", "1 or more"),
     ("epochs", True, "teacher epochs", "whole number"),
@@ -168,18 +177,6 @@ def test_a_wrong_teacher_field_is_one_error(field, value, name, words):
     message = str(caught.value)
     assert message.startswith(f"{name}={checks.shortened(value)} is not allowed; allowed: ")
     assert words in message and len(message.splitlines()) == 1 and len(message) < 400
-
-
-@pytest.mark.parametrize("teacher", ["lenet", {"architecture": "lenet"}, Teacher])
-def test_a_teacher_that_is_no_teacher_is_refused_at_once(teacher):
-    with pytest.raises(ValueError, match="teacher"):
-        Experiment(teacher=teacher, kd_weight=0.9)
-
-
-@pytest.mark.parametrize(("name", "value"), [("dataset", None), ("dataset", 5), ("classes", 5), ("classes", None)])
-def test_a_field_of_a_wrong_kind_is_a_value_error_too(name, value):
-    with pytest.raises(ValueError, match=name):
-        Experiment(**{name: value})
 
 
 @pytest.mark.parametrize(
@@ -372,11 +369,6 @@ def test_the_digest_changes_with_the_members_of_an_ensemble():
     assert ensembles[2] == Teacher(architecture="ensemble", members=[LENET, Teacher(architecture="alexnet", epochs=10)])
 
 
-def test_an_image_size_is_for_image_folders():
-    with pytest.raises(ValueError, match="image_size=28 is not allowed; allowed: None for mnist"):
-        Experiment(image_size=28)
-
-
 def test_a_default_teacher_is_not_no_teacher():
     assert Experiment(teacher=Teacher()).digest != Experiment().digest
 
@@ -395,12 +387,6 @@ def test_equal_experiments_have_equal_digests():
     whole, real = Experiment(temperature=2, learning_rate=1), Experiment(temperature=2.0, learning_rate=1.0)
     assert whole == real
     assert whole.digest == real.digest
-
-
-def test_numpy_integers_make_the_same_experiment():
-    e = Experiment(classes=np.arange(6), qubits=np.int64(4), seeds=np.int64(3), learning_rate=np.float64(0.01))
-    assert e.digest == Experiment(qubits=4, learning_rate=0.01).digest
-    assert from_dict(json.loads(json.dumps(as_dict(e)))) == e
 
 
 NUMPYS = {
@@ -534,14 +520,6 @@ def test_networks_that_are_trained_for_a_teacher():
     joint = Teacher(architecture="ensemble", ensemble="joint_logits")
     assert joint.trained() == (joint,)
     assert LENET.trained() == (LENET,)
-
-
-def test_members_come_back_from_json_as_teachers():
-    e = Experiment().distilled(Teacher(architecture="ensemble", members=(Teacher(epochs=2), ALEXNET)))
-    back = from_dict(json.loads(json.dumps(as_dict(e))))
-    assert back == e
-    assert back.teacher.members == (Teacher(epochs=2), ALEXNET)
-    assert back.digest == e.digest
 
 
 def test_a_dictionary_of_an_earlier_version_lacks_later_fields():

@@ -149,14 +149,6 @@ def test_ensemble_combines_exactly_its_members(tmp_path, monkeypatch):
     assert torch.equal(train(members[1], workspace).train, trained[1].train)
 
 
-def test_ensemble_of_one_member_is_that_network(tmp_path):
-    workspace = Workspace(tmp_path)
-    found = train(Teacher(architecture="ensemble", members=(LENET,)), workspace)
-    expected = torch.softmax(stored(LENET, workspace).train, -1)
-    torch.testing.assert_close(torch.softmax(found.train, -1), expected, atol=1e-3, rtol=0)
-    assert len(teacher_files(workspace)) == 2
-
-
 def test_file_name_of_the_default_teacher_is_the_committed_one():
     assert teacher_name(Experiment(), Teacher()) == "mnist_0-5_lenet_9ac6ea4a7f"
     ensemble = Teacher(architecture="ensemble")
