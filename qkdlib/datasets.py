@@ -69,8 +69,8 @@ def splits(experiment: Experiment) -> Splits:
         FileNotFoundError: the data set is neither there nor to be downloaded.
     """
     experiment = identified(experiment) if an_experiment(experiment).images else experiment
-    x_train, y_train, x_test, y_test, _ = load(experiment.dataset, experiment.image_size)
-    names = class_names(experiment)
+    x_train, y_train, x_test, y_test, names = load(experiment.dataset, experiment.image_size)
+    names = _chosen(experiment, names)
     all_train = _of_classes(x_train, y_train, experiment.classes)
     all_test = _of_classes(x_test, y_test, experiment.classes)
     train, validation = _choose(
@@ -81,12 +81,11 @@ def splits(experiment: Experiment) -> Splits:
 
 
 def class_names(experiment: Experiment) -> tuple[str, ...]:
-    """Names of the experiment's classes.
+    """Names of the experiment's classes; errors as of `splits`."""
+    return _chosen(experiment, load(experiment.dataset, experiment.image_size)[-1])
 
-    Raises:
-        ValueError: the data set lacks a class.
-    """
-    *_, names = load(experiment.dataset, experiment.image_size)
+
+def _chosen(experiment: Experiment, names: list[str]) -> tuple[str, ...]:
     if max(experiment.classes) >= len(names):
         checks.fail("classes", experiment.classes, f"indices from 0 to {len(names) - 1} in {_short(experiment)}")
     return tuple(names[label] for label in experiment.classes)
