@@ -156,8 +156,7 @@ def read_json(path: Path) -> dict:
     """
 
     with checked(path):
-        size = path.stat().st_size
-        if size > MOST_TEXT:
+        if (size := path.stat().st_size) > MOST_TEXT:
             raise ValueError(f"{size} bytes, where at most {MOST_TEXT} are expected")
         body = parse(path.read_text(encoding="utf-8-sig"))
         if not isinstance(body, dict):
@@ -201,8 +200,7 @@ def check_zip(path: Path, most: int) -> None:
         size = sum(max(entry.file_size, 0) for entry in archive.infolist())
         if size > most:
             raise ValueError(f"it would unpack to {size} bytes, where at most {most} are expected")
-        wrong = archive.testzip()
-        if wrong is not None:
+        if (wrong := archive.testzip()) is not None:
             raise ValueError(f"the checksum of {wrong} is wrong")
 
 
