@@ -11,7 +11,7 @@ from qkdlib.noise import IDEAL, Noise
 from qkdlib.sampling import UNKNOWN, Backend
 from qkdlib.sampling import Facts as Facts
 
-MOST_QUBITS = 100  # of a made-up device
+LEAST_QUBITS, MOST_QUBITS = 2, 100  # of a made-up device
 
 
 class Aer(Backend):
@@ -136,7 +136,7 @@ def aer(noise: Noise = IDEAL) -> Backend:
 def device(qubits: int, seed: int = 0) -> Backend:
     """A made-up device on Aer: Qiskit's `GenericBackendV2` of `qubits` in a line, gates {cx, rz, sx, x}, with
     its gates' errors (relaxation while they last included) and its read-out errors."""
-    checks.whole("qubits", qubits, maximum=MOST_QUBITS)
+    checks.whole("qubits", qubits, LEAST_QUBITS, MOST_QUBITS)
     simulator = aer_import.load().AerSimulator.from_backend(_generic(qubits, seed), method="density_matrix")
     return Aer(simulator, f"generic_{qubits}q_line", "GenericBackendV2", written=False)
 

@@ -20,7 +20,7 @@ from qkdlib import experiment as experiments
 from qkdlib.backends import Backend, Facts
 from qkdlib.experiment import Experiment
 from qkdlib.noise import MOST, Noise
-from qkdlib.records import Record
+from qkdlib.records import Record, seed_of
 from qkdlib.workspace import Workspace
 
 DEVICE = "device"
@@ -50,7 +50,8 @@ class Condition:
             object.__setattr__(self, name, checks.whole(name, getattr(self, name)))
         if self.noise == DEVICE:
             whole = isinstance(self.level, float) and self.level.is_integer()
-            checks.whole("level", int(self.level) if whole else self.level, maximum=backends.MOST_QUBITS)
+            qubits = int(self.level) if whole else self.level
+            checks.whole("level", qubits, backends.LEAST_QUBITS, backends.MOST_QUBITS)
         else:
             Noise(self.noise, self.level)
         object.__setattr__(self, "level", float(self.level))
@@ -208,7 +209,7 @@ def _result(entry: dict) -> Result:
     facts = Facts(**entry["facts"])
     for name in ("depth", "gates", "two_qubit_gates", "earlier_jobs"):
         checks.whole(name, getattr(facts, name), minimum=0)
-    accuracies = {int(seed): _percent(value) for seed, value in entry["accuracies"].items()}
+    accuracies = {seed_of(seed): _percent(value) for seed, value in entry["accuracies"].items()}
     return Result(Condition(**entry["condition"]), accuracies, dict(entry["facts"]))
 
 

@@ -88,7 +88,8 @@ class Record:
 def _joined(there: list[dict], mine: list[dict]) -> list[dict]:
     """The entries of both, each once: of one run's entry the executed one. What has been trained anew since waits for
     no execution."""
-    entries, anew = {}, {seed for entry in mine for seed in entry.get("seeds", ())}
+    entries, known = {}, {_run_of(entry) for entry in there}
+    anew = {seed for entry in mine if _run_of(entry) not in known for seed in entry.get("seeds", ())}
     for entry in there:
         waiting = set(entry.get("unexecuted", ())) - anew
         plain = {name: value for name, value in entry.items() if name != "unexecuted"}
@@ -157,11 +158,16 @@ def _seeds(there: dict) -> dict[int, dict]:
     if not there:
         raise ValueError("it has no seeds")
     for seed, results in there.items():
-        if len(seed) > 7 or str(int(seed)) != seed or not 0 <= int(seed) <= MOST_SEED:
-            raise ValueError(f"seed {seed[:20]!r}, where a whole number from 0 to {MOST_SEED} is expected")
         if not isinstance(results, dict):
             raise TypeError(f"seed {seed} has no results")
-    return {int(seed): results for seed, results in there.items()}
+    return {seed_of(name): results for name, results in there.items()}
+
+
+def seed_of(name: str) -> int:
+    """The seed that a key of a JSON object names."""
+    if len(name) > 7 or str(int(name)) != name or not 0 <= int(name) <= MOST_SEED:
+        raise ValueError(f"seed {name[:20]!r}, where a whole number from 0 to {MOST_SEED} is expected")
+    return int(name)
 
 
 def _check_numbers(results: dict, experiment: Experiment) -> None:

@@ -67,8 +67,7 @@ class Backend(abc.ABC):
         """The transpiled `qiskit.QuantumCircuit` with measurement, of which the angles are open parameters.
 
         Raises:
-            ValueError: the backend has too few qubits or cannot run the circuit, or the simulated state does not fit into
-                memory.
+            ValueError: the backend cannot run the circuit, or the simulated state does not fit into memory.
         """
         most = getattr(self.target, "num_qubits", None)
         if most is not None and circuit.qubits > most:

@@ -74,11 +74,12 @@ def record(workspace: Workspace, task: Experiment = TASK):
         ({"noise": "readout", "level": math.nan}, "noise_level=nan is not allowed"),
         ({"shots": 0}, "shots=0 is not allowed; allowed: a whole number of 1 or more"),
         ({"shots": 2**31}, "shots=2147483648 is not allowed; allowed: a whole number of 1 or more, at most 10,000,000"),
-        ({"noise": "device", "level": 10**6}, "level=1000000 is not allowed; allowed: a whole number from 1 to 100"),
+        ({"noise": "device", "level": 10**6}, "level=1000000 is not allowed; allowed: a whole number from 2 to 100"),
         ({"images_per_class": 2.5}, "images_per_class=2.5 is not allowed; allowed: a whole number of 1 or more"),
-        ({"noise": "device"}, "level=0 is not allowed; allowed: a whole number from 1 to 100"),
-        ({"noise": "device", "level": 2.5}, "level=2.5 is not allowed; allowed: a whole number from 1 to 100"),
-        ({"noise": "device", "level": -2}, "level=-2 is not allowed; allowed: a whole number from 1 to 100"),
+        ({"noise": "device"}, "level=0 is not allowed; allowed: a whole number from 2 to 100"),
+        ({"noise": "device", "level": 2.5}, "level=2.5 is not allowed; allowed: a whole number from 2 to 100"),
+        ({"noise": "device", "level": 1}, "level=1 is not allowed; allowed: a whole number from 2 to 100"),
+        ({"noise": "device", "level": -2}, "level=-2 is not allowed; allowed: a whole number from 2 to 100"),
     ],
 )
 def test_conditions_that_there_are_not_are_refused_by_name_value_and_what_is_allowed(fields, message):
@@ -89,7 +90,7 @@ def test_conditions_that_there_are_not_are_refused_by_name_value_and_what_is_all
 
 @pytest.mark.parametrize("level", [math.nan, math.inf, "five", None], ids=repr)
 def test_a_device_whose_size_is_no_number_is_refused_by_name(level):
-    with pytest.raises(ValueError, match="^level=.* is not allowed; allowed: a whole number from 1 to 100$"):
+    with pytest.raises(ValueError, match="^level=.* is not allowed; allowed: a whole number from 2 to 100$"):
         Condition("device", level)
 
 
@@ -203,6 +204,7 @@ DAMAGES = {
     "97.5 as 9750": lambda body: re.sub(r'("accuracies": {"0": )[0-9.]+', r"\g<1>9750", json.dumps(body)),
     "not a number": lambda body: re.sub(r'("accuracies": {"0": )[0-9.]+', r"\g<1>NaN", json.dumps(body)),
     "a depth that is none": lambda body: json.dumps(body).replace('"depth": ', '"depth": -'),
+    "a seed that is none": lambda body: json.dumps(body).replace('"accuracies": {"0"', '"accuracies": {"-1"'),
     "nested deeply": lambda body: "[" * 100_000,
     "a level above its kind's": lambda body: json.dumps(body).replace('"level": 0.0', '"level": 7.0'),
 }

@@ -115,6 +115,15 @@ def save_one_seed(root: str, seed: int, together) -> None:
         record.save(Workspace(root))
 
 
+def test_seeds_that_wait_for_their_execution_still_wait_when_others_are_added(tmp_path):
+    workspace = Workspace(tmp_path)
+    Record(TASK, {0: curves()}, [{"seeds": [0], **waiting([0])}]).save(workspace)
+    more = find(TASK, workspace)
+    more.seeds[1], more.provenance = curves(), [*more.provenance, {"seeds": [1]}]
+    more.save(workspace)
+    assert [entry["unexecuted"] for entry in find(TASK, workspace).unexecuted()] == [[0]]
+
+
 def test_two_processes_that_save_at_the_same_time_lose_no_seed(tmp_path):
     context = multiprocessing.get_context("spawn")
     together = context.Barrier(2)
