@@ -17,6 +17,21 @@ def workspace(tmp_path) -> Workspace:
 
 
 @pytest.fixture
+def no_data_of_others(monkeypatch):
+    """`load` remembers what it read; and no test may reach a network or a reader's own data."""
+    from qkdlib import datasets
+
+    def no_network(*arguments, **options):
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    monkeypatch.delenv("QKD_DATA", raising=False)
+    datasets.load.cache_clear()
+    yield
+    datasets.load.cache_clear()
+
+
+@pytest.fixture
 def one_thread():
     """One torch thread, as in training: with two, a product of matrices may be split, which rounds differently."""
     import torch

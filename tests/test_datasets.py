@@ -9,19 +9,7 @@ from sklearn.datasets import load_digits
 from qkdlib import datasets
 from qkdlib.experiment import Experiment
 
-
-@pytest.fixture(autouse=True)
-def _no_data_of_other_tests(monkeypatch):
-    """`load` remembers what it read; and no test may reach a network or a reader's own data."""
-
-    def no_network(*arguments, **options):
-        raise OSError("no network in tests")
-
-    monkeypatch.setattr("urllib.request.urlopen", no_network)
-    monkeypatch.delenv("QKD_DATA", raising=False)
-    datasets.load.cache_clear()
-    yield
-    datasets.load.cache_clear()
+pytestmark = pytest.mark.usefixtures("no_data_of_others")
 
 
 def digits(**changes):
