@@ -84,19 +84,16 @@ def _probe() -> str:
     """Digest of what this process makes of fixed numbers, by every kind of kernel that a training uses."""
     import torch
 
-    plain = {"dtype": torch.float32, "device": "cpu"}  # whatever the session has made the default
-    draw = torch.Generator("cpu").manual_seed(0)
-    a, b = (torch.rand(shape, generator=draw, **plain) for shape in ((5, 64, 33), (5, 33, 17)))
-    x = torch.linspace(-9, 9, 4099, **plain)
-    functions = (torch.tanh, torch.exp, torch.sin, torch.cos, lambda x: x.abs().sqrt())
-    found = [
-        a @ b,
-        torch.log_softmax(a, -1),
-        a.sum(-1),
-        torch.linalg.vector_norm(a, dim=-1),
-        *(f(x) for f in functions),
-    ]
-    return hashlib.sha256(b"".join(each.numpy().tobytes() for each in found)).hexdigest()[:16]
+    from qkdlib import runtime
+
+    with runtime.plain_torch():  # as trainings do
+        draw = torch.Generator("cpu").manual_seed(0)
+        a, b = (torch.rand(shape, generator=draw) for shape in ((5, 64, 33), (5, 33, 17)))
+        x = torch.linspace(-9, 9, 4099)
+        functions = (torch.tanh, torch.exp, torch.sin, torch.cos, lambda x: x.abs().sqrt())
+        sums = (a @ b, torch.log_softmax(a, -1), a.sum(-1), torch.linalg.vector_norm(a, dim=-1))
+        found = [*sums, *(f(x) for f in functions)]
+        return hashlib.sha256(b"".join(each.numpy().tobytes() for each in found)).hexdigest()[:16]
 
 
 @contextlib.contextmanager
