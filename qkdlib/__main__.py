@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from qkdlib import checks
 from qkdlib.workspace import Workspace, data_root, folder_place
 
 WRONG, FAILED, INTERRUPTED = 2, 1, 130  # exit statuses; argparse has 2 for what it refuses, too
@@ -50,7 +51,7 @@ def _say(error: BaseException | str, status: int) -> int:
 
 def _line(text: str) -> str:
     """One line without endless words."""
-    return re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: word[0][: LONGEST_WORD - 3] + "...", " ".join(text.split()))
+    return re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: word[0][: LONGEST_WORD - 3] + "...", checks.line(text))
 
 
 def _output_is_lost() -> bool:

@@ -37,19 +37,21 @@ def shortened(value) -> str:
         brief.maxdict, brief.maxlist, brief.maxtuple, brief.maxset, brief.maxlevel = 2, 4, 12, 4, 3
         brief.maxstring, brief.maxother, brief.maxlong = LONGEST, LONGEST, 40
         try:
-            text = _line(brief.repr(value))
+            text = line(brief.repr(value))
         except Exception:  # a stranger's __repr__
             text = f"<{type(value).__name__}>"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
-def _line(text: str) -> str:
-    return " ".join(text.split())
+def line(text: object, most: int | None = None) -> str:
+    """A text, or what an error says, on one line of at most `most` characters."""
+    said = f"{type(text).__name__}: {text}" if isinstance(text, BaseException) else str(text)
+    return " ".join(said.split())[:most]
 
 
 def fail(name: str, value, allowed: str):
     """Raise the one kind of error that a wrong parameter gets."""
-    raise ValueError(f"{name}={shortened(value)} is not allowed; allowed: {_line(allowed)}")
+    raise ValueError(f"{name}={shortened(value)} is not allowed; allowed: {line(allowed)}")
 
 
 def one_of(name: str, value, allowed: Iterable):

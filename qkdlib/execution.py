@@ -178,10 +178,8 @@ def _frequencies(kept: jobs.Kept, quantum, rows: np.ndarray, seed: int, attempts
             if ended and (attempt == attempts or isinstance(error, (ValueError, TypeError))):
                 raise  # a wrong value would fail again
             if attempt == attempts:
-                why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-                raise RuntimeError(
-                    f"{backend.name}: job {sent} was sent, but not fetched ({why}); {kept.remedy(name)}"
-                ) from error
+                why = f"was sent, but not fetched ({checks.line(error, 200)})"
+                raise RuntimeError(f"{backend.name}: job {sent} {why}; {kept.remedy(name)}") from error
             time.sleep(PAUSE * 2 ** (attempt - 1))
     kept.save(name, frequencies)
     return frequencies

@@ -119,9 +119,9 @@ def run(
         except Exception as error:
             failed[condition] = error
     if failed:
-        each = "; ".join(f"{condition}: {type(error).__name__}: {error}" for condition, error in failed.items())
-        text = " ".join(f"{experiment.name}: {len(failed)} of {len(wanted)} conditions failed: {each}".split())
-        raise RuntimeError(text[:1000]) from next(iter(failed.values()))
+        each = checks.line("; ".join(f"{condition}: {checks.line(error)}" for condition, error in failed.items()), 1000)
+        said = f"{experiment.name}: {len(failed)} of {len(wanted)} conditions failed: {each}"
+        raise RuntimeError(said) from next(iter(failed.values()))
 
 
 def _execute(student, condition: Condition, workspace: Workspace, fresh: bool) -> None:

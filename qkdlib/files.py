@@ -20,6 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+from qkdlib import checks
+
 MOST_TEXT = 64 << 20  # bytes of a JSON file: the largest record has less than one
 PROBE = 1 << 16  # bytes of the file that tries a folder
 ABANDONED = 24 * 3600  # seconds after which another machine's unfinished file counts as left behind
@@ -29,7 +31,7 @@ class Damaged(ValueError):
     """A file that cannot be trusted; the message names it and says why."""
 
     def __init__(self, path: Path, reason: object):
-        super().__init__(f"{path} is damaged: {' '.join(str(reason).split())[:200]}")
+        super().__init__(f"{path} is damaged: {checks.line(reason, 200)}")
         self.path = Path(path)
 
 

@@ -121,9 +121,9 @@ def execute(name: str, out: str | Path, parameters: dict, asked: Iterable[str] =
 
 def _failure(name: str, error) -> Exception:
     """What went wrong in a cell, on one line."""
-    text = " ".join(f"{error.ename}: {error.evalue}".split())
+    said = checks.line(f"{error.ename}: {error.evalue}", TEXT_OF_ERROR)
     kind = ValueError if error.ename in WRONG_INPUT else RuntimeError
-    return kind(f"notebook {name}, cell [{error.exec_count}]: {text[:TEXT_OF_ERROR]}")
+    return kind(f"notebook {name}, cell [{error.exec_count}]: {said}")
 
 
 def _this_python() -> type:

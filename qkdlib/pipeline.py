@@ -55,8 +55,7 @@ def run(
     from qkdlib.students import Student
 
     experiment = datasets.identified(experiment)
-    places = (workspace.students, workspace.teachers, workspace.checkpoints)
-    for place in places:
+    for place in (places := (workspace.students, workspace.teachers, workspace.checkpoints)):
         files.sweep(place)
     record = None if fresh or teacher is not None else find(experiment, workspace)
     if record is not None and (aer_seeds == 0 or not record.unexecuted()) and (found := record.asked(experiment)):
@@ -107,15 +106,14 @@ def trained_student(
     from qkdlib import datasets
 
     experiment = datasets.identified(experiment)
-    device = runtime.start(device)
+    device, seeds = runtime.start(device), list(range(experiment.seeds))
     with runtime.plain_torch():
-        parts, seeds = datasets.splits(experiment), list(range(experiment.seeds))
+        parts = datasets.splits(experiment)
         if teacher is not None:
             experiment = _taught(experiment, teacher, kd_weight, parts, workspace, device)
         elif not is_record and experiment.teacher is None:
             _name_taught(experiment, workspace)
-        record = find(experiment, workspace)
-        return _student(experiment, seeds, parts, record, workspace, device)
+        return _student(experiment, seeds, parts, find(experiment, workspace), workspace, device)
 
 
 def _check(experiment, teacher, kd_weight: float | None) -> None:
@@ -141,16 +139,12 @@ def _taught(experiment: Experiment, network, kd_weight: float | None, parts, wor
 
 def _name_taught(placebo: Experiment, workspace: Workspace) -> None:
     """Name the records that may be meant where a placebo is asked for."""
-    there = [record.experiment for record in read_all(workspace)]
-    named = [
-        each.name
-        for each in there
-        if each.teacher and each.teacher.architecture.startswith(CUSTOM) and each.placebo().digest == placebo.digest
-    ]
-    if named:
-        text = "is the placebo, which nothing taught; a network of your own taught"
-        how = "hand over their record, or teacher=network, to get those"
-        warnings.warn(f"{placebo.name} {text} {', '.join(named)}: {how}", stacklevel=3)
+    taught = [each for record in read_all(workspace) if (each := record.experiment).placebo().digest == placebo.digest]
+    if named := ", ".join(e.name for e in taught if e.teacher and e.teacher.architecture.startswith(CUSTOM)):
+        warnings.warn(
+            f"{placebo.name} is the placebo, which nothing taught; a network of your own taught {named}: hand over "
+            "their record, or teacher=network, to get those", stacklevel=3,
+        )  # fmt: skip
 
 
 def _weights(experiment: Experiment, workspace: Workspace) -> Path:
@@ -163,15 +157,14 @@ def _student(experiment: Experiment, seeds: list[int], parts, record: Record | N
 
     student = Student(experiment, parts.shape, seeds).fit_reducer(parts.train.x)
     try:
-        loaded = student.load_weights(_weights(experiment, workspace), record.diverged() if record else ())
+        if student.load_weights(_weights(experiment, workspace), record.diverged() if record else ()):
+            return student.to(device).eval()
     except files.Damaged as damaged:
         files.set_aside(damaged)
-        loaded = False
-    if not loaded:
-        if record is None:
-            warnings.warn(f"{experiment.name}: there is no record of it; it is trained now", stacklevel=3)
-        student, _, _ = train(experiment, seeds, parts, workspace, device)
-        _keep(student, workspace)
+    if record is None:
+        warnings.warn(f"{experiment.name}: there is no record of it; it is trained now", stacklevel=3)
+    student, _, _ = train(experiment, seeds, parts, workspace, device)
+    _keep(student, workspace)
     return student.to(device).eval()
 
 
@@ -198,9 +191,7 @@ def train(experiment: Experiment, seeds: list[int], parts, workspace: Workspace,
     return student, results, time.perf_counter() - started
 
 
-def _compute(
-    record: Record, seeds: list[int], parts, workspace: Workspace, device, aer_seeds: int | None = None
-) -> None:
+def _compute(record: Record, seeds: list[int], parts, workspace: Workspace, device, aer_seeds: int | None) -> None:
     """Train `seeds`, save the record with their results, then the weights, which are larger, and execute them."""
     started = time.perf_counter()
     student, results, seconds = train(record.experiment, seeds, parts, workspace, device)
@@ -243,8 +234,8 @@ def _execute(record: Record, entry: dict, student, images, workspace: Workspace)
     path = record.save(workspace)
     if failed is not None:
         raise RuntimeError(
-            f"the execution on Aer failed ({type(failed).__name__}: {failed}); the training is saved, without "
-            f"accuracies on the QASM simulator, in {path}"
+            f"the execution on Aer failed ({checks.line(failed, 500)}); the training is saved, without accuracies on "
+            f"the QASM simulator, in {path}"
         ) from failed
 
 

@@ -19,8 +19,6 @@ from qkdlib.workspace import Workspace
 DIGITS = 6  # decimals kept of a curve's numbers
 MOST_SEED = 10**6
 
-DamagedRecord = DamagedFile  # the warning of a record that cannot be read
-
 
 @dataclass
 class Record:
@@ -73,10 +71,9 @@ class Record:
         """Take over what the file holds and this record lacks."""
         try:
             there = _of(path, self.experiment)
-        except FileNotFoundError:
-            return
         except (Damaged, OSError) as error:
-            set_aside(error if isinstance(error, Damaged) else Damaged(path, error))
+            if not isinstance(error, FileNotFoundError):
+                set_aside(error if isinstance(error, Damaged) else Damaged(path, error))
             return
         for seed, theirs in there.seeds.items():
             mine = self.seeds.setdefault(seed, theirs)
@@ -88,7 +85,7 @@ class Record:
 def _joined(there: list[dict], mine: list[dict]) -> list[dict]:
     """The entries of both, each once: of one run's entry the executed one. What has been trained anew since waits for
     no execution."""
-    entries, known = {}, {_run_of(entry) for entry in there}
+    known, entries = set(map(_run_of, there)), {}
     anew = {seed for entry in mine if _run_of(entry) not in known for seed in entry.get("seeds", ())}
     for entry in there:
         waiting = set(entry.get("unexecuted", ())) - anew
@@ -136,30 +133,27 @@ def _read(path: Path) -> tuple[Record, str]:
             raise TypeError(f"numerics {numerics!r} and digest {named!r}, where a whole number and text are expected")
         if numerics == experiments.NUMERICS and named != record.experiment.digest:
             raise ValueError(f"its digest {named} is not its experiment's")
-        if not isinstance(record.provenance, list) or not all(isinstance(each, dict) for each in record.provenance):
-            raise TypeError("its provenance is no list of entries")
-        for entry in record.unexecuted():
-            _check_unexecuted(entry, record)
+        _check_provenance(record)
         for results in record.seeds.values():
             _check_numbers(results, record.experiment)
-        _check_epochs(record)
+            _check_epochs(results, record.experiment)
     return record, named
 
 
-def _check_unexecuted(entry: dict, record: Record) -> None:
-    seeds = entry["unexecuted"]
-    if not isinstance(seeds, list) or not all(type(seed) is int and seed in record.seeds for seed in seeds):
-        raise ValueError("seeds wait for their execution that it does not have")
-    if type(entry["seconds"]["all"]) not in (int, float):
-        raise TypeError("its seconds are no numbers")
+def _check_provenance(record: Record) -> None:
+    if not isinstance(record.provenance, list) or not all(isinstance(each, dict) for each in record.provenance):
+        raise TypeError("its provenance is no list of entries")
+    for entry in record.unexecuted():
+        seeds = entry["unexecuted"]
+        if not isinstance(seeds, list) or not all(type(seed) is int and seed in record.seeds for seed in seeds):
+            raise ValueError("seeds wait for their execution that it does not have")
+        if type(entry["seconds"]["all"]) not in (int, float):
+            raise TypeError("its seconds are no numbers")
 
 
 def _seeds(there: dict) -> dict[int, dict]:
-    if not there:
-        raise ValueError("it has no seeds")
-    for seed, results in there.items():
-        if not isinstance(results, dict):
-            raise TypeError(f"seed {seed} has no results")
+    if not there or not all(isinstance(results, dict) for results in there.values()):
+        raise TypeError("it has no seeds, or a seed without results")
     return {seed_of(name): results for name, results in there.items()}
 
 
@@ -186,16 +180,13 @@ def _check_numbers(results: dict, experiment: Experiment) -> None:
     outcomes(results)
 
 
-def _check_epochs(record: Record) -> None:
+def _check_epochs(results: dict, experiment: Experiment) -> None:
     """All curves of a seed have one length, which its experiment allows."""
-    asked = record.experiment.epochs
-    allowed = set(range(1, asked + 1)) if record.experiment.patience else {asked}
-    found = [{len(value) for value in results.values() if isinstance(value, list)} for results in record.seeds.values()]
-    if any(len(lengths) != 1 or not lengths <= allowed for lengths in found):
-        raise ValueError(f"curves of {sorted(set().union(*found))} epochs")
-    for results in record.seeds.values():
-        if results.get("diverged", 1) not in range(1, asked + 1):
-            raise ValueError(f"diverged in epoch {results['diverged']} of {asked}")
+    asked, lengths = experiment.epochs, {len(value) for value in results.values() if isinstance(value, list)}
+    if len(lengths) != 1 or not lengths <= set(range(1 if experiment.patience else asked, asked + 1)):
+        raise ValueError(f"curves of {sorted(lengths)} epochs")
+    if results.get("diverged", 1) not in range(1, asked + 1):
+        raise ValueError(f"diverged in epoch {results['diverged']} of {asked}")
 
 
 def find(experiment: Experiment, workspace: Workspace) -> Record | None:
@@ -207,8 +198,8 @@ def find(experiment: Experiment, workspace: Workspace) -> Record | None:
 def read_all(workspace: Workspace | None = None) -> list[Record]:
     """Every readable record of a workspace, by name. A damaged one, and one under another's name, is named in a warning
     and passed over."""
-    paths = sorted((workspace or Workspace()).students.glob("[!.]*.json"))
-    return [record for record in (_passed(_named, path) for path in paths) if record is not None]
+    found = (_passed(_named, path) for path in sorted((workspace or Workspace()).students.glob("[!.]*.json")))
+    return [record for record in found if record is not None]
 
 
 def _of(path: Path, experiment: Experiment) -> Record:
@@ -225,23 +216,6 @@ def _named(path: Path) -> Record:
     if not path.stem.endswith(f"_{digest}"):
         raise Damaged(path, f"it is the record of another experiment, or a copy; its name should end in {digest}")
     return record
-
-
-def load(workspace: Workspace | None = None):
-    """Every readable record as one `pandas.DataFrame` with a row per experiment and seed.
-
-    Columns: `name`, the experiment's fields (`teacher` as its architecture, or None), `seed`, and the accuracies in
-    percent that `outcomes` explains.
-    """
-    import pandas
-
-    rows = []
-    for record in read_all(workspace):
-        fields = {"name": record.experiment.name, **experiments.as_dict(record.experiment)}
-        fields["teacher"] = record.experiment.teacher.architecture if record.experiment.teacher else None
-        fields["classes"] = record.experiment.classes
-        rows += [{**fields, "seed": seed, **outcomes(results)} for seed, results in record.seeds.items()]
-    return pandas.DataFrame(rows)
 
 
 def outcomes(results: dict) -> dict:
@@ -272,5 +246,5 @@ def _passed(reading, path: Path, *more) -> Record | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (Damaged, OSError) as error:
-        warnings.warn(f"passed over: {error}", DamagedRecord, stacklevel=3)
+        warnings.warn(f"passed over: {error}", DamagedFile, stacklevel=3)
         return None

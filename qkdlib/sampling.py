@@ -101,7 +101,7 @@ class Backend(abc.ABC):
             Failed: it says that the job failed.
         """
         if getattr(result, "success", True) is False:
-            status = " ".join(str(getattr(result, "status", UNKNOWN)).split())[:200]  # Aer's has a sentence per circuit
+            status = checks.line(getattr(result, "status", UNKNOWN), 200)  # Aer's has a sentence per circuit
             raise Failed(f"{self.name} did not finish circuit {quantum.name}: {status}")
         try:
             return valid(self.counts(result, quantum, rows) / shots, rows, quantum.num_clbits, shots)
@@ -109,7 +109,7 @@ class Backend(abc.ABC):
             raise  # a connection that was lost while the result was read
         except Exception as error:
             raise Unusable(
-                f"backend {self.name} gave an answer that cannot be used ({type(error).__name__}: {error}); expected: "
+                f"backend {self.name} gave an answer that cannot be used ({checks.line(error, 200)}); expected: "
                 f"{shots} shots over {2**quantum.num_clbits} outcomes for each of {rows} circuits"
             ) from error
 
@@ -140,7 +140,8 @@ class Backend(abc.ABC):
         try:
             return transpile(quantum, self.target, optimization_level=1, seed_transpiler=SEED)
         except TranspilerError as error:
-            return checks.fail("backend", self.name, f"one that can run circuit {quantum.name} ({error.message[:200]})")
+            why = checks.line(error.message, 200)
+            return checks.fail("backend", self.name, f"one that can run circuit {quantum.name} ({why})")
 
 
 def valid(frequencies: np.ndarray, rows: int, bits: int, shots: int) -> np.ndarray:

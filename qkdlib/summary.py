@@ -1,4 +1,5 @@
-"""A small table of any set of records: arms side by side, each distilled one with its gain over its placebo."""
+"""Small tables of any set of records: arms side by side, each distilled one with its gain over its placebo; and every
+seed of every record."""
 
 from collections.abc import Iterable
 
@@ -34,9 +35,9 @@ def arms(found: Iterable[Record]) -> pd.DataFrame:
 def _row(record: Record, placebo: Record | None) -> dict:
     last = statistics.summarise(statistics.accuracies(record, statistics.kept(record)))
     qasm = statistics.accuracies(record, "qasm")
+    common = [] if placebo in (None, record) else sorted(set(record.seeds) & set(placebo.seeds))
     gain = ""
-    if placebo is not None and placebo is not record:
-        common = sorted(set(record.seeds) & set(placebo.seeds))
+    if common:
         pair = [Record(r.experiment, {seed: r.seeds[seed] for seed in common}) for r in (record, placebo)]
         paired = statistics.paired_gain(*(statistics.accuracies(r, statistics.kept(r)) for r in pair))
         gain = f"{paired.mean:+.2f} [{paired.low:+.2f}, {paired.high:+.2f}]"
@@ -51,6 +52,21 @@ def _row(record: Record, placebo: Record | None) -> dict:
         f"QASM, {record.experiment.shots} shots": f"{sum(qasm) / len(qasm):.2f} ({len(qasm)} seeds)" if qasm else "",
         "gain over placebo [95 %]": gain,
     }
+
+
+def load(workspace: Workspace | None = None) -> pd.DataFrame:
+    """Every readable record as one table with a row per experiment and seed.
+
+    Columns: `name`, the experiment's fields (`teacher` as its architecture, or None), `seed`, and the accuracies in
+    percent that `records.outcomes` explains.
+    """
+    rows = []
+    for record in records.read_all(workspace):
+        fields = {"name": record.experiment.name, **experiment.as_dict(record.experiment)}
+        fields["teacher"] = record.experiment.teacher.architecture if record.experiment.teacher else None
+        fields["classes"] = record.experiment.classes
+        rows += [{**fields, "seed": seed, **records.outcomes(results)} for seed, results in record.seeds.items()]
+    return pd.DataFrame(rows)
 
 
 def text(workspace: Workspace) -> str:

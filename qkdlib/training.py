@@ -103,15 +103,15 @@ def train_students(
     Raises:
         ValueError: a pixel is NaN or infinite.
     """
-    _check_pixels(parts)
+    for name in ("train", "validation", "test"):
+        if not torch.isfinite(getattr(parts, name).x).all():
+            checks.fail(f"{name} images", "NaN or infinity", "finite pixels")
     # One thread: more would divide the work, and round, by the number of seeds.
     with runtime.one_thread(), runtime.plain_torch():
         if teacher_logits is None:
             teacher_logits = torch.zeros(len(parts.all_train), len(experiment.classes))
-        tries = [
-            _Training(experiment, rate, parts, teacher_logits, seeds, device)
-            for rate in experiment.learning_rates or (experiment.learning_rate,)
-        ]
+        rates = experiment.learning_rates or (experiment.learning_rate,)
+        tries = [_Training(experiment, rate, parts, teacher_logits, seeds, device) for rate in rates]
         results = [each.run() for each in tries]
         if experiment.tested == "every_epoch":
             return tries[0].student, results[0]
@@ -136,9 +136,8 @@ class _Training:
 
     def _prepared(self, images: Images) -> Images:
         with torch.inference_mode():
-            return Images(
-                self.student.reducer.prepare(images.x.to(self.device)), images.y.to(self.device), images.index
-            )
+            x = self.student.reducer.prepare(images.x.to(self.device))
+            return Images(x, images.y.to(self.device), images.index)
 
     def run(self) -> list[dict]:
         """Train, and return each seed's curves."""
@@ -152,9 +151,8 @@ class _Training:
         return [_curves(history[:end], seed) for seed, end in enumerate(ends)]
 
     def _batches(self, _epoch: int):
-        order, keep = (
-            draw.to(self.device) for draw in _draw_epoch(self.student, len(self.train), self.orders, self.drops)
-        )
+        drawn = _draw_epoch(self.student, len(self.train), self.orders, self.drops)
+        order, keep = (each.to(self.device) for each in drawn)
         for start in range(0, len(self.train), self.experiment.batch_size):
             chunk = slice(start, start + self.experiment.batch_size)
             rows = order[:, chunk]  # (S, B)
@@ -173,14 +171,16 @@ class _Training:
         if self.experiment.tested == "at_end":
             self.selection.see(accuracy, curves["validation_ce"])
             return curves
-        losses, accuracy = evaluate(self.student, self.test)
-        return curves | {"test_ce": losses.means("test")["test_ce"], "test_accuracy": accuracy}
+        return curves | self._tested()
 
     def finish(self, chosen: Selection, results: list[dict]) -> tuple[Student, list[dict]]:
         """Test the weights of each seed's last and best epoch, and leave the ones that its training keeps."""
         self.student.eval()
         with torch.inference_mode():
-            measured = [self._tested(chosen.last), self._tested(chosen.best)]
+            measured = []
+            for weights in (chosen.last, chosen.best):
+                weights.put(self.student)
+                measured.append(self._tested())
             if not self.experiment.patience:
                 chosen.last.put(self.student)
             blank = [self.student.zero_vectors(images.x) for images in (self.validation, self.test)]
@@ -192,8 +192,7 @@ class _Training:
             curves["zero_vectors"] = sum(part[seed] for part in blank)
         return self.student, results
 
-    def _tested(self, weights) -> dict:
-        weights.put(self.student)
+    def _tested(self) -> dict:
         losses, accuracy = evaluate(self.student, self.test)
         return {"test_ce": losses.means("test")["test_ce"], "test_accuracy": accuracy}
 
@@ -214,15 +213,9 @@ def _curves(history: list[dict], seed: int) -> dict:
 
 def loss_function(experiment: Experiment, logits, labels, teacher_logits) -> Loss:
     """The experiment's loss; see `losses.distillation_loss`."""
-    return distillation_loss(
-        logits,
-        labels,
-        teacher_logits,
-        ce_weight=experiment.ce_weight,
-        kd_weight=experiment.kd_weight,
-        temperature=experiment.temperature,
-        temperature_squared=experiment.kd_temperature_squared,
-    )
+    weights = {"ce_weight": experiment.ce_weight, "kd_weight": experiment.kd_weight}
+    scale = {"temperature": experiment.temperature, "temperature_squared": experiment.kd_temperature_squared}
+    return distillation_loss(logits, labels, teacher_logits, **weights, **scale)
 
 
 def _draw_epoch(student: Student, images: int, orders: list, drops: list) -> tuple[torch.Tensor, torch.Tensor]:
@@ -254,9 +247,3 @@ def evaluate(student: Student, images: Images, teacher_logits: torch.Tensor | No
         running.add(loss, labels.shape[1])
         hits = hits + (correct(logits, labels) & logits.isfinite().all(-1)).sum(1)  # (S,)
     return running, (hits / len(images)).tolist()
-
-
-def _check_pixels(parts: Splits) -> None:
-    for name in ("train", "validation", "test"):
-        if not torch.isfinite(getattr(parts, name).x).all():
-            checks.fail(f"{name} images", "NaN or infinity", "finite pixels")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qkdlib import records
+from qkdlib import summary
 from qkdlib.experiment import NUMERICS, Experiment, Teacher
-from qkdlib.files import atomic
-from qkdlib.records import DamagedRecord, Record, find, outcomes, read, read_all
+from qkdlib.files import DamagedFile, atomic
+from qkdlib.records import Record, find, outcomes, read, read_all
 from qkdlib.workspace import Workspace
 
 TASK = Experiment(dataset="digits", epochs=3, seeds=2)
@@ -169,10 +169,10 @@ def test_a_damaged_file_is_named_in_a_warning_and_passed_over(tmp_path):
     path = saved(workspace)
     path.write_text(path.read_text()[:-40])  # cut off
     saved(workspace, TASK.distilled(Teacher()))
-    with pytest.warns(DamagedRecord, match=path.name):
+    with pytest.warns(DamagedFile, match=path.name):
         found = read_all(workspace)
     assert [record.experiment.teacher for record in found] == [Teacher()]
-    with pytest.warns(DamagedRecord, match="passed over"):
+    with pytest.warns(DamagedFile, match="passed over"):
         assert find(TASK, workspace) is None
 
 
@@ -245,7 +245,7 @@ def test_damage_is_found_and_named(tmp_path, change):
     edited(path, change)
     with pytest.raises(ValueError, match=f"{path.name} is damaged"):
         read(path)
-    with pytest.warns(DamagedRecord, match=path.name):
+    with pytest.warns(DamagedFile, match=path.name):
         assert read_all(workspace) == []
 
 
@@ -290,7 +290,7 @@ def test_a_new_record_takes_the_place_of_a_damaged_one_which_is_set_aside(tmp_pa
     path = saved(workspace)
     for number, name in ((1, f"{path.name}.damaged"), (2, f"{path.name}.damaged-2")):
         path.write_text(f"damage {number}")
-        with pytest.warns(DamagedRecord, match=f"set aside as {name}"):
+        with pytest.warns(DamagedFile, match=f"set aside as {name}"):
             saved(workspace)
         assert path.with_name(name).read_text() == f"damage {number}"
         assert sorted(read(path).seeds) == [0, 1]
@@ -301,7 +301,7 @@ def test_a_folder_in_a_records_place_is_set_aside(tmp_path):
     workspace = Workspace(tmp_path)
     path = workspace.students / f"{TASK.name}.json"
     path.mkdir()
-    with pytest.warns(DamagedRecord, match="set aside"):
+    with pytest.warns(DamagedFile, match="set aside"):
         saved(workspace)
     assert sorted(read(path).seeds) == [0, 1]
 
@@ -338,9 +338,9 @@ def test_a_record_under_anothers_name_is_neither_returned_nor_merged(tmp_path, c
     foreign.write_bytes(path.read_bytes())
     if change:
         edited(foreign, change)
-    with pytest.warns(DamagedRecord, match=f"passed over.*{foreign.name}.*another experiment, {TASK.name}"):
+    with pytest.warns(DamagedFile, match=f"passed over.*{foreign.name}.*another experiment, {TASK.name}"):
         assert find(OTHER, workspace) is None
-    with pytest.warns(DamagedRecord, match=f"set aside as {foreign.name}.damaged"):
+    with pytest.warns(DamagedFile, match=f"set aside as {foreign.name}.damaged"):
         saved(workspace, OTHER, seeds=(4,))
     assert sorted(find(OTHER, workspace).seeds) == [4]
     assert find(OTHER, workspace).provenance == [{"seeds": [4]}]
@@ -351,7 +351,7 @@ def test_a_copy_of_a_record_is_not_counted_twice(tmp_path):
     workspace = Workspace(tmp_path)
     path = saved(workspace)
     path.with_name(f"{path.stem} (1).json").write_bytes(path.read_bytes())
-    with pytest.warns(DamagedRecord, match=r"\(1\).json.*a copy"):
+    with pytest.warns(DamagedFile, match=r"\(1\).json.*a copy"):
         assert [record.experiment for record in read_all(workspace)] == [TASK]
 
 
@@ -408,7 +408,7 @@ def test_a_seed_that_was_not_executed_says_so_after_writing_and_reading(tmp_path
     assert record.seeds[0]["qasm_accuracy"] is None
     assert outcomes(record.seeds[0]) == {**outcomes(curves()), "qasm": None}
     assert outcomes(record.seeds[1])["qasm"] == 0
-    frame = records.load(Workspace(tmp_path))
+    frame = summary.load(Workspace(tmp_path))
     assert frame.qasm.isna().tolist() == [True, False]
 
 
@@ -465,7 +465,7 @@ def test_epochs_without_a_test_are_none_in_the_file_and_back(tmp_path):
     path = Record(AT_END, seeds, [{"seeds": [0, 1]}]).save(Workspace(tmp_path))
     assert json.loads(path.read_text())["seeds"]["0"]["test_accuracy"] == [None, 0.4, None, 0.45]
     assert read(path).seeds == seeds
-    frame = records.load(Workspace(tmp_path))
+    frame = summary.load(Workspace(tmp_path))
     assert frame.best_test.isna().all() and frame["last"].tolist() == pytest.approx([45, 25])
 
 
@@ -490,7 +490,7 @@ def test_seeds_of_different_lengths_are_no_damage_where_they_stop_by_themselves(
     path = Record(PATIENT, seeds).save(Workspace(tmp_path))
     assert read(path).seeds == seeds
     impatient = Record(AT_END, seeds).save(Workspace(tmp_path))
-    with pytest.raises(ValueError, match="is damaged: .*curves of .2, 4. epochs"):
+    with pytest.raises(ValueError, match="is damaged: .*curves of .2. epochs"):
         read(impatient)
 
 
@@ -510,7 +510,7 @@ def test_load_gives_a_row_per_experiment_and_seed(tmp_path):
     distilled = TASK.distilled(Teacher(architecture="alexnet"))
     saved(workspace, TASK, (0, 1, 2))
     saved(workspace, distilled, (0, 1))
-    frame = records.load(workspace)
+    frame = summary.load(workspace)
     assert len(frame) == 5
     assert frame.groupby("name").seed.apply(list).to_dict() == {TASK.name: [0, 1, 2], distilled.name: [0, 1]}
     assert {"dataset", "qubits", "kd_weight", "last", "selected", "selected_epoch", "best_test", "qasm"} <= {*frame}
@@ -522,7 +522,7 @@ def test_load_gives_a_row_per_experiment_and_seed(tmp_path):
 
 
 def test_load_of_an_empty_workspace_is_an_empty_table(tmp_path):
-    assert len(records.load(Workspace(tmp_path))) == 0
+    assert len(summary.load(Workspace(tmp_path))) == 0
 
 
 @given(st.dictionaries(st.integers(0, 99), st.floats(0, 1), min_size=1, max_size=5))

@@ -332,6 +332,13 @@ def test_summary_leaves_the_gain_out_without_a_placebo():
     assert summary.arms([alone])["gain over placebo [95 %]"].tolist() == [""]
 
 
+def test_arms_without_a_common_seed_have_no_gain():
+    task = Experiment(dataset="digits", seeds=1)
+    apart = record([0.5, 0.6], task), record([0.5], task.distilled(Teacher()))
+    del apart[0].seeds[0]
+    assert summary.arms(apart)["gain over placebo [95 %]"].tolist() == ["", ""]
+
+
 def test_summary_of_an_empty_workspace_says_so(tmp_path):
     workspace = Workspace(tmp_path)
     assert summary.text(workspace) == f"no records in {tmp_path / 'results' / 'students'}"
