@@ -16,7 +16,6 @@ import hashlib
 import os
 import platform
 import warnings
-from pathlib import Path
 
 from qkdlib import checks
 
@@ -42,8 +41,8 @@ def wanted() -> bool:
 
 def request() -> None:
     """Ask MKL and PyTorch for portable code; they listen until they compute for the first time. What the environment
-    already says stays."""
-    if os.environ.get("QKD_PORTABLE", "1") == "1":
+    already says stays. A processor without AVX2 is not asked: PyTorch would not look whether it has it."""
+    if os.environ.get("QKD_PORTABLE", "1") == "1" and "avx2" in _of_processor("flags").split():
         for name, value in VARIABLES.items():
             os.environ.setdefault(name, value)
 
@@ -69,14 +68,14 @@ def _warn() -> None:
 def _reason() -> str:
     import torch
 
+    if "avx2" not in _of_processor("flags").split():
+        return "this machine shows no x86-64 processor with AVX2"
     version = torch.__version__.split("+")[0]
     for name, value in VARIABLES.items():
         if os.environ.get(name) != value:
             return f"{name} is {checks.shortened(os.environ.get(name))} in the environment, not {value}"
     if version != TORCH:
         return f"torch is {version}, and the portable bits are those of {TORCH}"
-    if torch.backends.cpu.get_cpu_capability() == "DEFAULT":
-        return "this processor has no AVX2"
     return "torch computed before qkdlib was imported; import qkdlib first"
 
 
@@ -114,7 +113,7 @@ def facts() -> dict:
     import torch
 
     return {
-        "processor": _processor(),
+        "processor": _of_processor("model name") or platform.processor() or platform.machine(),
         "kernels": torch.backends.cpu.get_cpu_capability(),
         "mkl": os.environ.get("MKL_CBWR", "default") if torch.backends.mkl.is_available() else None,
         "portable": is_on(),
@@ -122,9 +121,10 @@ def facts() -> dict:
 
 
 @functools.cache
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
+def _of_processor(name: str) -> str:
+    """What Linux tells of the first processor under this name; empty if it does not."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if line.startswith(name):
                 return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return ""

@@ -107,6 +107,17 @@ print(portable.is_on(), runtime.provenance()["portable"])
     assert said.stderr.count("NotPortable") == 1
 
 
+@pytest.mark.parametrize("flags", ["", "fpu sse2 avx"])
+def test_a_processor_without_avx2_is_not_asked_for_it(monkeypatch, flags):
+    # PyTorch takes ATEN_CPU_CAPABILITY by its word, and would end in an illegal instruction.
+    monkeypatch.setattr(portable, "_of_processor", lambda _name: flags)
+    for name in portable.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    portable.request()
+    assert not set(portable.VARIABLES) & set(os.environ)
+    assert "AVX2" in portable._reason()
+
+
 def test_it_can_be_switched_off(monkeypatch):
     said = python("from qkdlib import portable; print(portable.is_on())", QKD_PORTABLE="0")
     assert (said.stdout.strip(), said.stderr) == ("False", "")
