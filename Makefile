@@ -58,7 +58,7 @@ verify: $(STAMP) ## retrain one seed block of five experiments and compare bits 
 	@$(RUN) -m qkdlib verify
 
 test: $(STAMP) ## pytest with coverage, then nbval over the notebooks
-	@$(RUN) -m pytest tests --cov=qkdlib --cov-report=term --cov-fail-under=90
+	@$(RUN) -m pytest tests -n auto --maxprocesses 4 --dist loadfile --cov=qkdlib --cov-report=term --cov-fail-under=90
 	@$(RUN) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider -W default notebooks/executed/digits/*.ipynb
 
 lint: $(STAMP) ## ruff: style and formatting

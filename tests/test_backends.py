@@ -22,6 +22,11 @@ BARE = Circuit("bare", 3, (Gate("sx", (0,)), Gate("cx", (0, 2)), Gate("h", (0,))
                            Gate("cx", (2, 1))))  # fmt: skip
 
 
+def named(each) -> str:
+    """A name for a test's case that is the same in every process."""
+    return getattr(each, "__name__", None) or repr(each).partition(" object at ")[0]
+
+
 def simulator(**options):
     return aer_import.load().AerSimulator(**options)
 
@@ -129,7 +134,7 @@ def test_jobs_are_as_large_as_the_backend_allows():
     assert backends.get(generic()).rows_per_job == 300
 
 
-@pytest.mark.parametrize("wrong", ["aer", 3, GenericBackendV2, StatevectorEstimator(), Circuit, []], ids=repr)
+@pytest.mark.parametrize("wrong", ["aer", 3, GenericBackendV2, StatevectorEstimator(), Circuit, []], ids=named)
 def test_anything_else_is_refused_by_name(wrong):
     with pytest.raises(ValueError, match="^backend=") as caught:
         backends.get(wrong)
@@ -222,7 +227,7 @@ class Sampling(StatevectorSampler):
     (BackendSamplerV2(backend=simulator(noise_model=FLIPPING.aer_model())), "a noise model", "transpiled"),
     (BackendSamplerV2(backend=simulator(), options={"run_options": {"noise_model": FLIPPING.aer_model()}}),
      "a noise model", "transpiled"),
-], ids=repr)  # fmt: skip
+], ids=named)  # fmt: skip
 def test_facts_say_what_is_known_of_noise_and_transpilation(on, noise, circuit):
     facts = backends.get(on).facts(circuits.h_ry(3))
     assert (facts.noise, facts.circuit, facts.earlier_jobs) == (noise, circuit, 0)

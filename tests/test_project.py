@@ -137,7 +137,10 @@ def test_make_sets_up_in_a_folder_whose_path_has_a_space(tmp_path, installer):
 
 def test_make_reads_no_notebook_that_a_killed_process_has_left():
     ended = subprocess.run(
-        ["make", "--dry-run", "--assume-old=.venv/.stamp", "test"], cwd=ROOT, capture_output=True, text=True
+        ["make", "--dry-run", "--no-print-directory", "--assume-old=.venv/.stamp", "test"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert ended.stdout.split()[-1] == "notebooks/executed/digits/*.ipynb"  # the shell passes over hidden files
 
