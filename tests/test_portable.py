@@ -62,14 +62,14 @@ def test_every_protocol_ends_in_the_same_bits_whatever_the_processor_would_choos
 def test_other_kernels_of_torch_take_another_last_bit_and_records_say_so(trained, kernels):
     # Asked for by name, they leave the portable mode. AVX-512 adds up the softmax of eight classes or more in another
     # order; without AVX2, torch takes sine, cosine and exp from the C library, which rounds them otherwise. 60 steps
-    # of Adam at 1e-3 move a weight by 0.06 at most, in one direction or the other.
+    # of Adam at 1e-3 could move weights 0.12 apart; what was seen is 3e-7 and 2e-5.
     if kernels not in trained:
         assert kernels not in capable()  # this processor does not have them
         return
     assert not trained[kernels]["facts"]["portable"]
     differs = differing(trained["portable"], trained[kernels])
     assert differs.pop("teacher lenet", 0) < 0.1  # logits, after three epochs
-    assert max(differs.values()) < 0.12
+    assert max(differs.values()) < 0.01
     assert kernels == "default" or not {"published", "described", "revised"} & set(differs)  # six classes: equal
     losses = [trained[way]["found"]["revised, ten classes"]["loss"] for way in ("portable", kernels)]
     torch.testing.assert_close(*losses, atol=1e-3, rtol=0)
