@@ -113,7 +113,7 @@ def execute(
     backend, started = backends.get(on), time.perf_counter()
     facts, earlier, count = backend.facts(student.executed), 0, 0
     angles = _angles(student, images.x)[:seeds]  # (S, N, A)
-    sound = np.isfinite(angles).all((1, 2)) & _finite(student)[:seeds]
+    sound = np.isfinite(angles).all((1, 2)) & student.finite()[:seeds]
     if not sound.all():
         diverged = [seed for seed, good in zip(student.seeds, sound, strict=False) if not good]
         warnings.warn(f"seeds {diverged} of {student.experiment.name} diverged, and are not executed", stacklevel=2)
@@ -136,14 +136,6 @@ def _angles(student: Student, x: torch.Tensor) -> np.ndarray:
     with torch.inference_mode():
         chunks = x.to(student.signs.device).split(student.reducer.evaluation_batch)
         return torch.cat([student.angles(chunk) for chunk in chunks], dim=1).cpu().numpy()
-
-
-def _finite(student: Student) -> np.ndarray:
-    """Which seeds have weights that are all finite, (S,)."""
-    finite = torch.ones(len(student.seeds), dtype=torch.bool, device=student.signs.device)
-    for value in student.parameters():  # (S, ...)
-        finite &= value.detach().isfinite().flatten(1).all(1)
-    return finite.cpu().numpy()
 
 
 def _jobs(angles: np.ndarray, size: int, seed: int) -> Iterator[tuple[np.ndarray, int]]:

@@ -100,10 +100,7 @@ def run(
         RuntimeError: some conditions failed; it names them. The others are executed first.
     """
     with _locked(experiment, workspace):
-        try:
-            _read(experiment, workspace)
-        except files.Damaged as damaged:
-            files.set_aside(damaged)
+        files.or_aside(_read, experiment, workspace)
     wanted = conditions if fresh else missing(experiment, conditions, workspace)
     if not wanted:
         return

@@ -15,7 +15,7 @@ import tempfile
 import time
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +55,7 @@ def atomic(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
         stem = path.stem.encode(errors="ignore")[:80].decode(errors="ignore")  # file systems count bytes
-        prefix = f".{stem}-{socket.gethostname()[:40]}-{os.getpid()}-"
+        prefix = f".{stem}{_host()}-{os.getpid()}-"
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=f".tmp{path.suffix}")
     except OSError as error:
         raise _named(error, path) from error
@@ -90,7 +90,7 @@ def writable(*folders: Path) -> None:
     """
     for folder in folders:
         # Named as temporary files are, to be swept like them.
-        probe = Path(folder) / f".probe-{socket.gethostname()[:40]}-{os.getpid()}-0.tmp"
+        probe = Path(folder) / f".probe{_host()}-{os.getpid()}-0.tmp"
         try:
             with atomic(probe) as temporary:
                 temporary.write_bytes(bytes(PROBE))
@@ -104,7 +104,7 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     """Give an empty folder in `parent`, which is removed in the end; those of killed processes are removed first."""
     parent.mkdir(parents=True, exist_ok=True)
     sweep(parent)
-    prefix = f".folder-{socket.gethostname()[:40]}-{os.getpid()}-"
+    prefix = f".folder{_host()}-{os.getpid()}-"
     with tempfile.TemporaryDirectory(dir=parent, prefix=prefix, suffix=".tmp") as name:
         yield Path(name)
 
@@ -112,13 +112,17 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 @functools.cache
 def sweep(folder: Path) -> None:
     """Remove what writes of processes that are gone have left in a folder; once per process."""
-    here = f"-{socket.gethostname()[:40]}"
     for path in Path(folder).glob(".*-*-*.tmp*"):
         left, pid, _random = path.name.rsplit("-", 2)
         with contextlib.suppress(OSError):
-            gone = left.endswith(here) and pid.isdecimal() and not _alive(int(pid))
+            gone = left.endswith(_host()) and pid.isdecimal() and not _alive(int(pid))
             if gone or time.time() - path.stat().st_mtime > ABANDONED:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _host() -> str:
+    """Whose a temporary file is, as part of its name, before the number of its process."""
+    return f"-{socket.gethostname()[:40]}"
 
 
 def _alive(pid: int) -> bool:
@@ -156,7 +160,6 @@ def read_json(path: Path) -> dict:
     Raises:
         Damaged: it holds no JSON object, or more than `MOST_TEXT` bytes.
     """
-
     with checked(path):
         if (size := path.stat().st_size) > MOST_TEXT:
             raise ValueError(f"{size} bytes, where at most {MOST_TEXT} are expected")
@@ -231,6 +234,17 @@ def set_aside(damaged: Damaged) -> Path:
     return target
 
 
+def or_aside(read: Callable, *given):
+    """What `read(*given)` gives; None where there is no file, or a damaged one, which is set aside."""
+    try:
+        return read(*given)
+    except FileNotFoundError:
+        return None
+    except Damaged as damaged:
+        set_aside(damaged)
+        return None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, in UTF-8."""
     with atomic(path) as temporary:
@@ -241,12 +255,3 @@ def write_arrays(path: Path, compressed: bool = False, **arrays: np.ndarray) -> 
     """Write an npz file atomically."""
     with atomic(path) as temporary, open(temporary, "wb") as file:
         (np.savez_compressed if compressed else np.savez)(file, **arrays)
-
-
-def json_numbers(value):
-    """`value` with every NaN and infinity as None, because JSON has neither."""
-    if isinstance(value, dict):
-        return {key: json_numbers(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [json_numbers(each) for each in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

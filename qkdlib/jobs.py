@@ -57,22 +57,16 @@ class Kept:
 
     def load(self, name: str, rows: int) -> np.ndarray | None:
         """Frequencies (rows, 2^Q) of a finished job; None where there are none. A damaged file is set aside."""
-        if self.folder is None:
-            return None
+        return None if self.folder is None else files.or_aside(self._read, name, rows)
+
+    def _read(self, name: str, rows: int) -> np.ndarray:
         path, bits = self.folder / f"{name}.npz", self.circuit.qubits
-        try:
-            with files.checked(path):
-                found = files.read_arrays(path, rows * 2**bits * 8 + HEAD)
-                if str(found["job"]) != name:
-                    raise ValueError(f"it is that of {found['job']}")
-                frequencies = valid(found["frequencies"], rows, bits, self.shots)
-                earlier = str(found["calibration"]) != self.calibration
-        except FileNotFoundError:
-            return None
-        except files.Damaged as damaged:
-            files.set_aside(damaged)
-            return None
-        self.earlier += earlier
+        with files.checked(path):
+            found = files.read_arrays(path, rows * 2**bits * 8 + HEAD)
+            if str(found["job"]) != name:
+                raise ValueError(f"it is that of {found['job']}")
+            frequencies = valid(found["frequencies"], rows, bits, self.shots)
+            self.earlier += str(found["calibration"]) != self.calibration
         return frequencies
 
     def save(self, name: str, frequencies: np.ndarray) -> None:
@@ -87,15 +81,7 @@ class Kept:
         """The provider's id of a job that was sent before, and not fetched; None if it cannot be asked for."""
         if self.folder is None or self.backend.find is None:
             return None
-        path = self.folder / f"{name}.json"
-        try:
-            with files.checked(path):
-                return str(files.read_json(path)["id"])
-        except FileNotFoundError:
-            return None
-        except files.Damaged as damaged:
-            files.set_aside(damaged)
-            return None
+        return files.or_aside(_provider_id, self.folder / f"{name}.json")
 
     def note(self, name: str, provider_id: str) -> None:
         """Write down the id of a job that was sent, so that the same call asks for it and does not send it again."""
@@ -121,6 +107,11 @@ class Kept:
                 f"jobs in {self.folder} ran on {self.backend.name} under another calibration than it has now, and are "
                 "taken; keep=another folder runs them again", stacklevel=3,
             )  # fmt: skip
+
+
+def _provider_id(path: Path) -> str:
+    with files.checked(path):
+        return str(files.read_json(path)["id"])
 
 
 def at(keep: Path | None, backend: Backend, circuit: Circuit, shots: int) -> Kept:

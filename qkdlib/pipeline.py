@@ -2,12 +2,13 @@
 
 import dataclasses
 import datetime
+import math
 import time
 import warnings
 from pathlib import Path
 
 from qkdlib import checks, files, runtime
-from qkdlib.experiment import CUSTOM, MOST_WEIGHT, Experiment
+from qkdlib.experiment import CUSTOM, MOST_WEIGHT, Experiment, an_experiment
 from qkdlib.records import DIGITS, Record, find, read_all
 from qkdlib.workspace import Workspace
 
@@ -117,8 +118,7 @@ def trained_student(
 
 
 def _check(experiment, teacher, kd_weight: float | None) -> None:
-    if not isinstance(experiment, Experiment):
-        checks.fail("experiment", experiment, "a qkdlib.Experiment")
+    an_experiment(experiment)
     if teacher is not None:
         from qkdlib import teachers
 
@@ -241,10 +241,12 @@ def _execute(record: Record, entry: dict, student, images, workspace: Workspace)
 
 def rounded(results: dict) -> dict:
     """Numbers with `DIGITS` decimals, in curves too; None stays None, and stands for what is not finite."""
-    return {name: _short(value) for name, value in files.json_numbers(results).items()}
+    return {name: _short(value) for name, value in results.items()}
 
 
 def _short(value):
     if isinstance(value, list):
         return [_short(each) for each in value]
-    return round(value, DIGITS) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return round(value, DIGITS) if math.isfinite(value) else None
+    return value

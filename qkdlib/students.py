@@ -116,6 +116,10 @@ class Student(nn.Module):
         chunks = prepared.split(self.reducer.evaluation_batch)
         return sum(blanks(self.reducer(chunk)).sum(1) for chunk in chunks).tolist()
 
+    def finite(self) -> list[bool]:
+        """Whether all weights of each seed are finite."""
+        return torch.stack([p.isfinite().flatten(1).all(1) for p in self.parameters()]).all(0).tolist()
+
     def parameter_count(self) -> dict[str, int]:
         """Trainable parameters of one seed, classical and quantum."""
         quantum = self.theta[0].numel() if self.encoder else 0

@@ -97,13 +97,7 @@ def load(path: Path, task: Experiment, parts: Splits) -> TeacherLogits:
 
 def stored(path: Path, task: Experiment, parts: Splits) -> TeacherLogits | None:
     """As `load`; None where there is no file. One that is damaged is set aside."""
-    try:
-        return load(path, task, parts)
-    except FileNotFoundError:
-        return None
-    except files.Damaged as damaged:
-        files.set_aside(damaged)
-        return None
+    return files.or_aside(load, path, task, parts)
 
 
 def without_offset(logits: torch.Tensor) -> torch.Tensor:

@@ -122,9 +122,9 @@ def _train(task, teacher: Teacher, parts: Splits, checkpoint: Path, device, fres
             title=checkpoint.stem, checkpoint=checkpoint, steps=-(-len(images) // teacher.batch_size),
         )  # fmt: skip
         logits = [logits_of(network, split.x, device) for split in (parts.all_train, parts.all_test)]
-        made = {"trained_on": len(images), "threads": torch.get_num_threads(), **runtime.provenance(device)}
+        made = {"trained_on": len(images), "threads": torch.get_num_threads()}
     count = sum(parameter.numel() for parameter in network.parameters())
-    return TeacherLogits(*logits, history, _meta(task, teacher, count) | made)
+    return TeacherLogits(*logits, history, _meta(task, teacher, count, device) | made)
 
 
 @runtime.plain_torch()
@@ -210,8 +210,8 @@ def logits_of(network: torch.nn.Module, images: torch.Tensor, device="cpu", name
             try:
                 logits = network(chunk.to(device, kind, copy=True))  # it may work in place
             except Exception as error:  # a stranger's forward
-                reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-                checks.fail("teacher", name, f"a network for images of shape {tuple(images.shape[1:])}: {reason}")
+                shape, reason = tuple(images.shape[1:]), checks.line(error, 200)
+                checks.fail("teacher", name, f"a network for images of shape {shape}: {reason}")
             if not isinstance(logits, torch.Tensor):
                 checks.fail("teacher", name, f"a network that returns logits, not a {type(logits).__name__}")
             if logits.ndim != 2:
@@ -244,5 +244,5 @@ def _judged(logits: TeacherLogits, parts: Splits, name: str, say: bool = False) 
     return dataclasses.replace(logits, meta=logits.meta | {"accuracy": {"train": right[0], "validation": right[1]}})
 
 
-def _meta(task: Experiment, teacher: Teacher, parameters: int) -> dict:
-    return identity(task, teacher) | {"parameters": parameters, **runtime.provenance()}
+def _meta(task: Experiment, teacher: Teacher, parameters: int, device="cpu") -> dict:
+    return identity(task, teacher) | {"parameters": parameters, **runtime.provenance(device)}

@@ -165,7 +165,7 @@ class _Training:
         return loss.total.sum()
 
     def _measure(self) -> dict:
-        curves = self.running.means("train") | {"finite": _finite(self.student)}
+        curves = self.running.means("train") | {"finite": self.student.finite()}
         losses, accuracy = evaluate(self.student, self.validation, self.taught_validation)
         curves |= losses.means("validation") | {"validation_accuracy": accuracy}
         if self.experiment.tested == "at_end":
@@ -195,11 +195,6 @@ class _Training:
     def _tested(self) -> dict:
         losses, accuracy = evaluate(self.student, self.test)
         return {"test_ce": losses.means("test")["test_ce"], "test_accuracy": accuracy}
-
-
-def _finite(student: Student) -> list[bool]:
-    """Whether all weights of each seed are finite."""
-    return torch.stack([p.isfinite().flatten(1).all(1) for p in student.parameters()]).all(0).tolist()
 
 
 def _curves(history: list[dict], seed: int) -> dict:
