@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qkdlib import backends, execution, revised, runtime, training
+from qkdlib import backends, execution, runtime, training
 from qkdlib.circuits import Circuit, h_ry
-from qkdlib.datasets import Images, Splits
 from qkdlib.experiment import Experiment
+from qkdlib.images.datasets import Images, Splits
 from qkdlib.noise import Noise
 from qkdlib.students import Student
+from qkdlib.study.v2 import revised
 
 SHOTS, IMAGES = 5000, 900
 

@@ -10,10 +10,12 @@ import sys
 import torch
 from timing import milliseconds
 
-from qkdlib import paper, portable, revised, runtime, teachers, training
+from qkdlib import portable, runtime, teachers, torch_settings, training
 from qkdlib.experiment import Experiment
-from qkdlib.optimizers import FlatAdam
 from qkdlib.students import Student
+from qkdlib.study.v1 import paper
+from qkdlib.study.v2 import revised
+from qkdlib.training.optimizers import FlatAdam
 
 ROUNDS = 3
 CASES = {  # experiment, seeds, steps
@@ -64,7 +66,7 @@ def measure() -> dict[str, float]:
     runtime.start("cpu")
     steps = {name: (of_student(task, seeds), count) for name, (task, seeds, count) in CASES.items()}
     steps |= {name: (of_teacher(kind, batch), count) for name, (kind, batch, count) in TEACHERS.items()}
-    with runtime.one_thread(), portable.convolutions():
+    with torch_settings.one_thread(), portable.convolutions():
         for step, _ in steps.values():
             step()  # warm-up
         return {name: milliseconds(step, count) for name, (step, count) in steps.items()}

@@ -8,9 +8,10 @@ import statistics
 import torch
 from timing import milliseconds
 
-from qkdlib import revised, runtime, statevector
-from qkdlib.circuits import to_torchquantum
+from qkdlib import runtime
+from qkdlib.circuits import pure, to_torchquantum
 from qkdlib.students import Student
+from qkdlib.study.v2 import revised
 
 BATCH, SEEDS, STEPS, ROUNDS = 32, 10, 30, 5
 SHAPE = (1, 28, 28)
@@ -51,7 +52,7 @@ def measure(threads: int) -> None:
             for seeds, slow in cases
         }
         ours, stacked, single = rates.values()
-        way = statevector.cheaper(Student(revised.student(qubits=qubits), SHAPE, [0]).circuit, BATCH)
+        way = pure.cheaper(Student(revised.student(qubits=qubits), SHAPE, [0]).circuit, BATCH)
         print(
             f"  {qubits} qubits, {threads} threads: {ours:>9,.0f} ({SEEDS} seeds, {way}); "
             f"TorchQuantum {stacked:>8,.0f} ({SEEDS} seeds, {ours / stacked:.1f} times slower), "

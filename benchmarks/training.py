@@ -7,11 +7,11 @@ import statistics
 import torch
 from timing import milliseconds
 
-from qkdlib import runtime, training
+from qkdlib import runtime, torch_settings, training
 from qkdlib.circuits import to_torchquantum
 from qkdlib.experiment import Experiment
-from qkdlib.optimizers import FlatAdam
 from qkdlib.students import Student
+from qkdlib.training.optimizers import FlatAdam
 
 STEPS, ROUNDS = 100, 5
 
@@ -43,7 +43,7 @@ def stepper(seeds: int, case: str):
 
 if __name__ == "__main__":
     runtime.start("cpu")
-    with runtime.one_thread():
+    with torch_settings.one_thread():
         cases = {(seeds, case): stepper(seeds, case) for seeds in (1, 20) for case in CASES}
         for step in cases.values():
             milliseconds(step, STEPS)  # warm-up

@@ -1,9 +1,12 @@
 """qkdlib: knowledge distillation from classical to quantum neural networks, reproducibly.
 
-Companion to M. J. Hasan and M. R. C. Mahdy, arXiv 2311.13810. The modules follow the way of the data:
+Companion to M. J. Hasan and M. R. C. Mahdy, arXiv 2311.13810. The wings of the library, in the order of the data; each
+imports only from those before it:
 
-    experiment -> datasets -> teachers -> students, training -> records -> statistics -> tables, figures
-                                              \\-> execution (Qiskit QASM simulator)
+    images, circuits, backends, students, training, teachers, records, drawing
+
+On top of them `pipeline` (from an experiment to its record), `execution` (of trained students on a backend) and
+`parallel` (many experiments). None of these knows the paper: that is the study, `qkdlib.study`, a chapter a folder.
 
 `import qkdlib` is light: torch, TorchQuantum, Qiskit and torchvision are imported where they are used. It asks torch
 for the portable mode (`portable`); import it before torch computes.
@@ -21,11 +24,13 @@ _HOME = {
     "Experiment": "experiment",
     "Teacher": "experiment",
     "Workspace": "workspace",
+    "Student": "students",
+    "splits": "images",
+    "train_teacher": "teachers",
     "run": "pipeline",
-    "execute": "execution",
     "trained_student": "pipeline",
-    "train_teacher": "teacher_training",
-    "splits": "datasets",
+    "execute": "execution",
+    "arms": "records",
 }
 __all__ = sorted(_HOME)
 

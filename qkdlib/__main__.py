@@ -85,16 +85,16 @@ def _plain_output() -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from qkdlib import runs
+    from qkdlib.study import runs
 
     parser = Parser(prog="python -m qkdlib", description="Commands behind the Makefile.")
     commands = parser.add_subparsers(dest="command", required=True)
-    artefacts = commands.add_parser("paper-artifacts", help="redraw tables and figures; run what has no record")
-    artefacts.add_argument(
+    publish = commands.add_parser("paper-artifacts", help="redraw tables and figures; run what has no record")
+    publish.add_argument(
         "--fresh", nargs="?", const="all", default="no", choices=("no", "students", "all"),
         help="retrain all students first, or the teachers, too",
     )  # fmt: skip
-    artefacts.add_argument(
+    publish.add_argument(
         "--only", nargs="+", choices=runs.PARTS, default=runs.PARTS, help="run these parts of the experiments"
     )
     teachers = commands.add_parser("teachers", help="train the teachers of the paper's tables that have no logits yet")
@@ -110,41 +110,42 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     verify = commands.add_parser("verify", help="train five experiments again and compare bits with portable records")
     verify.add_argument("--make", action="store_true", help="write the portable records anew")
-    for command in (artefacts, summary, teachers, verify):
+    for command in (publish, summary, teachers, verify):
         command.add_argument("--workspace", default=".", help="folder of results, tables and figures")
     return parser
 
 
 def _run(options) -> None:
-    from qkdlib import portable, runs, runtime
+    from qkdlib import portable, runtime
+    from qkdlib.study import runs
 
     runtime.threads(), data_root(), portable.wanted()  # wrong variables are said before any work
     if options.command == "notebooks":
         return _execute(options)
     workspace = Workspace(options.workspace)
     if options.command == "paper-artifacts":
-        from qkdlib import artefacts
+        from qkdlib.study import publish
 
-        artefacts.make(workspace, options.fresh, options.only)
+        publish.make(workspace, options.fresh, options.only)
     elif options.command == "teachers":
         runs.train_teachers(runs.all_teachers(), workspace, options.fresh, print)
         print("every teacher of the tables has its logits")
     elif options.command == "verify":
-        from qkdlib import verify
+        from qkdlib.study import verify
 
         if options.make:
             verify.make(workspace)
         elif not verify.verify(workspace):
             raise RuntimeError("this machine computes other bits than those of the portable records")
     else:
-        from qkdlib import summary
+        from qkdlib.records import summary
 
         print(summary.text(workspace))
 
 
 def _execute(options) -> None:
     """The notebooks, after everything that is asked for has been checked."""
-    from qkdlib import notebooks
+    from qkdlib.study import notebooks
 
     folder_place(options.out, "out")
     parameters = notebooks.parameters_of(options.row) if options.row is not None else {}

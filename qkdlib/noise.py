@@ -57,27 +57,5 @@ class Noise:
         """Chance that a measured bit is flipped."""
         return self.level if self.kind == "readout" else 0.0
 
-    def aer_model(self):
-        """The same as a `qiskit_aer.noise.NoiseModel`; None where nothing happens."""
-        if self.is_ideal:
-            return None
-        from qkdlib import aer_import
-
-        noise = aer_import.load().noise
-        gates = [*NOISY_GATES[1], *NOISY_GATES[2], *QUIET_GATES]
-        model = noise.NoiseModel(basis_gates=gates)
-        if self.kind == "readout":
-            keep = 1 - self.level
-            model.add_all_qubit_readout_error(noise.ReadoutError([[keep, self.level], [self.level, keep]]))
-            return model
-        for wires, names in NOISY_GATES.items():
-            if self.kind == "depolarising":
-                error = noise.depolarizing_error(self.level, wires)
-            else:
-                error = noise.amplitude_damping_error(self.level)
-                error = error if wires == 1 else error.tensor(error)
-            model.add_all_qubit_quantum_error(error, list(names))
-        return model
-
 
 IDEAL = Noise()

@@ -2,14 +2,13 @@
 
 import dataclasses
 import datetime
-import math
 import time
 import warnings
 from pathlib import Path
 
-from qkdlib import checks, files, runtime
+from qkdlib import checks, files, runtime, torch_settings
 from qkdlib.experiment import CUSTOM, MOST_WEIGHT, Experiment, an_experiment
-from qkdlib.records import DIGITS, Record, find, read_all
+from qkdlib.records import Record, find, read_all, rounded
 from qkdlib.workspace import Workspace
 
 KD_WEIGHT = 0.9  # of a network of your own, where nothing else is said
@@ -52,7 +51,7 @@ def run(
         checks.whole("aer_seeds", aer_seeds, minimum=0)
     _check(experiment, teacher, kd_weight)
 
-    from qkdlib import datasets
+    from qkdlib.images import datasets
     from qkdlib.students import Student
 
     experiment = datasets.identified(experiment)
@@ -65,7 +64,7 @@ def run(
     with files.lock(workspace.checkpoints / f"{experiment.name}.lock"):
         pass  # as saving will
     device = runtime.start(device)
-    with runtime.plain_torch():
+    with torch_settings.plain_torch():
         parts = datasets.splits(experiment)
         # What does not fit the images says so before a teacher trains.
         one = Student(experiment, parts.shape, seeds=[0]).fit_reducer(parts.train.x)
@@ -104,11 +103,11 @@ def trained_student(
     experiment = experiment.experiment if is_record else experiment
     _check(experiment, teacher, kd_weight)
 
-    from qkdlib import datasets
+    from qkdlib.images import datasets
 
     experiment = datasets.identified(experiment)
     device, seeds = runtime.start(device), list(range(experiment.seeds))
-    with runtime.plain_torch():
+    with torch_settings.plain_torch():
         parts = datasets.splits(experiment)
         if teacher is not None:
             experiment = _taught(experiment, teacher, kd_weight, parts, workspace, device)
@@ -131,7 +130,7 @@ def _check(experiment, teacher, kd_weight: float | None) -> None:
 
 def _taught(experiment: Experiment, network, kd_weight: float | None, parts, workspace: Workspace, device):
     """The experiment with a network of one's own as its teacher, whose logits are stored."""
-    from qkdlib import teacher_training
+    from qkdlib.teachers import teacher_training
 
     named = teacher_training.save_custom(experiment, network, parts, workspace, device)
     return experiment.distilled(named, (experiment.kd_weight or KD_WEIGHT) if kd_weight is None else kd_weight)
@@ -180,7 +179,8 @@ def _keep(student, workspace: Workspace) -> None:
 def train(experiment: Experiment, seeds: list[int], parts, workspace: Workspace, device):
     """The students of `seeds`, trained on `parts` with the logits of their teacher, which is trained first if it has
     none; their curves (`training.train_students`), and the seconds that took, without the teacher's."""
-    from qkdlib import controls, teacher_training, training
+    from qkdlib import training
+    from qkdlib.teachers import controls, teacher_training
 
     logits = None
     if experiment.teacher is not None:
@@ -230,23 +230,10 @@ def _execute(record: Record, entry: dict, student, images, workspace: Workspace)
     entry["seconds"] |= {"execution": seconds, "all": round(entry["seconds"]["all"] + seconds, 1)}
     del entry["unexecuted"]
     for seed, accuracy in accuracies.items():
-        record.seeds[seed]["qasm_accuracy"] = round(accuracy, DIGITS)
+        record.seeds[seed]["qasm_accuracy"] = rounded(accuracy)
     path = record.save(workspace)
     if failed is not None:
         raise RuntimeError(
             f"the execution on Aer failed ({checks.line(failed, 500)}); the training is saved, without accuracies on "
             f"the QASM simulator, in {path}"
         ) from failed
-
-
-def rounded(results: dict) -> dict:
-    """Numbers with `DIGITS` decimals, in curves too; None stays None, and stands for what is not finite."""
-    return {name: _short(value) for name, value in results.items()}
-
-
-def _short(value):
-    if isinstance(value, list):
-        return [_short(each) for each in value]
-    if isinstance(value, float):
-        return round(value, DIGITS) if math.isfinite(value) else None
-    return value

@@ -17,7 +17,7 @@ import os
 import platform
 import warnings
 
-from qkdlib import checks
+from qkdlib import checks, torch_settings
 
 VARIABLES = {"MKL_CBWR": "COMPATIBLE", "ATEN_CPU_CAPABILITY": "avx2"}
 TORCH = "2.15.0"  # whose kernels gave BITS
@@ -83,9 +83,7 @@ def _probe() -> str:
     """Digest of what this process makes of fixed numbers, by every kind of kernel that a training uses."""
     import torch
 
-    from qkdlib import runtime
-
-    with runtime.plain_torch():  # as trainings do
+    with torch_settings.plain_torch():  # as trainings do
         draw = torch.Generator("cpu").manual_seed(0)
         a, b = (torch.rand(shape, generator=draw) for shape in ((5, 64, 33), (5, 33, 17)))
         x = torch.linspace(-9, 9, 4099)

@@ -19,7 +19,7 @@ def workspace(tmp_path) -> Workspace:
 @pytest.fixture
 def no_data_of_others(monkeypatch):
     """`load` remembers what it read; and no test may reach a network or a reader's own data."""
-    from qkdlib import datasets
+    from qkdlib.images import datasets
 
     def no_network(*arguments, **options):
         raise OSError("no network in tests")

@@ -11,10 +11,15 @@ import pandas as pd
 import pytest
 import torch
 
-from qkdlib import collapse, controlled, paper, revised, robustness, runs
 from qkdlib.experiment import Experiment
 from qkdlib.records import Record
-from qkdlib.teacher_files import TeacherLogits, teacher_name
+from qkdlib.study import runs
+from qkdlib.study.collapse import changes
+from qkdlib.study.controlled import design
+from qkdlib.study.robustness import sweeps
+from qkdlib.study.v1 import paper
+from qkdlib.study.v2 import revised
+from qkdlib.teachers.teacher_files import TeacherLogits, teacher_name
 from qkdlib.workspace import Workspace
 
 SECONDS = 12.5  # of every made-up training
@@ -89,11 +94,11 @@ def fill(workspace: Workspace, accuracies=scattered, parts=runs.PARTS) -> None:
     rng = np.random.default_rng(0)
     for part in parts:
         if part == "collapse":
-            for experiment in collapse.experiments():
+            for experiment in changes.experiments():
                 if not (workspace.students / f"{experiment.name}.json").exists():
                     record(experiment, accuracies(experiment, rng), qasm_seeds=0).save(workspace)
         elif part == "robustness":
-            for experiment in robustness.trainings():
+            for experiment in sweeps.trainings():
                 revised_or_not(experiment, rng.normal(0.7, 0.02, experiment.seeds), rng).save(workspace)
         elif part == "controlled":
             fill_controlled(workspace)
@@ -113,7 +118,7 @@ def fill_controlled(workspace: Workspace) -> None:
     """A record of everything that the controlled experiment needs, whatever its order: LeNet's students are better than
     their placebos, AlexNet's worse, the smoothed labels' better on MNIST alone, twins a little worse, and a seed of
     every student without a teacher collapses. Validation accuracies differ from seed to seed."""
-    for experiment in controlled.experiments():
+    for experiment in design.experiments():
         rng = np.random.default_rng(int(experiment.digest, 16))
         teacher = experiment.teacher
         gain = {"lenet": 0.03, "alexnet": -0.05}.get(teacher.architecture, 0) if teacher else 0
@@ -167,7 +172,7 @@ def fill_executions(workspace: Workspace, pairs=None, fall: float = 50.0, rest: 
     `fall` times the level of the noise less with it, `rest` times it more where there is a teacher, and a little chance
     everywhere."""
     rng = np.random.default_rng(0)
-    for pair in robustness.pairs() if pairs is None else pairs:
+    for pair in sweeps.pairs() if pairs is None else pairs:
         for arm in pair.arms:
             entries = []
             for _, condition in pair.conditions:
@@ -185,13 +190,13 @@ def few_bars(patch) -> None:
     """Leave of v2 the bars of MNIST with 4 qubits on 150 images per class, and four variants, of the executions those
     of two pairs, and of the controlled experiment what `few_tasks` leaves, for tests that go through all tables and
     figures. A bar that is looked up by name is found as ever."""
-    first = robustness.pairs()[0]
-    eight = next(each for each in robustness.pairs() if each.experiment.qubits == 8)
-    shots, noises = (10, 1000), {kind: levels[:2] for kind, levels in robustness.LEVELS.items()}
-    swept = robustness.sweep(20, shots, noises)
+    first = sweeps.pairs()[0]
+    eight = next(each for each in sweeps.pairs() if each.experiment.qubits == 8)
+    shots, noises = (10, 1000), {kind: levels[:2] for kind, levels in sweeps.LEVELS.items()}
+    swept = sweeps.sweep(20, shots, noises)
     pairs = (dataclasses.replace(first, conditions=swept),
-             dataclasses.replace(eight, conditions=(*swept, *robustness.on_device(8, 5))))  # fmt: skip
-    patch.setattr(robustness, "pairs", lambda: pairs)
+             dataclasses.replace(eight, conditions=(*swept, *sweeps.on_device(8, 5))))  # fmt: skip
+    patch.setattr(sweeps, "pairs", lambda: pairs)
     few_tasks(patch)
     every = {(bar.method, bar.dataset, bar.qubits, bar.regime): bar for bar in revised.bars()}
     all_bars = revised.bars
@@ -211,11 +216,11 @@ def few_bars(patch) -> None:
 def few_tasks(patch) -> None:
     """Leave of the controlled experiment the four tasks whose images per class vary, a robust and a revised one of each
     data set, three sizes and two temperatures."""
-    few = tuple(task for task, _ in controlled.scaled_tasks())
-    corners = {pair: arm for pair, arm in controlled.grid().items() if pair[1] in (1.0, 3.0)}
-    patch.setattr(controlled, "tasks", lambda: few)
-    patch.setattr(controlled, "SIZES", {"robust": (10, 150), "revised": (10, 150, None)})
-    patch.setattr(controlled, "grid", lambda: corners)
+    few = tuple(task for task, _ in design.scaled_tasks())
+    corners = {pair: arm for pair, arm in design.grid().items() if pair[1] in (1.0, 3.0)}
+    patch.setattr(design, "tasks", lambda: few)
+    patch.setattr(design, "SIZES", {"robust": (10, 150), "revised": (10, 150, None)})
+    patch.setattr(design, "grid", lambda: corners)
 
 
 def save_teacher(workspace: Workspace, row: paper.Row, accuracies, **meta):
@@ -246,8 +251,8 @@ def save_all_teachers(workspace: Workspace) -> None:
         task = revised.bar("original", dataset, 4).copies[-1].experiment
         for name in (*names, "ensemble") if "alexnet" in names else names:
             save_logits(workspace, task.distilled(revised.teacher(name)), [0.5, 0.8], trained_on=100)
-    for task in controlled.tasks():
-        save_logits(workspace, task.arms[controlled.OWN_IMAGES], [0.5, 0.8], trained_on=100)
+    for task in design.tasks():
+        save_logits(workspace, task.arms[design.OWN_IMAGES], [0.5, 0.8], trained_on=100)
 
 
 def per_seed(workspace: Workspace) -> pd.DataFrame:
@@ -284,11 +289,11 @@ def holm(ps) -> list[float]:
 
 def published() -> pd.DataFrame:
     """The csv of the paper's rows, read without qkdlib: one line per notebook, with the number of its classes."""
-    frame = pd.read_csv(Path(__file__).parent.parent / "qkdlib" / "data" / "published_runs.csv", comment="#")
+    frame = pd.read_csv(Path(__file__).parent.parent / "qkdlib/study/v1/published_runs.csv", comment="#")
     return frame.assign(classes=frame.classes.map({"0-5": 6, "0-7": 8}))
 
 
 def figure_12(columns="error_percent"):
     """The csv of v2's Fig. 12, read without qkdlib: errors in percent, by method, data set and qubits."""
-    frame = pd.read_csv(Path(__file__).parent.parent / "qkdlib" / "data" / "figure_12.csv", comment="#")
+    frame = pd.read_csv(Path(__file__).parent.parent / "qkdlib/study/v2/figure_12.csv", comment="#")
     return frame.set_index(["method", "dataset", "qubits"])[columns]

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from made_up import record
 from nbformat import v4
 
-from qkdlib import __main__, experiment, notebooks, runs, summary
+from qkdlib import __main__, experiment
 from qkdlib.experiment import Experiment
+from qkdlib.records import summary
+from qkdlib.study import notebooks, runs
 from qkdlib.workspace import Workspace
 
 PARAMETERS = {"count": 3, "level": 0.5, "name": "a", "flag": False, "sizes": [1, 2], "side": None, "code": ""}

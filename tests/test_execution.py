@@ -12,11 +12,12 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import Statevector
 from scipy import stats
 
-from qkdlib import circuits, execution, revised
+from qkdlib import circuits, execution
 from qkdlib.circuits import Circuit, Gate
-from qkdlib.datasets import Images
 from qkdlib.experiment import Experiment
+from qkdlib.images.datasets import Images
 from qkdlib.students import Student, correct
+from qkdlib.study.v2 import revised
 
 SHOTS = 20_000
 

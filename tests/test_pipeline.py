@@ -20,10 +20,13 @@ import pytest
 import torch
 from PIL import Image
 
-from qkdlib import datasets, execution, figures, files, pipeline, revised, runtime, summary, teachers, training
+from qkdlib import execution, files, pipeline, teachers, torch_settings, training
+from qkdlib.drawing import figures
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.records import Record, find, outcomes
+from qkdlib.images import datasets
+from qkdlib.records import Record, find, outcomes, summary
 from qkdlib.students import Student
+from qkdlib.study.v2 import revised
 from qkdlib.workspace import Workspace
 
 TINY = Experiment(
@@ -378,7 +381,7 @@ def test_threads_take_turns_because_they_share_torchs_settings_and_random_number
     both = threading.Barrier(2)
 
     def compute(_number) -> bool:
-        with runtime.plain_torch(), contextlib.suppress(threading.BrokenBarrierError):
+        with torch_settings.plain_torch(), contextlib.suppress(threading.BrokenBarrierError):
             both.wait(0.2)
             return True
         return False

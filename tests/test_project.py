@@ -15,8 +15,13 @@ import pytest
 from made_up import per_seed
 
 import qkdlib
-from qkdlib import ablation, controlled, cost, notebooks, paper, records, revised, robustness, runs, tables
-from qkdlib.teacher_files import TeacherLogits, teacher_name
+from qkdlib import records
+from qkdlib.study import notebooks, runs
+from qkdlib.study.controlled import design
+from qkdlib.study.robustness import sweeps
+from qkdlib.study.v1 import paper, tables
+from qkdlib.study.v2 import ablation, cost, revised
+from qkdlib.teachers.teacher_files import TeacherLogits, teacher_name
 from qkdlib.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
@@ -193,7 +198,7 @@ def test_bars_and_variants_of_v2_have_committed_records_with_10_seeds(committed,
 
 
 def test_students_trained_under_noise_have_committed_records(committed):
-    for experiment in robustness.trainings():
+    for experiment in sweeps.trainings():
         assert len(committed[experiment.name].seeds) == 10
 
 
@@ -252,7 +257,7 @@ def test_teachers_on_ten_classes_have_committed_logits_of_all_images(dataset, na
 @pytest.mark.parametrize("classes", [6, 8, 10])
 def test_teachers_of_the_students_own_images_have_committed_logits(dataset, classes):
     """Trained on 150 images per class for 100 epochs, with logits of all images."""
-    tasks = {(task.placebo.dataset, len(task.placebo.classes)): task for task in controlled.tasks()}
+    tasks = {(task.placebo.dataset, len(task.placebo.classes)): task for task in design.tasks()}
     taught = tasks[dataset, classes].arms["LeNet of the same images"]
     logits = TeacherLogits.load(Workspace(ROOT).teachers / f"{teacher_name(taught, taught.teacher)}.npz")
     assert logits.meta["trained_on"] == 150 * classes and len(logits.history) == 100
@@ -333,13 +338,13 @@ def test_committed_controls_have_the_means_of_the_committed_records():
     raw = per_seed(Workspace(ROOT)).sort_values("seed").groupby("name")
     there = pd.read_csv(ROOT / "tables" / "controls.csv", dtype={"images_per_class": str})
     place = ["student", "dataset", "qubits", "classes", "images_per_class"]
-    tasks = [(task, 150) for task in controlled.tasks()]
-    tasks += [(task, size) for task, sizes in controlled.scaled_tasks() for size in sizes if size != 150]
+    tasks = [(task, 150) for task in design.tasks()]
+    tasks += [(task, size) for task, sizes in design.scaled_tasks() for size in sizes if size != 150]
     assert len(there.groupby(place)) == len(tasks)
     for task, size in tasks:
         own = (task.student, task.placebo.dataset, task.placebo.qubits, f"0-{task.placebo.classes[-1]}")
         lines = there[(there[place] == [*own, str(size or "all")]).all(axis=1)].set_index("control")
-        arms = task.arms if size == 150 else controlled.scaled(task, size).arms
+        arms = task.arms if size == 150 else design.scaled(task, size).arms
         assert lines.index.tolist() == list(arms)
         column = "selected" if task.student == "revised" else "last"
         kept = {name: raw.get_group(arm.name)[column].iloc[: arm.seeds].values for name, arm in arms.items()}

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from qkdlib import artefacts, paper, runs
+from qkdlib.study import publish, runs
+from qkdlib.study.v1 import paper
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -77,7 +78,7 @@ def test_tables_of_the_page_are_those_of_the_files(name):
     if name == "claims":
         expected = [row for row in expected if row[shown[0].index("ours")]]
     if name.startswith("table_"):
-        assert shown[0] == artefacts.README_COLUMNS
+        assert shown[0] == publish.README_COLUMNS
         assert len(expected) == len(paper.rows(int(name[-1])))
     assert shown[2:] == expected
 

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 import qkdlib
-from qkdlib import pipeline, revised, training
+from qkdlib import pipeline, training
 from qkdlib.files import DamagedFile
 from qkdlib.records import outcomes
 from qkdlib.students import Student
+from qkdlib.study.v2 import revised
 
 TINY = qkdlib.Experiment(
     dataset="digits", classes=(0, 1), train_per_class=6, validation_per_class=2, test_per_class=5,

@@ -7,8 +7,10 @@ from test_training import PROTOCOLS, experiment, teacher_logits, train
 if __name__ == "__main__":
     import torch
 
-    from qkdlib import datasets, portable, teacher_training
+    from qkdlib import portable
     from qkdlib.experiment import Teacher
+    from qkdlib.images import datasets
+    from qkdlib.teachers import teacher_training
     from qkdlib.workspace import Workspace
 
     path, mkldnn, threads = sys.argv[1:]

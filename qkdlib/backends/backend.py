@@ -6,10 +6,10 @@ import functools
 
 import numpy as np
 
-from qkdlib import aer_import, checks, runtime
-from qkdlib.noise import IDEAL, Noise
-from qkdlib.sampling import UNKNOWN, Backend
-from qkdlib.sampling import Facts as Facts
+from qkdlib import checks, runtime
+from qkdlib.backends import aer_import
+from qkdlib.backends.sampling import UNKNOWN, Backend
+from qkdlib.noise import IDEAL, NOISY_GATES, QUIET_GATES, Noise
 
 LEAST_QUBITS, MOST_QUBITS = 2, 100  # of a made-up device
 
@@ -128,8 +128,28 @@ def aer(noise: Noise = IDEAL) -> Backend:
     """Aer with this noise after every gate as written; without noise, or with read-out errors alone, on state vectors,
     else on density matrices."""
     method = "statevector" if noise.is_ideal or noise.kind == "readout" else "density_matrix"
-    simulator = aer_import.load().AerSimulator(method=method, noise_model=noise.aer_model())
+    simulator = aer_import.load().AerSimulator(method=method, noise_model=_aer_model(noise))
     return Aer(simulator, "aer_simulator", str(noise), written=True)
+
+
+def _aer_model(noise: Noise):
+    """The noise as a `qiskit_aer.noise.NoiseModel`; None where nothing happens."""
+    if noise.is_ideal:
+        return None
+    library = aer_import.load().noise
+    model = library.NoiseModel(basis_gates=[*NOISY_GATES[1], *NOISY_GATES[2], *QUIET_GATES])
+    if noise.kind == "readout":
+        keep = 1 - noise.level
+        model.add_all_qubit_readout_error(library.ReadoutError([[keep, noise.level], [noise.level, keep]]))
+        return model
+    for wires, names in NOISY_GATES.items():
+        if noise.kind == "depolarising":
+            error = library.depolarizing_error(noise.level, wires)
+        else:
+            error = library.amplitude_damping_error(noise.level)
+            error = error if wires == 1 else error.tensor(error)
+        model.add_all_qubit_quantum_error(error, list(names))
+    return model
 
 
 @functools.cache

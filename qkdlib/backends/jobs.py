@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from qkdlib import files
+from qkdlib.backends.sampling import Backend, valid
 from qkdlib.circuits import Circuit
-from qkdlib.sampling import Backend, valid
 
 # Parts of the names of options that leave the outcomes' probabilities as they are.
 INDIFFERENT = ("seed", "shots", "memory", "parallel", "thread", "executor", "job", "execution_time", "environment")

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from qkdlib import simulation
-from qkdlib.circuits import Circuit
+from qkdlib.backends import backend
+from qkdlib.circuits import Circuit, simulation
 from qkdlib.noise import IDEAL, Noise
 from qkdlib.randomness import stream
 
@@ -42,9 +42,7 @@ class OnAer:
     """Frequencies of `shots` samples on Qiskit Aer: one job for each call and seed, with all its circuits."""
 
     def __init__(self, shots: int, seeds: list[int], stage: str, noise: Noise = IDEAL):
-        from qkdlib import backends
-
-        self.shots, self.backend = shots, backends.aer(noise)
+        self.shots, self.backend = shots, backend.aer(noise)
         self.generators = [np.random.default_rng(stream(seed, stage)) for seed in seeds]
 
     def __call__(self, circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:

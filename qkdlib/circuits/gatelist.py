@@ -1,4 +1,4 @@
-"""Quantum circuits as one declared gate list, and their translations to Qiskit and TorchQuantum.
+"""Quantum circuits as one declared gate list.
 
 Two ansätze (`h_ry` of v1, `rx_ry_rz` of v2), and the circuits by which features become a state.
 
@@ -176,25 +176,3 @@ def reverse_wires(outcomes: torch.Tensor, qubits: int) -> torch.Tensor:
     grid = outcomes.reshape(*lead, *[2] * qubits)
     wires = range(len(lead), len(lead) + qubits)
     return grid.permute(*range(len(lead)), *reversed(wires)).reshape(*lead, 2**qubits)
-
-
-def to_qiskit(circuit: Circuit, measure: bool = True):
-    """The circuit as a `qiskit.QuantumCircuit` whose `ParameterVector` theta holds the angles in order."""
-    from qiskit import QuantumCircuit
-    from qiskit.circuit import ParameterVector
-
-    angles = ParameterVector("θ", circuit.angles)
-    quantum = QuantumCircuit(circuit.qubits, name=circuit.name)
-    for gate in circuit.gates:
-        arguments = () if gate.angle is None else (angles[gate.angle],)
-        getattr(quantum, gate.name)(*arguments, *gate.wires)
-    if measure:
-        quantum.measure_all()
-    return quantum
-
-
-def to_torchquantum(circuit: Circuit) -> torch.nn.Module:
-    """The circuit as a TorchQuantum module that maps angles (N, A) to outcome probabilities (N, 2^Q)."""
-    from qkdlib.torchquantum_circuit import TorchQuantumCircuit
-
-    return TorchQuantumCircuit(circuit)

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from qkdlib import checks
-from qkdlib.circuits import Circuit, Gate
+from qkdlib.circuits.gatelist import Circuit, Gate
 from qkdlib.noise import IDEAL, QUIET_GATES, Noise
-from qkdlib.stacked import shared_product
+from qkdlib.rounding import shared_product
 
 PAULIS = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 TURNED = {"rx": (2, 3), "ry": (3, 1), "rz": (1, 2)}  # the two components that a rotation mixes

@@ -1,16 +1,61 @@
-"""Product states: wires that no gate has entangled, each with one spinor (a, b) = a|0> + b|1>.
+"""Product states: wires that no gate has entangled, each of them simulated by itself.
 
-A batch of spinors is a real tensor (2, 2, S, B, Q): a and b on the first axis, real and imaginary part on the second.
+From |0...0> on, with or without noise, wire k is one Bloch vector (x, y, z) and a gate is a rotation of it: real
+numbers, 3 Q of them in place of 2^(Q+1). An encoder that turns wires hands on spinors (a, b) = a|0> + b|1>, which a
+later gate may entangle; a batch of them is a real tensor (2, 2, S, B, Q): a and b on the first axis, real and
+imaginary part on the second.
 """
 
 import torch
 
 from qkdlib import checks
-from qkdlib.circuits import ROTATIONS, Circuit
+from qkdlib.circuits.gatelist import ROTATIONS, Circuit
+from qkdlib.noise import IDEAL, QUIET_GATES, Noise
 
 # R(theta) v = cos(theta / 2) v + sin(theta / 2) G v, and G only swaps and negates the four numbers of a spinor.
 FLIPS = {"rx": (0, 1), "ry": (0,), "rz": (1,)}
 SIGNS = {"rx": ((1, -1), (1, -1)), "ry": ((-1, -1), (1, 1)), "rz": ((1, -1), (-1, 1))}
+
+
+def probabilities(circuit: Circuit, angles: torch.Tensor, noise: Noise = IDEAL) -> torch.Tensor:
+    """Outcome probabilities (..., 2^Q), wire 0 least significant, of angles (..., A) in radians, from |0...0>, by one
+    Bloch vector per wire."""
+    columns = circuit.columns
+    a, b, c = noise.bloch()
+    if angles.shape[-1] != circuit.angles:
+        checks.fail("angles", tuple(angles.shape), f"a last axis of {circuit.angles} for circuit {circuit.name}")
+    x, y, z = 0.0, 0.0, 1.0  # |0>; each becomes (..., Q)
+    for name, places in columns:
+        if name == "h":
+            x, y, z = z, -y, x
+        else:
+            theta = angles if places == tuple(range(angles.shape[-1])) else angles[..., list(places)]  # (..., Q)
+            x, y, z = _turned(name, torch.cos(theta), torch.sin(theta), x, y, z)
+        if not noise.is_ideal and name not in QUIET_GATES:
+            x, y, z = a * x, a * y, b * z + c
+    if noise.flips:
+        z = z * (1 - 2 * noise.flips)
+    return outcomes(torch.as_tensor(z, dtype=angles.dtype).expand(*angles.shape[:-1], circuit.qubits))
+
+
+def _turned(name: str, cos, sin, x, y, z):
+    if name == "rx":
+        return x, y * cos - z * sin, y * sin + z * cos
+    if name == "ry":
+        return x * cos + z * sin, y, z * cos - x * sin
+    if name == "rz":
+        return x * cos - y * sin, x * sin + y * cos, z
+    return checks.fail("gate", name, "h, rx, ry or rz where no gate acts between wires")
+
+
+def outcomes(z: torch.Tensor) -> torch.Tensor:
+    """Outcome probabilities (..., 2^Q) of independent wires with expectations <Z> of `z` (..., Q)."""
+    wires = torch.stack([1 + z, 1 - z], dim=-1) / 2  # (..., Q, 2): p(0), p(1)
+    found = wires[..., 0, :]  # (..., 2)
+    for wire in range(1, z.shape[-1]):
+        # The later wire is the more significant digit, so it is the slower axis.
+        found = (wires[..., wire, :, None] * found[..., None, :]).flatten(-2)  # (..., 2^(wire + 1))
+    return found
 
 
 def rotate(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:

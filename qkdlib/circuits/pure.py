@@ -1,4 +1,4 @@
-"""The amplitudes after a circuit whose angles do not depend on the image, for all seeds at once.
+"""Pure states: the amplitudes after a circuit whose angles do not depend on the image, for all seeds at once.
 
 Such a circuit is one 2^Q x 2^Q matrix per seed and step, built from TorchQuantum's gate matrices. For many qubits and
 few images that matrix is itself the cost; then each layer is applied to the states in two factors of Q/2 wires. The
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import torch
 
-from qkdlib.circuits import Circuit, Gate
+from qkdlib.circuits import torchquantum_circuit
+from qkdlib.circuits.gatelist import Circuit, Gate
 
 PRODUCT = 20_000  # multiply-adds that take as long as one more small product does
 
@@ -38,7 +39,7 @@ def final_state(circuit: Circuit, states: torch.Tensor, angles: torch.Tensor, me
         method: `matrix` or `factors`; empty: whichever needs less.
     """
     cut = layers(circuit)
-    method = method or cheaper(circuit, states.shape[1], states.ndim == 3)
+    method = method or fewer_operations(circuit, states.shape[1], states.ndim == 3)
     if method == "matrix":
         return _times(_split(states, 2**circuit.qubits), _joined(unitary(circuit, angles)), None)
     low = circuit.qubits // 2
@@ -50,7 +51,7 @@ def final_state(circuit: Circuit, states: torch.Tensor, angles: torch.Tensor, me
     return states
 
 
-def cheaper(circuit: Circuit, batch: int, real: bool = True) -> str:
+def fewer_operations(circuit: Circuit, batch: int, real: bool = True) -> str:
     """`matrix` or `factors`, whichever takes fewer multiply-adds for a batch of this many images per seed."""
     size, depth = 2**circuit.qubits, len(layers(circuit))
     parts = 1 if real else 2
@@ -75,16 +76,14 @@ def unitary(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
 
 def wire_matrices(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
     """The product (S, Q, 2, 2), complex, of the gates on each wire of a circuit without gates between wires."""
-    from qkdlib import gates
-
     total = None
     for name, places in circuit.columns:
         if places is None:
-            matrix = gates.fixed(name).to(angles.device).expand(len(angles), circuit.qubits, 2, 2)
+            matrix = torchquantum_circuit.fixed(name).to(angles.device).expand(len(angles), circuit.qubits, 2, 2)
         else:
             in_turn = places == tuple(range(places[0], places[0] + len(places)))  # a slice is faster than an index
             of_wires = angles[:, places[0] : places[0] + len(places)] if in_turn else angles[:, list(places)]
-            matrix = gates.rotation(name, of_wires)
+            matrix = torchquantum_circuit.rotation(name, of_wires)
         total = matrix if total is None else matrix @ total
     if total is None:  # no gate on any wire
         return torch.eye(2, dtype=torch.complex64, device=angles.device).expand(len(angles), circuit.qubits, 2, 2)
@@ -114,12 +113,10 @@ def _layers(circuit: Circuit) -> tuple[Layer, ...]:
 
 def _permutation(run: tuple[Gate, ...], qubits: int) -> tuple[torch.Tensor | None, torch.Tensor | None]:
     """Order and signs of a run of `cx` and `cz` gates, read off their matrices; None where they change nothing."""
-    from qkdlib import gates
-
     outcomes = torch.arange(2**qubits)
     order, signs = outcomes, torch.ones(2**qubits)
     for gate in run:
-        matrix = gates.fixed(gate.name).real
+        matrix = torchquantum_circuit.fixed(gate.name).real
         control, target = (outcomes >> wire & 1 for wire in gate.wires)
         row = matrix[2 * control + target]  # (2^Q, 4), one entry of which is 1 or -1
         column = row.abs().argmax(1)

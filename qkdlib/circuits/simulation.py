@@ -1,8 +1,12 @@
-"""Outcome probabilities, exact or sampled, and their gradients.
+"""Outcome probabilities, exact or sampled, and their gradients; by the cheapest of three exact simulators.
 
-A circuit without an entangling gate never leaves the product states, so wire k is one Bloch vector (x, y, z) and a
-gate is a rotation of it: real numbers, 3 Q of them in place of 2^(Q+1). This is exact, and tested against
-TorchQuantum, Qiskit and the closed form p(i) = prod_k (1 +- sin theta_k) / 2 of the published circuit.
+    state    simulator                                    where it is enough
+    product  each wire by itself: 3 Q real numbers        neither a gate nor the encoder entangles wires
+    pure     2^Q amplitudes, one circuit per seed         the encoder makes the state, and nothing is noisy
+    mixed    4^Q Pauli coefficients, a circuit per image  everywhere
+
+`exact` chooses for a circuit from |0...0>, `after_encoding` for a state that an encoder has made. Each simulator is
+tested against TorchQuantum, Qiskit and, for the published circuit, p(i) = prod_k (1 +- sin theta_k) / 2.
 """
 
 import functools
@@ -11,9 +15,10 @@ from collections.abc import Callable
 
 import torch
 
-from qkdlib import checks, pauli
-from qkdlib.circuits import Circuit
-from qkdlib.noise import IDEAL, QUIET_GATES, Noise
+from qkdlib import checks
+from qkdlib.circuits import mixed, product, pure
+from qkdlib.circuits.gatelist import Circuit
+from qkdlib.noise import IDEAL, Noise
 
 Outcomes = Callable[[Circuit, torch.Tensor], torch.Tensor]
 
@@ -40,48 +45,28 @@ def probabilities(
 
 
 def exact(circuit: Circuit, angles: torch.Tensor, noise: Noise = IDEAL) -> torch.Tensor:
-    """Outcome probabilities (..., 2^Q) of any circuit, by the cheapest exact simulation."""
-    return pauli.probabilities(circuit, angles, noise) if circuit.entangles else bloch(circuit, angles, noise)
+    """Outcome probabilities (..., 2^Q) of any circuit from |0...0>."""
+    kind = mixed if circuit.entangles else product
+    return kind.probabilities(circuit, angles, noise)
 
 
-def bloch(circuit: Circuit, angles: torch.Tensor, noise: Noise = IDEAL) -> torch.Tensor:
-    """Outcome probabilities (..., 2^Q) of a circuit of single-wire gates, by one Bloch vector per wire."""
-    columns = circuit.columns
-    a, b, c = noise.bloch()
-    if angles.shape[-1] != circuit.angles:
-        checks.fail("angles", tuple(angles.shape), f"a last axis of {circuit.angles} for circuit {circuit.name}")
-    x, y, z = 0.0, 0.0, 1.0  # |0>; each becomes (..., Q)
-    for name, places in columns:
-        if name == "h":
-            x, y, z = z, -y, x
-        else:
-            theta = angles if places == tuple(range(angles.shape[-1])) else angles[..., list(places)]  # (..., Q)
-            x, y, z = _turned(name, torch.cos(theta), torch.sin(theta), x, y, z)
-        if not noise.is_ideal and name not in QUIET_GATES:
-            x, y, z = a * x, a * y, b * z + c
-    if noise.flips:
-        z = z * (1 - 2 * noise.flips)
-    return product(torch.as_tensor(z, dtype=angles.dtype).expand(*angles.shape[:-1], circuit.qubits))
+def after_encoding(circuit: Circuit, state: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+    """Outcome probabilities (S, B, 2^Q) of encoded states after a circuit whose angles (S, A) all images share.
+
+    Args:
+        state: spinors (2, 2, S, B, Q) of product states, or real amplitudes (S, B, 2^Q).
+    """
+    if state.ndim == 5 and not circuit.entangles:
+        return product.outcomes(wires_after_encoding(circuit, state, angles))
+    amplitudes = product.amplitudes(state) if state.ndim == 5 else state
+    final = pure.final_state(circuit, amplitudes, angles)  # (S, B, H, 2, L)
+    return (final * final).sum(3).flatten(2)
 
 
-def _turned(name: str, cos, sin, x, y, z):
-    if name == "rx":
-        return x, y * cos - z * sin, y * sin + z * cos
-    if name == "ry":
-        return x * cos + z * sin, y, z * cos - x * sin
-    if name == "rz":
-        return x * cos - y * sin, x * sin + y * cos, z
-    return checks.fail("gate", name, "h, rx, ry or rz where circuits are simulated wire by wire")
-
-
-def product(z: torch.Tensor) -> torch.Tensor:
-    """Outcome probabilities (..., 2^Q) of independent wires with expectations <Z> of `z` (..., Q)."""
-    wires = torch.stack([1 + z, 1 - z], dim=-1) / 2  # (..., Q, 2): p(0), p(1)
-    outcomes = wires[..., 0, :]  # (..., 2)
-    for wire in range(1, z.shape[-1]):
-        # The later wire is the more significant digit, so it is the slower axis.
-        outcomes = (wires[..., wire, :, None] * outcomes[..., None, :]).flatten(-2)  # (..., 2^(wire + 1))
-    return outcomes
+def wires_after_encoding(circuit: Circuit, spinors: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+    """<Z> on each wire, (S, B, Q), of spinors (2, 2, S, B, Q) after a circuit without gates between wires whose angles
+    (S, A) all images share."""
+    return product.expectations(spinors, pure.wire_matrices(circuit, angles))
 
 
 class _Shifted(torch.autograd.Function):

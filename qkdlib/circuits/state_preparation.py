@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from qkdlib.optimizers import LANE
-from qkdlib.stacked import shared_product
+from qkdlib.rounding import LANE, shared_product
 
 TINY = 1e-30  # squared norm, the largest amplitude being 1/2 to 1, of a half that counts as empty: its angle is 0
 

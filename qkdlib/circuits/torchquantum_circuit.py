@@ -1,15 +1,85 @@
-"""A declared circuit as a TorchQuantum module. Importing this module imports TorchQuantum, which takes seconds."""
+"""A declared circuit as a TorchQuantum module, TorchQuantum's gate matrices, and the one place that imports it.
+
+TorchQuantum 0.1.8 imports its Qiskit bridge when it is imported, and that bridge asks for Qiskit names
+that are gone since Qiskit 1.0 (https://github.com/mit-han-lab/torchquantum/issues/332). Its simulator
+needs none of them. `load()` registers empty stand-ins for the bridge's modules, imports TorchQuantum, and
+takes the stand-ins out of `sys.modules` again, so that nothing else in the process can pick one up. The import takes
+seconds, so that it is done where a circuit is built.
+"""
+
+import contextlib
+import functools
+import importlib
+import math
+import sys
+import types
+import warnings
+from collections.abc import Iterator
 
 import torch
 
-from qkdlib.circuits import Circuit, reverse_wires
-from qkdlib.torchquantum_import import load
+from qkdlib.circuits.gatelist import ROTATIONS, Circuit, reverse_wires
 
-tq = load()
-FUNCTIONS = {"h": "hadamard", "rx": "rx", "ry": "ry", "rz": "rz", "cx": "cnot", "cz": "cz"}
+NAMES = {"h": "hadamard", "rx": "rx", "ry": "ry", "rz": "rz", "cx": "cnot", "cz": "cz"}  # TorchQuantum's
+STAND_INS = (
+    "qiskit_ibm_runtime",
+    "qiskit.providers.aer",
+    "qiskit.providers.aer.noise",
+    "qiskit.providers.aer.noise.device",
+    "qiskit.providers.aer.noise.device.parameters",
+    "torchquantum.plugin",
+    "torchquantum.plugin.qiskit",
+)
 
 
-class TorchQuantumCircuit(tq.QuantumModule):
+class _StandIn(types.ModuleType):
+    """A module in which every public name exists and is an empty class."""
+
+    QISKIT_INCOMPATIBLE_FUNC_NAMES: tuple[str, ...] = ()
+    __path__: tuple[str, ...] = ()
+
+    def __getattr__(self, name: str):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+
+
+@contextlib.contextmanager
+def _stand_ins() -> Iterator[None]:
+    absent = [name for name in STAND_INS if name not in sys.modules]
+    sys.modules.update({name: _StandIn(name) for name in absent})
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
+
+
+@functools.cache
+def load() -> types.ModuleType:
+    """Return the `torchquantum` module, importing it on the first call.
+
+    Raises:
+        ImportError: TorchQuantum is not installed, or a version whose simulator needs more than the stand-ins.
+    """
+    try:
+        # Its constant matrices have to serve in a training too, whatever mode the caller is in.
+        with _stand_ins(), warnings.catch_warnings(), torch.inference_mode(False):
+            warnings.simplefilter("ignore")  # invalid escapes and deprecations in its own source
+            return importlib.import_module("torchquantum")
+    except ImportError as error:
+        raise ImportError(
+            f"torchquantum cannot be imported ({error}); run `make setup`, or install the version in "
+            "requirements.lock with `pip install --no-deps torchquantum==0.1.8`"
+        ) from error
+
+
+def to_torchquantum(circuit: Circuit) -> torch.nn.Module:
+    """The circuit as a TorchQuantum module that maps angles (N, A) to outcome probabilities (N, 2^Q)."""
+    return TorchQuantumCircuit(circuit)
+
+
+class TorchQuantumCircuit(torch.nn.Module):
     """Gate-by-gate statevector simulation by TorchQuantum.
 
     The precision is TorchQuantum's: complex64, about 1e-6.
@@ -22,12 +92,43 @@ class TorchQuantumCircuit(tq.QuantumModule):
     def forward(self, angles: torch.Tensor, amplitudes: torch.Tensor | None = None) -> torch.Tensor:
         """Outcome probabilities (N, 2^Q), wire 0 least significant, of angles (N, A) in radians, from |0...0> or from
         `amplitudes` (N, 2^Q)."""
+        tq = load()
         device = tq.QuantumDevice(n_wires=self.circuit.qubits, bsz=len(angles), device=angles.device)
         if amplitudes is not None:
             grid = reverse_wires(amplitudes, self.circuit.qubits).to(torch.complex64)
             device.states = grid.reshape(device.states.shape)
         for gate in self.circuit.gates:
             params = None if gate.angle is None else angles[:, gate.angle : gate.angle + 1]  # (N, 1)
-            getattr(tq.functional, FUNCTIONS[gate.name])(device, wires=list(gate.wires), params=params)
+            getattr(tq.functional, NAMES[gate.name])(device, wires=list(gate.wires), params=params)
         state = device.get_states_1d()  # (N, 2^Q), wire 0 most significant
         return reverse_wires(state.abs() ** 2, self.circuit.qubits)
+
+
+def rotation(name: str, angles: torch.Tensor) -> torch.Tensor:
+    """TorchQuantum's matrices (..., 2, 2), complex, of `rx`, `ry` or `rz` with `angles` (...) in radians, with their
+    gradient."""
+    return _Rotation.apply(name, angles)
+
+
+def fixed(name: str) -> torch.Tensor:
+    """TorchQuantum's matrix of a gate without angle: `h` (2, 2); `cx` or `cz` (4, 4), the control being the left
+    factor."""
+    return load().functional.mat_dict[NAMES[name]]
+
+
+class _Rotation(torch.autograd.Function):
+    """TorchQuantum's matrix function, with the derivative R'(theta) = R(theta + pi) / 2 in place of a graph of a
+    dozen complex operations."""
+
+    @staticmethod
+    def forward(ctx, name, angles):
+        assert name in ROTATIONS, name
+        both = torch.stack([angles, angles + math.pi])  # (2, ...)
+        here, ahead = load().functional.mat_dict[name](both.reshape(-1, 1)).view(*both.shape, 2, 2)
+        ctx.save_for_backward(ahead)
+        return here.contiguous()
+
+    @staticmethod
+    def backward(ctx, upstream):
+        (ahead,) = ctx.saved_tensors
+        return None, (torch.view_as_real(upstream) * torch.view_as_real(ahead)).sum((-3, -2, -1)) / 2

@@ -9,7 +9,7 @@ from matplotlib.path import Path
 from torch import nn
 
 from qkdlib import checks
-from qkdlib.figures import COLOURS, OTHER, Figure, styled
+from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
 
 INK, GREY, PALE = "#333333", "#dddddd", "#f4f4f4"
 KNOWN = "Conv2d, AvgPool2d, MaxPool2d, Linear, Tanh, ReLU, Sigmoid, Dropout, Dropout2d, Flatten"

@@ -1,61 +1,21 @@
-"""Figures, drawn from records (or images, or circuits) and saved as .pdf and .png. One style file serves all."""
+"""Figures of any records, images, circuits and teachers."""
 
-import importlib.resources
-import io
 from collections.abc import Mapping
-from pathlib import Path
 
-import matplotlib
-import matplotlib.figure
 import numpy as np
 import scipy.special
 
-from qkdlib import circuits, statistics
-from qkdlib.datasets import Splits
-from qkdlib.files import atomic
-from qkdlib.records import Record
-from qkdlib.teacher_files import TeacherLogits
-
-STYLE = importlib.resources.files("qkdlib").joinpath("style.mplstyle")
-COLOURS = {"placebo": "#7f7f7f", "lenet": "#0072b2", "alexnet": "#d55e00", "ensemble": "#009e73"}
-OTHER = "#cc79a7"
-PAPER = "#000000"
-
-
-class Figure(matplotlib.figure.Figure):
-    """A matplotlib figure that a notebook shows whatever its plotting backend is."""
-
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
-        return buffer.getvalue()
+from qkdlib import circuits
+from qkdlib.drawing.style import COLOURS, OTHER, PAPER, Figure, styled
+from qkdlib.images.datasets import Splits
+from qkdlib.records import Record, statistics
+from qkdlib.teachers.teacher_files import TeacherLogits
 
 
 def colour(record: Record) -> str:
     """The colour of an arm: grey for a placebo, else its teacher's."""
     teacher = record.experiment.teacher
     return COLOURS.get(teacher.architecture if teacher else "placebo", OTHER)
-
-
-def styled(draw):
-    """Draw under the one style file, without a window and without touching the reader's own settings."""
-
-    def wrapper(*arguments, **options) -> Figure:
-        with matplotlib.rc_context(fname=str(STYLE)):
-            return draw(*arguments, **options)
-
-    wrapper.__doc__, wrapper.__name__ = draw.__doc__, draw.__name__
-    return wrapper
-
-
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write `<name>.pdf` and `<name>.png` atomically, without a date, so that equal figures are equal files."""
-    paths = [Path(folder) / f"{name}.{ending}" for ending in ("pdf", "png")]
-    for path in paths:
-        with atomic(path) as temporary:
-            metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
-            figure.savefig(temporary, metadata=metadata)
-    return paths
 
 
 @styled

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qkdlib import checks, downloads, imagefolder, workspace
+from qkdlib import checks, workspace
 from qkdlib.experiment import DATASETS, IMAGEFOLDER, Experiment, an_experiment
+from qkdlib.images import downloads, imagefolder
 from qkdlib.randomness import stream
 
 DIGITS_TEST_PER_CLASS = 50

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qkdlib import checks, files, image_files
+from qkdlib import checks, files
+from qkdlib.images import image_files
 
 PARTS = ("train", "test")
 TEST_EVERY = 5

@@ -106,6 +106,18 @@ def _path(experiment: Experiment, workspace: Workspace) -> Path:
     return workspace.students / f"{experiment.name}.json"
 
 
+def rounded(value):
+    """Numbers as records keep them, in lists and dictionaries too: with `DIGITS` decimals; None, which stays None, stands
+    for what is not finite."""
+    if isinstance(value, dict):
+        return {name: rounded(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [rounded(each) for each in value]
+    if isinstance(value, float):
+        return round(value, DIGITS) if math.isfinite(value) else None
+    return value
+
+
 def as_text(body: dict) -> str:
     """JSON with one line per seed, so that a diff of two records can be read."""
     seeds = body.pop("seeds")
@@ -193,6 +205,12 @@ def find(experiment: Experiment, workspace: Workspace) -> Record | None:
     """The record of this experiment, whatever its number of seeds; None if there is none that can be read. What lies
     under its name and is no record of it is named in a warning."""
     return _passed(_of, _path(experiment, workspace), experiment)
+
+
+def complete(experiment: Experiment, workspace: Workspace) -> Record | None:
+    """The record of an experiment if it has all its seeds."""
+    record = find(experiment, workspace)
+    return None if record is None else record.asked(experiment)
 
 
 def read_all(workspace: Workspace | None = None) -> list[Record]:

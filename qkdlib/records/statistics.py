@@ -11,7 +11,7 @@ import numpy as np
 
 from qkdlib import checks
 from qkdlib.experiment import Experiment
-from qkdlib.records import Record, outcomes
+from qkdlib.records.record import Record, outcomes
 
 RESAMPLES = 9999
 BOOTSTRAP_SEED = 0

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from qkdlib import experiment, records, statistics
-from qkdlib.records import Record
+from qkdlib import experiment
+from qkdlib.records import statistics
+from qkdlib.records.record import Record, outcomes, read_all
 from qkdlib.workspace import Workspace
 
 
@@ -58,20 +59,20 @@ def load(workspace: Workspace | None = None) -> pd.DataFrame:
     """Every readable record as one table with a row per experiment and seed.
 
     Columns: `name`, the experiment's fields (`teacher` as its architecture, or None), `seed`, and the accuracies in
-    percent that `records.outcomes` explains.
+    percent that `outcomes` explains.
     """
     rows = []
-    for record in records.read_all(workspace):
+    for record in read_all(workspace):
         fields = {"name": record.experiment.name, **experiment.as_dict(record.experiment)}
         fields["teacher"] = record.experiment.teacher.architecture if record.experiment.teacher else None
         fields["classes"] = record.experiment.classes
-        rows += [{**fields, "seed": seed, **records.outcomes(results)} for seed, results in record.seeds.items()]
+        rows += [{**fields, "seed": seed, **outcomes(results)} for seed, results in record.seeds.items()]
     return pd.DataFrame(rows)
 
 
 def text(workspace: Workspace) -> str:
     """The table of a workspace as text, and where its figures are."""
-    found = records.read_all(workspace)
+    found = read_all(workspace)
     if not found:
         return f"no records in {workspace.students}"
     pictures = sorted(path.name for path in workspace.figures.glob("[!.]*.png"))

@@ -9,7 +9,8 @@ import math
 
 import torch
 
-from qkdlib import circuits, product_states, state_preparation
+from qkdlib import circuits
+from qkdlib.circuits import product, state_preparation
 
 SMALLEST = 1e-15  # a norm below it is that of a zero vector: its square does not fit into 32 bits
 
@@ -67,7 +68,7 @@ class Angle:
 
     def state(self, features: torch.Tensor) -> torch.Tensor:
         """Spinors (2, 2, S, B, Q)."""
-        return product_states.rotate(self.circuit, self.angles(features))
+        return product.rotate(self.circuit, self.angles(features))
 
 
 class Qubit(Angle):

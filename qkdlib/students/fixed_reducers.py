@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from qkdlib import checks, runtime
+from qkdlib import checks, torch_settings
 
 
 class FixedReducer(nn.Module):
@@ -102,7 +102,7 @@ class PCA(FixedReducer):
         if len(images) < self.components:
             allowed = f"at least {self.components} images for as many components of pca"
             checks.fail("train_per_class", f"{len(images)} images in all", allowed)
-        with runtime.one_thread():  # more would round by their number
+        with torch_settings.one_thread():  # more would round by their number
             mean, axes, variances = components(images.flatten(1).double().cpu(), self.components)
         if self.standardised:
             spread = variances.sqrt()[:, None]

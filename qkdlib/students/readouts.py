@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
-from qkdlib.stacked import StackedLinear
+from qkdlib.students.stacked import StackedLinear
 
 FLOOR = 1e-9
 

@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 from qkdlib import checks
-from qkdlib.fixed_reducers import PCA, AvgPool, CenterCrop, MaxPool
-from qkdlib.stacked import StackedConv2d, StackedLinear, max_pool_relu
+from qkdlib.students.fixed_reducers import PCA, AvgPool, CenterCrop, MaxPool
+from qkdlib.students.stacked import StackedConv2d, StackedLinear, max_pool_relu
 
 CONV1, CONV2, HIDDEN, KERNEL = 10, 20, 50, 5
 

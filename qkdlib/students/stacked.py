@@ -28,14 +28,6 @@ def uniform(shape: tuple[int, ...], fan_in: int, generators: list[torch.Generato
     return nn.Parameter(torch.stack(draws))
 
 
-def shared_product(x: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-    """x (S, ..., K) times a matrix (K, N) that all seeds share, as one product for each seed: a single one of all their
-    rows would be rounded by how many rows there are."""
-    if x.ndim < 3:
-        return x @ matrix
-    return (x.flatten(1, -2) @ matrix.expand(len(x), -1, -1)).unflatten(1, x.shape[1:-1])
-
-
 class StackedLinear(nn.Module):
     """`x W^T + b` for each seed: (S, B, in) -> (S, B, out)."""
 

@@ -11,14 +11,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from qkdlib import circuits, product_states, readouts, samplers, simulation, statevector, twins
-from qkdlib.encoders import ENCODERS, blanks
+from qkdlib import circuits
+from qkdlib.backends import samplers
+from qkdlib.circuits import simulation
 from qkdlib.experiment import TWINS, Experiment
 from qkdlib.files import checked, read_arrays, write_arrays
 from qkdlib.noise import Noise
 from qkdlib.randomness import generator
-from qkdlib.reducers import REDUCERS
-from qkdlib.stacked import shared_product
+from qkdlib.rounding import shared_product
+from qkdlib.students import readouts, twins
+from qkdlib.students.encoders import ENCODERS, blanks
+from qkdlib.students.reducers import REDUCERS
 
 LEAK = 0.01  # PyTorch's own
 COPIES = 6  # of a training's parameters: themselves, gradients, Adam's two means, the last and the best epoch's
@@ -166,13 +169,7 @@ class Student(nn.Module):
         return simulation.probabilities(self.executed, self._angles(features), gradient, draw, self.noise)
 
     def _state_outcomes(self, features: torch.Tensor) -> torch.Tensor:
-        state = self.encoder.state(features)
-        if self.encoder.product:
-            if not self.measured.entangles:
-                return simulation.product(self._local(state))
-            state = product_states.amplitudes(state)
-        state = statevector.final_state(self.measured, state, self.theta)  # (S, B, H, 2, L)
-        return (state * state).sum(3).flatten(2)
+        return simulation.after_encoding(self.measured, self.encoder.state(features), self.theta)
 
     def _expectations(self, features: torch.Tensor) -> torch.Tensor:
         """<Z> on each wire, (S, B, Q)."""
@@ -180,12 +177,8 @@ class Student(nn.Module):
             linear = self.experiment.ansatz == "classical_linear"
             return twins.pooled(self.encoder.state(features), self.signs, self.theta, linear)
         if not self._as_executed and self.encoder.product and not self.measured.entangles:
-            return self._local(self.encoder.state(features))
+            return simulation.wires_after_encoding(self.measured, self.encoder.state(features), self.theta)
         return shared_product(self._outcomes(features), self.signs)
-
-    def _local(self, spinors: torch.Tensor) -> torch.Tensor:
-        """<Z> on each wire, (S, B, Q), where no wire is entangled."""
-        return product_states.expectations(spinors, statevector.wire_matrices(self.measured, self.theta))
 
     def save_weights(self, path: Path) -> None:
         """Write the digest of the experiment, the seeds and the parameters, each (S, ...), atomically as npz."""

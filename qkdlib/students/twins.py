@@ -5,8 +5,8 @@ import math
 
 import torch
 
-from qkdlib import simulation
-from qkdlib.stacked import shared_product
+from qkdlib.circuits import simulation
+from qkdlib.rounding import shared_product
 
 
 def bernoulli(features: torch.Tensor, reach: float = 1.0) -> torch.Tensor:

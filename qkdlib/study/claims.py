@@ -6,9 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from qkdlib import paper, robustness_table, statistics, tables, verdicts
+from qkdlib import records
 from qkdlib.experiment import Experiment
-from qkdlib.paper import MEANT, RAN, Row
+from qkdlib.records import statistics
+from qkdlib.study import verdicts
+from qkdlib.study.robustness import table as robustness_table
+from qkdlib.study.v1 import paper, tables
+from qkdlib.study.v1.paper import MEANT, RAN, Row
 from qkdlib.workspace import Workspace
 
 RULE = (
@@ -36,7 +40,7 @@ class Evidence:
         self.executed = robustness_table.table(workspace) if executed is None else executed
 
     def accuracies(self, experiment: Experiment) -> np.ndarray:
-        record = tables.complete(experiment, self.workspace)
+        record = records.complete(experiment, self.workspace)
         if record is None:
             raise LookupError(experiment.name)
         return np.array(statistics.accuracies(record))  # (S,)
@@ -94,7 +98,8 @@ def table(
         frames: Tables 1 and 2, where they are there already.
         executed: the table of robustness, where it is.
     """
-    from qkdlib import claim_list, claim_list_revised
+    from qkdlib.study.v1 import claims as claim_list
+    from qkdlib.study.v2 import claims as claim_list_revised
 
     evidence = Evidence(workspace, frames, executed)
     claims = (*claim_list.CLAIMS, *claim_list_revised.CLAIMS)

@@ -9,8 +9,9 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from qkdlib import checks, paper
+from qkdlib import checks
 from qkdlib.files import atomic, checked
+from qkdlib.study.v1 import paper
 from qkdlib.workspace import folder_place, place, project_root
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}

@@ -2,25 +2,16 @@
 
 from collections.abc import Callable, Iterable
 
-from qkdlib import (
-    ablation,
-    answers,
-    claims,
-    collapse_table,
-    controlled_table,
-    cost,
-    hardware,
-    paper,
-    parallel,
-    records,
-    revised,
-    robustness,
-    robustness_table,
-    runs,
-    tables,
-    verdicts,
-)
+from qkdlib import parallel, records
 from qkdlib.experiment import Experiment
+from qkdlib.study import claims, runs, verdicts
+from qkdlib.study.collapse import table as collapse_table
+from qkdlib.study.controlled import answers
+from qkdlib.study.controlled import table as controlled_table
+from qkdlib.study.robustness import hardware, sweeps
+from qkdlib.study.robustness import table as robustness_table
+from qkdlib.study.v1 import paper, tables
+from qkdlib.study.v2 import ablation, cost, revised
 from qkdlib.workspace import Workspace
 
 README_COLUMNS = ["row", "paper", "ours", "collapsed", "paper's gain", "our gain", "p (Holm)", "verdict"]
@@ -44,7 +35,7 @@ def make(
         runs.run_missing(runs.missing(parts, workspace, fresh), workspace, fresh, say)
     if "robustness" in parts:
         with failures.of("executing what has no record"):
-            robustness.run_missing(workspace, fresh != "no", say)
+            sweeps.run_missing(workspace, fresh != "no", say)
     write_tables(workspace, say)
     draw_figures(workspace, say)
     _list_undeclared(workspace, say)
@@ -120,17 +111,13 @@ def _markdown(shown) -> str:
 
 def draw_figures(workspace: Workspace, say) -> None:
     """All figures. One whose records or images are not there keeps its file, and says so."""
-    from qkdlib import (
-        circuits,
-        controlled_figures,
-        drawings,
-        figures,
-        paper_figures,
-        revised_figures,
-        strategies,
-        teachers,
-    )
-    from qkdlib import robustness_figures as executed_figures
+    from qkdlib import circuits, teachers
+    from qkdlib.drawing import drawings, figures
+    from qkdlib.study.controlled import figures as controlled_figures
+    from qkdlib.study.robustness import figures as executed_figures
+    from qkdlib.study.v1 import figures as paper_figures
+    from qkdlib.study.v2 import figures as revised_figures
+    from qkdlib.study.v2 import strategies
 
     named = [circuits.build("h_ry", qubits) for qubits in (3, 4)]
     shape, classes = (1, 28, 28), 6
@@ -168,7 +155,9 @@ def draw_figures(workspace: Workspace, say) -> None:
 
 
 def _draw_images(workspace: Workspace, say) -> None:
-    from qkdlib import datasets, figures, revised_figures
+    from qkdlib.drawing import figures
+    from qkdlib.images import datasets
+    from qkdlib.study.v2 import figures as revised_figures
 
     v2 = {name: revised.at_hand(revised.bar("original", name, 4)).experiment for name in revised.DATASETS}
     wanted = {

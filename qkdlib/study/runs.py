@@ -2,10 +2,15 @@
 
 from collections.abc import Callable, Iterable
 
-from qkdlib import checks, collapse, controlled, paper, parallel, revised, robustness, runtime, tables
+from qkdlib import checks, parallel, records, runtime
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.paper import Row
-from qkdlib.teacher_files import teacher_name
+from qkdlib.study.collapse import changes
+from qkdlib.study.controlled import design
+from qkdlib.study.robustness import sweeps
+from qkdlib.study.v1 import paper
+from qkdlib.study.v1.paper import Row
+from qkdlib.study.v2 import revised
+from qkdlib.teachers.teacher_files import teacher_name
 from qkdlib.workspace import Workspace
 
 FRESH = ("no", "students", "all")
@@ -19,9 +24,9 @@ V2_PARTS = {
 }
 PLAIN_PARTS = {
     "v1": lambda: experiments(declared_rows()),
-    "robustness": lambda: robustness.trainings(),
-    "collapse": lambda: collapse.experiments(),
-    "controlled": lambda: controlled.experiments(),
+    "robustness": lambda: sweeps.trainings(),
+    "collapse": lambda: changes.experiments(),
+    "controlled": lambda: design.experiments(),
 }
 PARTS = ("v1", *V2_PARTS, "robustness", "collapse", "controlled")
 
@@ -51,7 +56,7 @@ def missing(parts: Iterable[str], workspace: Workspace, fresh: str = "no") -> li
     any copy of its images, and else runs on the copy that is at hand."""
 
     def lacks(experiment: Experiment) -> bool:
-        record = None if fresh != "no" else tables.complete(experiment, workspace)
+        record = None if fresh != "no" else records.complete(experiment, workspace)
         return record is None or record.unexecuted() != []
 
     found = []
@@ -96,7 +101,8 @@ def train_teachers(taught: list[Experiment], workspace: Workspace, fresh: bool, 
     if not lacking:
         return
 
-    from qkdlib import datasets, teacher_training
+    from qkdlib.images import datasets
+    from qkdlib.teachers import teacher_training
 
     device, failures = runtime.start(), parallel.Failures(say)
     for name, (task, teacher) in lacking.items():
@@ -117,4 +123,4 @@ def all_teachers() -> list[Experiment]:
         bar = revised.at_hand(revised.bar("original", dataset, 4))
         ensemble = ("ensemble",) if "alexnet" in names else ()
         found += [bar.experiment.distilled(revised.teacher(name)) for name in (*names, *ensemble)]
-    return found + [task.arms[controlled.OWN_IMAGES] for task in controlled.tasks()]
+    return found + [task.arms[design.OWN_IMAGES] for task in design.tasks()]

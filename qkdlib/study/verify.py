@@ -9,9 +9,13 @@ import json
 import time
 from collections.abc import Callable
 
-from qkdlib import checks, collapse, files, paper, pipeline, portable, records, revised, runtime
+from qkdlib import checks, files, pipeline, portable, records, runtime
 from qkdlib import experiment as experiments
 from qkdlib.experiment import Experiment
+from qkdlib.records.record import as_text
+from qkdlib.study.collapse import changes
+from qkdlib.study.v1 import paper
+from qkdlib.study.v2 import revised
 from qkdlib.workspace import Workspace
 
 SEEDS = 2  # of each experiment, from the first
@@ -25,7 +29,7 @@ def blocks() -> dict[str, Experiment]:
         "described": next(row.experiment for row in paper.described_rows() if row.dataset == "mnist"),
         "revised": revised.bar("original", "mnist", 8).arms["lenet"],
         "revised, entangled": entangled.experiment,
-        "robust": collapse.robust("M-B-3q-07"),
+        "robust": changes.robust("M-B-3q-07"),
     }
 
 
@@ -47,7 +51,7 @@ def make(workspace: Workspace, say: Callable[[str], None] = print) -> None:
             "seeds": _trained(experiment, workspace),
         }
         path = _path(experiment, workspace)
-        files.write_text(path, records.as_text(body))
+        files.write_text(path, as_text(body))
         say(f"{name}: {path.name}")
 
 
@@ -77,13 +81,13 @@ def verify(workspace: Workspace, say: Callable[[str], None] = print) -> bool:
 
 def _trained(experiment: Experiment, workspace: Workspace) -> dict[str, dict]:
     """What each seed comes to, as JSON has it: its curves and the SHA-256 of its weights."""
-    from qkdlib import datasets
+    from qkdlib.images import datasets
 
     seeds, found = list(range(SEEDS)), {}
     student, results, _ = pipeline.train(experiment, seeds, datasets.splits(experiment), workspace, "cpu")
     for place, seed in enumerate(seeds):
         weights = b"".join(value[place].detach().numpy().tobytes() for _, value in sorted(student.named_parameters()))
-        found[str(seed)] = {"weights": hashlib.sha256(weights).hexdigest(), **pipeline.rounded(results[place])}
+        found[str(seed)] = {"weights": hashlib.sha256(weights).hexdigest(), **records.rounded(results[place])}
     return json.loads(json.dumps(found))
 
 

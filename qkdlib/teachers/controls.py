@@ -8,8 +8,8 @@ having those of another image of its class: they know the class, and not the ima
 import torch
 from scipy import optimize
 
-from qkdlib.datasets import Splits
 from qkdlib.experiment import Experiment
+from qkdlib.images.datasets import Splits
 from qkdlib.randomness import generator
 
 

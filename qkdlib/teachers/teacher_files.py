@@ -1,10 +1,9 @@
-"""What is kept of a teacher: a small file of logits, from which students learn in the teacher's place, and while it
-trains a checkpoint. Both say whose they are; a file that is another teacher's, under whatever name, is not taken."""
+"""What is kept of a teacher: a small file of logits, from which students learn in the teacher's place. It says whose it
+is; a file that is another teacher's, under whatever name, is not taken."""
 
 import dataclasses
 import json
 import math
-import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,10 @@ import numpy as np
 import torch
 
 from qkdlib import checks, experiment, files
-from qkdlib.datasets import Splits
 from qkdlib.experiment import CUSTOM, Experiment, Teacher
+from qkdlib.images.datasets import Splits
+from qkdlib.training.checkpoints import check_history
+from qkdlib.workspace import Workspace
 
 MOST_LOGITS = 1 << 29  # bytes of logits in a file: 13 million images of 10 classes
 LARGEST_16 = 64.0  # the logits of trained networks are smaller; 16 bits round them by at most 1/64
@@ -65,7 +66,7 @@ class TeacherLogits:
             text = files.parse(str(arrays.pop("text")))
             history, meta = text["history"], text["meta"]
             _check_logits(**arrays)
-            _check_history(history)
+            check_history(history)
             if not all("test_accuracy" in epoch for epoch in history):
                 raise ValueError("no test accuracies")
             if not isinstance(meta, dict):
@@ -121,6 +122,11 @@ def teacher_name(task: Experiment, teacher: Teacher) -> str:
     return f"{experiment.task_name(task)}_{experiment.slug(teacher.architecture)}_{key}"
 
 
+def logits_path(workspace: Workspace, task: Experiment, teacher: Teacher) -> Path:
+    """Where a teacher's logits lie, or will."""
+    return workspace.teachers / f"{teacher_name(task, teacher)}.npz"
+
+
 def identity(task: Experiment, teacher: Teacher) -> dict:
     """What `teacher_name` names, for a file to say of itself."""
     return {
@@ -149,62 +155,3 @@ def _check_logits(train: np.ndarray, test: np.ndarray) -> None:
             raise ValueError("logits that are NaN or infinite")
     if train.shape[1] != test.shape[1]:
         raise ValueError(f"logits of {train.shape[1]} and {test.shape[1]} classes")
-
-
-def _check_history(history) -> None:
-    """Raise `ValueError` unless `history` has finite numbers for each epoch; accuracies are at most 1."""
-    if not isinstance(history, list) or not history:
-        raise ValueError("no history")
-    for epoch in history:
-        for name, value in epoch.items():
-            most = 1 if name.endswith("accuracy") else sys.float_info.max
-            if type(value) not in (int, float) or not 0 <= value <= most:
-                raise ValueError(f"{name}={checks.shortened(value)}, which is no number from 0 to {most:g}")
-
-
-def keep(path: Path, title: str, model: torch.nn.Module, optimizer: torch.optim.Optimizer, history: list[dict]) -> None:
-    """Write the checkpoint of the training called `title`, atomically."""
-    state = {"title": title, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
-    with files.atomic(path) as temporary, open(temporary, "wb") as file:
-        torch.save(state, file)
-
-
-def resume(path: Path, title: str, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> list[dict]:
-    """Put the checkpoint of the training called `title` into its model and optimizer, and return its history; [] if
-    there is none. One that is damaged or another training's is set aside, with a warning, and nothing of it taken."""
-    if not path.exists():
-        return []
-    own = model.state_dict()
-    try:
-        files.check_zip(path, 4 * sum(each.nbytes for each in own.values()) + files.MOST_TEXT)  # Adam keeps three
-        with files.checked(path):
-            saved = torch.load(path, weights_only=True, map_location="cpu")
-            if saved.get("title") != title:
-                raise ValueError(f"it is a checkpoint of another training, {saved.get('title')!r}")
-            _check_history(saved["history"])
-            _check_tensors("weights", saved["model"], {name: (each.shape,) for name, each in own.items()})
-            _check_optimizer(saved["optimizer"], optimizer)
-    except files.Damaged as damaged:
-        files.set_aside(damaged)
-        return []
-    model.load_state_dict(saved["model"])
-    optimizer.load_state_dict(saved["optimizer"])
-    return saved["history"]
-
-
-def _check_tensors(what: str, given: dict, shapes: dict[str, tuple]) -> None:
-    """Raise `ValueError` unless the tensors are those of `shapes`, each name with the shapes that it may have."""
-    if set(given) != set(shapes):
-        raise ValueError(f"other {what} than the network's")
-    for name, tensor in given.items():
-        if tensor.shape not in shapes[name] or not torch.isfinite(tensor).all():
-            raise ValueError(f"{what} {name} of a wrong shape, or not finite")
-
-
-def _check_optimizer(given: dict, optimizer: torch.optim.Optimizer) -> None:
-    groups = optimizer.state_dict()["param_groups"]
-    if [group["params"] for group in given["param_groups"]] != [group["params"] for group in groups]:
-        raise ValueError("another optimizer's state")
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    for place, state in given["state"].items():
-        _check_tensors("moments", state, dict.fromkeys(state, (weights[place].shape, ())))

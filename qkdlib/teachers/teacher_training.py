@@ -9,17 +9,27 @@ from pathlib import Path
 
 import torch
 
-from qkdlib import checks, controls, datasets, files, portable, runtime, teachers, training
-from qkdlib.datasets import Splits
+from qkdlib import checks, files, portable, runtime, torch_settings, training
 from qkdlib.experiment import CUSTOM, Experiment, Teacher
+from qkdlib.images import datasets
+from qkdlib.images.datasets import Splits
 from qkdlib.randomness import generator, number
-from qkdlib.teacher_files import TeacherLogits, identity, load, stored, teacher_name, without_offset
+from qkdlib.teachers import controls, networks
+from qkdlib.teachers.teacher_files import (
+    TeacherLogits,
+    identity,
+    load,
+    logits_path,
+    stored,
+    teacher_name,
+    without_offset,
+)
 from qkdlib.workspace import Workspace
 
 EVALUATION_BATCH = 512
 
 
-@runtime.plain_torch()
+@torch_settings.plain_torch()
 def train_teacher(
     task: Experiment, teacher: Teacher, parts: Splits, workspace: Workspace | str | Path, device="cpu", fresh=False
 ) -> TeacherLogits:
@@ -45,7 +55,7 @@ def train_teacher(
     if not isinstance(device, torch.device):
         checks.one_of("device", device, runtime.DEVICES[1:])
     checks.flag("fresh", fresh)
-    path = workspace.teachers / f"{teacher_name(task, teacher)}.npz"
+    path = logits_path(workspace, task, teacher)
     with contextlib.suppress(FileNotFoundError, files.Damaged):
         if not fresh:
             return _judged(load(path, task, parts), parts, path.stem)
@@ -70,7 +80,7 @@ def _make(path: Path, task: Experiment, teacher: Teacher, parts, workspace: Work
 
 
 def _combine(task, teacher, parts, members: list[TeacherLogits]) -> TeacherLogits:
-    train, test = (teachers.mean_probabilities([getattr(m, part) for m in members]) for part in ("train", "test"))
+    train, test = (networks.mean_probabilities([getattr(m, part) for m in members]) for part in ("train", "test"))
     history = [{"test_accuracy": accuracy(test, parts.all_test.y)}]
     return TeacherLogits(train, test, history, _meta(task, teacher, sum(m.meta["parameters"] for m in members)))
 
@@ -89,9 +99,9 @@ def _train(task, teacher: Teacher, parts: Splits, checkpoint: Path, device, fres
 
     alone = teacher.architecture == "lenet"  # a second thread brings it nothing, and rounds differently
     # PyTorch's own layers draw from the global generator.
-    with torch.random.fork_rng(), runtime.one_thread(alone):
+    with torch.random.fork_rng(), torch_settings.one_thread(alone):
         torch.manual_seed(number(teacher.seed, "weights"))
-        network = teachers.build(teacher.architecture, parts.shape, len(task.classes)).to(device)
+        network = networks.build(teacher.architecture, parts.shape, len(task.classes)).to(device)
         optimizer = torch.optim.Adam(network.parameters(), lr=teacher.learning_rate, fused=True)
         losses, now = [], 0
 
@@ -127,7 +137,7 @@ def _train(task, teacher: Teacher, parts: Splits, checkpoint: Path, device, fres
     return TeacherLogits(*logits, history, _meta(task, teacher, count, device) | made)
 
 
-@runtime.plain_torch()
+@torch_settings.plain_torch()
 def save_custom(task: Experiment, network: torch.nn.Module, parts: Splits, workspace: Workspace, device) -> Teacher:
     """Store the logits of a network of your own and return the `Teacher` that names it: by its class and a
     fingerprint of its logits. A network whose logits differ from stored ones by rounding only, because another
@@ -141,13 +151,13 @@ def save_custom(task: Experiment, network: torch.nn.Module, parts: Splits, works
         ValueError: it is no network; its logits are not finite real numbers, differ from one pass over the same images
             to the next or with the images beside them, or do not have one column per class.
     """
-    teachers.check_network(network)
+    networks.check_network(network)
     task, name = datasets.identified(task), f"{CUSTOM}{type(network).__name__}"
     train, test = _own_logits(network, task, parts, device, name)
     asked = task.teacher or Teacher()
     control = {"labels": asked.labels, "seed": asked.seed if asked.labels == "shuffled" else 0}
     teacher = _known(task, name, train, test, parts, workspace)
-    path = workspace.teachers / f"{teacher_name(task, teacher)}.npz"
+    path = logits_path(workspace, task, teacher)
     history = [{"test_accuracy": accuracy(test, parts.all_test.y)}]
     count = sum(parameter.numel() for parameter in network.parameters())
     logits = _judged(TeacherLogits(train, test, history, _meta(task, teacher, count)), parts, path.stem, say=True)
@@ -159,10 +169,10 @@ def save_custom(task: Experiment, network: torch.nn.Module, parts: Splits, works
 def _own_logits(network: torch.nn.Module, task: Experiment, parts: Splits, device, name: str):
     """Logits of all training and all test images; further passes over some of them have to give the same."""
     device = next((weights.device for weights in network.parameters()), torch.device(device))
-    kind = "float64" if teachers.number_type(network) == torch.float64 else "float32"
+    kind = "float64" if networks.number_type(network) == torch.float64 else "float32"
     generators, cudnn = [device] if device.type == "cuda" else [], torch.backends.cudnn
     whole = cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False)  # TF32 would be another network
-    with runtime.plain_torch(kind, device), whole, torch.random.fork_rng(devices=generators):
+    with torch_settings.plain_torch(kind, device), whole, torch.random.fork_rng(devices=generators):
         train, test = (logits_of(network, split.x, device, name) for split in (parts.all_train, parts.all_test))
         for logits, split in ((train, parts.all_train), (test, parts.all_test)):
             if not torch.isfinite(logits).all():
@@ -171,11 +181,11 @@ def _own_logits(network: torch.nn.Module, task: Experiment, parts: Splits, devic
                 allowed = f"logits of shape {shape} for these images and classes, not {tuple(logits.shape)}"
                 checks.fail("teacher", name, allowed)
         for every, rounding, reason in (
-            (1, teachers.SAME, "two passes over the same images differ (dropout that stays active?)"),
-            (2, teachers.NEARLY, "they depend on the images beside it (batch norm without running statistics?)"),
+            (1, networks.SAME, "two passes over the same images differ (dropout that stays active?)"),
+            (2, networks.NEARLY, "they depend on the images beside it (batch norm without running statistics?)"),
         ):
             again = logits_of(network, parts.all_train.x[:EVALUATION_BATCH:every], device, name)
-            if not teachers.alike(again, train[:EVALUATION_BATCH:every], rounding):
+            if not networks.alike(again, train[:EVALUATION_BATCH:every], rounding):
                 checks.fail("teacher", name, f"a network whose logits of an image are always the same; {reason}")
     return train, test
 
@@ -191,7 +201,7 @@ def _known(task: Experiment, name: str, train: torch.Tensor, test: torch.Tensor,
         if teacher_name(task, other) != path.stem:
             continue  # of other images
         kept = stored(path, task, parts)
-        same = kept and teachers.alike(train, kept.train) and teachers.alike(test, kept.test)
+        same = kept and networks.alike(train, kept.train) and networks.alike(test, kept.test)
         if same or (kept and path.stem == exact):
             return other
     return teacher
@@ -204,8 +214,8 @@ def logits_of(network: torch.nn.Module, images: torch.Tensor, device="cpu", name
         ValueError: the network called `name` cannot take the images, or returns something else than a table of real
             numbers.
     """
-    chunks, kind = [], teachers.number_type(network)
-    with teachers.evaluation(network), torch.no_grad():  # inference tensors might stay behind in it
+    chunks, kind = [], networks.number_type(network)
+    with networks.evaluation(network), torch.no_grad():  # inference tensors might stay behind in it
         for chunk in images.split(EVALUATION_BATCH):
             try:
                 logits = network(chunk.to(device, kind, copy=True))  # it may work in place
@@ -236,9 +246,9 @@ def _judged(logits: TeacherLogits, parts: Splits, name: str, say: bool = False) 
         f"teacher {name}: accuracy {right[0]:.1%} on the student's {len(parts.train)} training images, {right[1]:.1%} "
         f"on its {len(parts.validation)} validation images"
     )
-    found = teachers.doubts(logits.train[torch.cat(rows)], torch.cat(labels))
+    found = networks.doubts(logits.train[torch.cat(rows)], torch.cat(labels))
     if found:
-        warnings.warn(f"{line}; {'; '.join(found)}", teachers.DoubtfulTeacher, stacklevel=1)
+        warnings.warn(f"{line}; {'; '.join(found)}", networks.DoubtfulTeacher, stacklevel=1)
     elif say and not runtime.QUIET:
         print(line)
     return dataclasses.replace(logits, meta=logits.meta | {"accuracy": {"train": right[0], "validation": right[1]}})

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-LANE = 16  # numbers that the widest vector units take at once
+from qkdlib.rounding import LANE
 
 
 class FlatAdam(torch.optim.Adam):

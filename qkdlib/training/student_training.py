@@ -1,64 +1,19 @@
-"""The one training loop, for teachers and students, and the training of students."""
+"""The training of students, all seeds of an experiment side by side."""
 
 import dataclasses
 import math
-import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import torch
 
-from qkdlib import checks, runtime, teacher_files
-from qkdlib.datasets import Images, Splits
+from qkdlib import checks, torch_settings
 from qkdlib.experiment import Experiment
-from qkdlib.losses import Loss, distillation_loss
-from qkdlib.optimizers import FlatAdam
+from qkdlib.images.datasets import Images, Splits
 from qkdlib.randomness import generator
-from qkdlib.selection import Selection, join
 from qkdlib.students import Student, correct
-
-
-def fit(
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batches: Callable[[int], Iterable],
-    loss_of: Callable[..., torch.Tensor],
-    measure: Callable[[], dict],
-    epochs: int,
-    title: str,
-    steps: int,
-    checkpoint: Path | None = None,
-    finished: Callable[[], bool] = lambda: False,
-) -> list[dict]:
-    """Train `model` and return what `measure` said after each epoch, with the epoch's `seconds`.
-
-    Args:
-        batches: epoch -> the epoch's batches, each the arguments of `loss_of`. It draws its randomness from
-            seed and epoch alone, so that a training that goes on from a checkpoint has the same result.
-        loss_of: batch -> scalar loss.
-        steps: batches per epoch, for the progress bar's time left.
-        checkpoint: file that holds the training after each epoch; an existing one of this title is gone on from.
-        finished: asked after each epoch whether to stop there.
-    """
-    history = [] if checkpoint is None else teacher_files.resume(checkpoint, title, model, optimizer)
-    bar = runtime.progress(total=epochs * steps, initial=len(history) * steps, desc=title)
-    with bar, torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
-        for epoch in range(len(history), epochs):
-            started = time.perf_counter()
-            model.train()
-            for batch in batches(epoch):
-                optimizer.zero_grad()
-                loss_of(*batch).backward()
-                optimizer.step()
-                bar.update()
-            model.eval()
-            with torch.inference_mode():
-                history.append({**measure(), "seconds": time.perf_counter() - started})
-            if checkpoint is not None:
-                teacher_files.keep(checkpoint, title, model, optimizer, history)
-            if finished():
-                break
-    return history
+from qkdlib.training.loop import fit
+from qkdlib.training.losses import Loss, distillation_loss
+from qkdlib.training.optimizers import FlatAdam
+from qkdlib.training.selection import Selection, join
 
 
 @dataclasses.dataclass
@@ -107,11 +62,11 @@ def train_students(
         if not torch.isfinite(getattr(parts, name).x).all():
             checks.fail(f"{name} images", "NaN or infinity", "finite pixels")
     # One thread: more would divide the work, and round, by the number of seeds.
-    with runtime.one_thread(), runtime.plain_torch():
+    with torch_settings.one_thread(), torch_settings.plain_torch():
         if teacher_logits is None:
             teacher_logits = torch.zeros(len(parts.all_train), len(experiment.classes))
         rates = experiment.learning_rates or (experiment.learning_rate,)
-        tries = [_Training(experiment, rate, parts, teacher_logits, seeds, device) for rate in rates]
+        tries = [StudentTraining(experiment, rate, parts, teacher_logits, seeds, device) for rate in rates]
         results = [each.run() for each in tries]
         if experiment.tested == "every_epoch":
             return tries[0].student, results[0]
@@ -119,7 +74,7 @@ def train_students(
         return tries[0].finish(chosen, results)
 
 
-class _Training:
+class StudentTraining:
     """One training of all seeds, with one learning rate."""
 
     def __init__(self, experiment: Experiment, rate: float, parts: Splits, teacher_logits, seeds: list[int], device):

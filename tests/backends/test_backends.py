@@ -10,9 +10,9 @@ from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Statevector
 from scipy import stats
 
-from qkdlib import aer_import, backends, checks, circuits, execution, sampling, simulation
-from qkdlib.backends import Aer, Backend, Primitive
-from qkdlib.circuits import Circuit, Gate
+from qkdlib import backends, checks, circuits, execution
+from qkdlib.backends import Aer, Backend, Primitive, aer_import, sampling
+from qkdlib.circuits import Circuit, Gate, simulation
 from qkdlib.noise import Noise
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*has no QubitProperties")  # Aer, of GenericBackendV2 without noise

@@ -11,11 +11,12 @@ import torch
 from qiskit.primitives import BackendSamplerV2, BaseSamplerV2, StatevectorSampler
 from qiskit.providers.fake_provider import GenericBackendV2
 
-from qkdlib import aer_import, backends, circuits, execution, files, jobs, revised
-from qkdlib.backends import Backend, Primitive
-from qkdlib.datasets import Images
+from qkdlib import backends, circuits, execution, files
+from qkdlib.backends import Backend, Primitive, aer_import, jobs
+from qkdlib.images.datasets import Images
 from qkdlib.noise import Noise
 from qkdlib.students import Student
+from qkdlib.study.v2 import revised
 
 CIRCUIT = circuits.h_ry(3)
 

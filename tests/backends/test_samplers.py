@@ -8,10 +8,14 @@ import pytest
 import torch
 from scipy import stats
 
-from qkdlib import circuits, datasets, revised, samplers, simulation, training
+from qkdlib import circuits, training
+from qkdlib.backends import samplers
+from qkdlib.backends.samplers import Multinomial, OnAer
+from qkdlib.circuits import simulation
+from qkdlib.images import datasets
 from qkdlib.noise import Noise
-from qkdlib.samplers import Multinomial, OnAer
 from qkdlib.students import Student
+from qkdlib.study.v2 import revised
 
 SHOTS = 5000
 BOTH = {"multinomial": Multinomial, "aer": OnAer}

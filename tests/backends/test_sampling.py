@@ -9,7 +9,8 @@ from qiskit.providers import BackendV2, Options
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.result.models import ExperimentResultData
 
-from qkdlib import aer_import, circuits, execution
+from qkdlib import circuits, execution
+from qkdlib.backends import aer_import
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*has no QubitProperties")  # Aer, of GenericBackendV2 without noise
 

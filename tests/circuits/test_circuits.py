@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import Statevector
 
-from qkdlib import circuits, simulation
-from qkdlib.circuits import Circuit, Gate
+from qkdlib import circuits
+from qkdlib.circuits import Circuit, Gate, simulation
 
 
 def random_angles(rows: int, count: int) -> torch.Tensor:

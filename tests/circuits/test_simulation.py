@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch.autograd.gradcheck import GradcheckError
 
-from qkdlib import circuits, execution, simulation
-from qkdlib.circuits import Circuit, Gate
-from qkdlib.samplers import Multinomial
+from qkdlib import circuits, execution
+from qkdlib.backends.samplers import Multinomial
+from qkdlib.circuits import Circuit, Gate, simulation
 
 EXACT = ("autograd", "parameter_shift")
 

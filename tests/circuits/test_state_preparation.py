@@ -12,8 +12,8 @@ from qiskit import QuantumCircuit
 from qiskit.circuit.library import StatePreparation
 from qiskit.quantum_info import Operator, Statevector
 
-from qkdlib import circuits, state_preparation
-from qkdlib.circuits import Circuit, Gate
+from qkdlib import circuits
+from qkdlib.circuits import Circuit, Gate, state_preparation
 
 QUBITS = range(1, 9)
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from qiskit.circuit import library
 from qiskit.quantum_info import Operator, Statevector
 
-from qkdlib import circuits, gates, simulation, statevector
-from qkdlib.circuits import Circuit, Gate
+from qkdlib import circuits
+from qkdlib.circuits import Circuit, Gate, gate_matrices, pure, simulation
 
 METHODS = ("matrix", "factors")
 BUILT = list(itertools.product(circuits.CIRCUITS, (2, 3, 4, 5, 8), (1, 2, 4), circuits.ENTANGLERS))
@@ -65,7 +65,7 @@ def in_qiskit(circuit: Circuit, states: np.ndarray, angles: torch.Tensor) -> np.
 @pytest.mark.parametrize("shape", [(), (1,), (3, 4), (2, 3, 1)])
 def test_rotations_are_qiskits(name, shape):
     angles = torch.linspace(-7, 7, math.prod(shape)).view(shape)
-    found, kind = gates.rotation(name, angles), getattr(library, f"{name.upper()}Gate")
+    found, kind = gate_matrices.rotation(name, angles), getattr(library, f"{name.upper()}Gate")
     assert found.shape == (*shape, 2, 2)
     for place in np.ndindex(*shape):
         np.testing.assert_allclose(found[place], kind(angles[place].item()).to_matrix(), atol=1e-6)
@@ -75,7 +75,7 @@ def test_rotations_are_qiskits(name, shape):
 def test_gradient_of_a_rotation_is_the_difference_of_qiskits_matrices(name):
     angles = torch.linspace(-7, 7, 30).view(2, 3, 5).requires_grad_()
     upstream = torch.randn(2, 3, 5, 2, 2, 2, generator=torch.Generator().manual_seed(0))
-    (torch.view_as_real(gates.rotation(name, angles)) * upstream).sum().backward()
+    (torch.view_as_real(gate_matrices.rotation(name, angles)) * upstream).sum().backward()
     kind, step = getattr(library, f"{name.upper()}Gate"), 1e-5
     for place in np.ndindex(2, 3, 5):
         ahead, behind = (kind(angles[place].item() + sign * step).to_matrix() for sign in (1, -1))
@@ -88,7 +88,7 @@ def test_gradient_of_a_rotation_is_the_difference_of_qiskits_matrices(name):
 )
 def test_gates_without_angle_are_qiskits(name, kind):
     # Qiskit's control is wire 0, the right factor.
-    np.testing.assert_allclose(gates.fixed(name), Operator(kind()).reverse_qargs().data, atol=1e-6)
+    np.testing.assert_allclose(gate_matrices.fixed(name), Operator(kind()).reverse_qargs().data, atol=1e-6)
 
 
 # Matrices of circuits
@@ -98,7 +98,7 @@ def test_gates_without_angle_are_qiskits(name, kind):
 def test_unitary_is_qiskits_operator(ansatz, qubits, layers, entangler):
     circuit = circuits.build(ansatz, qubits, layers, entangler)
     angles = draw_angles(1 if qubits == 8 else 3, circuit)
-    for found, row in zip(statevector.unitary(circuit, angles), angles, strict=True):
+    for found, row in zip(pure.unitary(circuit, angles), angles, strict=True):
         np.testing.assert_allclose(found, Operator(bound(circuit, row)).data, atol=1e-5)
 
 
@@ -107,8 +107,8 @@ def test_unitary_is_qiskits_operator(ansatz, qubits, layers, entangler):
 def test_layers_without_entangler_are_one_matrix_on_each_wire(ansatz, layers):
     circuit = circuits.build(ansatz, 4, layers)
     angles = draw_angles(2, circuit)
-    assert len(statevector.layers(circuit)) == 1
-    found = statevector.wire_matrices(circuit, angles)
+    assert len(pure.layers(circuit)) == 1
+    found = pure.wire_matrices(circuit, angles)
     for seed, wire in np.ndindex(2, 4):
         own = [gate for gate in circuit.gates if gate.wires == (wire,)]
         places = [gate.angle for gate in own if gate.angle is not None]
@@ -120,7 +120,7 @@ def test_layers_without_entangler_are_one_matrix_on_each_wire(ansatz, layers):
 @pytest.mark.parametrize("entangler", ["ring_cnot", "ring_cz"])
 @pytest.mark.parametrize("layers", [1, 2, 4])
 def test_entangled_circuit_is_cut_behind_each_ring(entangler, layers):
-    assert len(statevector.layers(circuits.build("rx_ry_rz", 4, layers, entangler))) == layers
+    assert len(pure.layers(circuits.build("rx_ry_rz", 4, layers, entangler))) == layers
 
 
 # States
@@ -135,7 +135,7 @@ def test_final_states_are_qiskits_and_torchquantums(ansatz, qubits, layers, enta
     rows = angles.repeat_interleave(batch, 0), torch.from_numpy(whole(states)).flatten(0, 1)
     by_gates = circuits.to_torchquantum(circuit)(*rows).view(seeds, batch, -1)
     for method in METHODS:
-        found = statevector.final_state(circuit, states, angles, method)
+        found = pure.final_state(circuit, states, angles, method)
         np.testing.assert_allclose(whole(found), expected, atol=1e-5)
         torch.testing.assert_close(probabilities(found), by_gates, atol=1e-5, rtol=0)
 
@@ -162,7 +162,7 @@ def test_final_states_of_any_columns_and_pairs_are_qiskits(circuit, lead, real, 
     angles = draw_angles(lead[0], circuit, seed)
     expected = in_qiskit(circuit, whole(states), angles)
     for method in METHODS:
-        found = statevector.final_state(circuit, states, angles, method)
+        found = pure.final_state(circuit, states, angles, method)
         np.testing.assert_allclose(whole(found), expected, atol=1e-5)
 
 
@@ -170,10 +170,10 @@ def test_final_states_of_any_columns_and_pairs_are_qiskits(circuit, lead, real, 
 def test_ground_state_goes_the_bloch_paths_way_and_basis_states_keep_their_digits(method):
     circuit = circuits.build("h_ry", 3)
     angles, basis = draw_angles(2, circuit), torch.eye(8)
-    found = probabilities(statevector.final_state(circuit, basis[:1].expand(2, 1, 8), angles, method))
+    found = probabilities(pure.final_state(circuit, basis[:1].expand(2, 1, 8), angles, method))
     torch.testing.assert_close(found[:, 0], simulation.bloch(circuit, angles), atol=1e-6, rtol=0)
     # RY(-pi/2) after H is Z up to a sign: every basis state stays where it is.
-    same = statevector.final_state(circuit, basis[None], torch.full((1, 3), -math.pi / 2), method)
+    same = pure.final_state(circuit, basis[None], torch.full((1, 3), -math.pi / 2), method)
     torch.testing.assert_close(probabilities(same)[0], basis, atol=1e-6, rtol=0)
 
 
@@ -182,7 +182,7 @@ def test_ground_state_goes_the_bloch_paths_way_and_basis_states_keep_their_digit
 def test_norm_is_kept(built, method, real, seed):
     circuit = circuits.build(*built)
     states = draw_states(2, 2, 2**circuit.qubits, real=real, seed=seed)
-    found = statevector.final_state(circuit, states, draw_angles(2, circuit, seed), method)
+    found = pure.final_state(circuit, states, draw_angles(2, circuit, seed), method)
     torch.testing.assert_close(probabilities(found).sum(2), torch.ones(2, 2), atol=1e-5, rtol=0)
 
 
@@ -192,12 +192,12 @@ def test_norm_is_kept(built, method, real, seed):
 def test_ring_of_cz_after_one_layer_changes_signs_and_no_outcome(ansatz, qubits, method):
     plain, ring = (circuits.build(ansatz, qubits, 1, entangler) for entangler in ("none", "ring_cz"))
     states, angles = draw_states(2, 3, 2**qubits), draw_angles(2, plain)
-    one, other = (statevector.final_state(circuit, states, angles, method) for circuit in (plain, ring))
+    one, other = (pure.final_state(circuit, states, angles, method) for circuit in (plain, ring))
     assert torch.equal(probabilities(one), probabilities(other))
     assert not torch.equal(one, other)
     deeper = [circuits.build(ansatz, qubits, 2, entangler) for entangler in ("none", "ring_cz")]
     angles = draw_angles(2, deeper[0])
-    one, other = (probabilities(statevector.final_state(circuit, states, angles, method)) for circuit in deeper)
+    one, other = (probabilities(pure.final_state(circuit, states, angles, method)) for circuit in deeper)
     assert (one - other).abs().max() > 1e-3  # a further layer sees the signs
 
 
@@ -205,7 +205,7 @@ def test_circuit_whose_wires_differ_is_refused():
     uneven = Circuit("uneven", 2, (Gate("ry", (0,), 0), Gate("rx", (1,), 1)))
     for method in METHODS:
         with pytest.raises(ValueError, match="'uneven'.*wires all see the same"):
-            statevector.final_state(uneven, draw_states(1, 1, 4), draw_angles(1, uneven), method)
+            pure.final_state(uneven, draw_states(1, 1, 4), draw_angles(1, uneven), method)
 
 
 # Gradients
@@ -219,7 +219,7 @@ DIFFERENTIATED = [
 def gradients(circuit: Circuit, states, angles, weights, method: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Of a weighted sum of outcome probabilities, by states and by angles."""
     states, angles = states.clone().requires_grad_(), angles.clone().requires_grad_()
-    (probabilities(statevector.final_state(circuit, states, angles, method)) * weights).sum().backward()
+    (probabilities(pure.final_state(circuit, states, angles, method)) * weights).sum().backward()
     return states.grad, angles.grad
 
 
@@ -295,26 +295,26 @@ def test_gradients_of_seeds_and_images_do_not_mix(method):
     ],
 )
 def test_sizes_decide_which_method_is_cheaper(qubits, batch, layers, entangler, expected):
-    assert statevector.cheaper(circuits.build("rx_ry_rz", qubits, layers, entangler), batch) == expected
+    assert pure.cheaper(circuits.build("rx_ry_rz", qubits, layers, entangler), batch) == expected
 
 
 @pytest.mark.parametrize(("qubits", "batch"), [(4, 3), (8, 2)])
 def test_method_that_is_not_named_is_the_cheaper_one(qubits, batch):
     circuit, states, angles, _ = setting(("rx_ry_rz", qubits, 1, "none"), real=True, batch=batch)
-    found = statevector.final_state(circuit, states, angles)
-    named = statevector.final_state(circuit, states, angles, statevector.cheaper(circuit, batch))
+    found = pure.final_state(circuit, states, angles)
+    named = pure.final_state(circuit, states, angles, pure.cheaper(circuit, batch))
     assert torch.equal(found, named)
 
 
 @pytest.mark.parametrize("circuit", [circuits.rx_ry_rz(3, 1, "ring_cz"), circuits.h_ry(3, 2, "ring_cnot")])
 def test_a_circuit_first_used_in_inference_mode_can_be_trained_afterwards(circuit):
-    statevector.layers.cache_clear()
+    pure.layers.cache_clear()
     states = torch.eye(8)[None, :2]
     with torch.inference_mode():
-        statevector.final_state(circuit, states, torch.zeros(1, circuit.angles))
+        pure.final_state(circuit, states, torch.zeros(1, circuit.angles))
     for method in ("matrix", "factors"):
         angles = torch.ones(1, circuit.angles, requires_grad=True)
-        outcomes = statevector.final_state(circuit, states, angles, method).square().sum(3)
+        outcomes = pure.final_state(circuit, states, angles, method).square().sum(3)
         outcomes.flatten()[::3].sum().backward()
         assert angles.grad.abs().max() > 1e-3
 
@@ -323,5 +323,5 @@ def test_angles_in_any_order_find_their_wires():
     wires = (0, 2, 1, 3)
     circuit = Circuit("any order", 4, tuple(Gate("ry", (wire,), place) for wire, place in enumerate(wires)))
     angles = torch.tensor([[0.1, 0.2, 0.3, 0.4]])
-    found = statevector.final_state(circuit, torch.eye(16)[None, :1], angles).square().sum(3).flatten(2)[0, 0]
+    found = pure.final_state(circuit, torch.eye(16)[None, :1], angles).square().sum(3).flatten(2)[0, 0]
     torch.testing.assert_close(found, simulation.bloch(circuit, angles)[0], atol=1e-6, rtol=0)

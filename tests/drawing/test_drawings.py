@@ -8,7 +8,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch
 from torch import nn
 
-from qkdlib import drawings, figures, strategies, teachers
+from qkdlib import teachers
+from qkdlib.drawing import drawings, figures
+from qkdlib.study.v2 import strategies
 
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
 OWN = nn.Sequential(

@@ -8,10 +8,12 @@ import pytest
 from matplotlib.container import BarContainer
 from PIL import Image
 
-from qkdlib import circuits, datasets, figures, statistics
+from qkdlib import circuits
+from qkdlib.drawing import figures
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.records import Record
-from qkdlib.teacher_files import TeacherLogits
+from qkdlib.images import datasets
+from qkdlib.records import Record, statistics
+from qkdlib.teachers.teacher_files import TeacherLogits
 
 DIGITS = Experiment(
     dataset="digits", classes=(0, 1), train_per_class=8, validation_per_class=2, test_per_class=2, epochs=3

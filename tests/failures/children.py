@@ -31,7 +31,8 @@ def _import() -> None:
     import qiskit_aer  # noqa: F401
     import torch._dynamo  # an optimizer loads it  # noqa: F401
 
-    from qkdlib import datasets, execution, teacher_training, training  # noqa: F401
+    from qkdlib.images import datasets
+    from qkdlib.teachers import teacher_training  # noqa: F401
 
     datasets.splits(TASK)
 

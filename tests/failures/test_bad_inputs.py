@@ -15,10 +15,10 @@ import pytest
 import qkdlib
 from qkdlib import __main__, checks, circuits, pipeline, runtime, teachers, workspace
 from qkdlib.execution import sample
-from qkdlib.executions import Condition
 from qkdlib.experiment import Experiment, Teacher, from_dict
 from qkdlib.noise import Noise
 from qkdlib.students import Student
+from qkdlib.study.robustness.executions import Condition
 
 EACH = 6  # values for each parameter
 LONGEST = 400  # characters of a message

@@ -16,9 +16,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import qkdlib
-from qkdlib import checks, files, names, teacher_files
+from qkdlib import checks, files, names
 from qkdlib import experiment as experiments
 from qkdlib.experiment import Experiment, Teacher, as_dict, digest, from_dict, slug, task_name
+from qkdlib.teachers import teacher_files
 
 NAN = float("nan")
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import qkdlib
-from qkdlib import torchquantum_import
+from qkdlib.circuits import torchquantum_import
 
 HEAVY = ("torch", "torchquantum", "qiskit", "qiskit_aer", "torchvision", "matplotlib", "pandas", "scipy", "sklearn")
 
@@ -110,7 +110,8 @@ def test_bad_command_exits_2_with_the_usage(arguments):
 
 
 def test_wrong_parameter_is_one_line_and_exit_status_2(monkeypatch, capsys, tmp_path):
-    from qkdlib import __main__, summary
+    from qkdlib import __main__
+    from qkdlib.records import summary
 
     def fail(_workspace):
         raise ValueError("qubits=0 is not allowed; allowed: 1 or more")

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit.quantum_info import Statevector
 
-from qkdlib import aer_import, circuits, pauli, simulation
-from qkdlib.circuits import Circuit, Gate
+from qkdlib import circuits
+from qkdlib.backends import aer_import
+from qkdlib.circuits import Circuit, Gate, mixed, simulation
 from qkdlib.noise import MOST, Noise
 
 WIRES = {"h": 1, "sx": 1, "sxdg": 1, "rx": 1, "ry": 1, "rz": 1, "cx": 2, "cz": 2}
@@ -108,10 +109,10 @@ def test_probabilities_of_random_circuits_are_those_of_aers_density_matrices(qub
     for seed in range(2):
         circuit = random_circuit(qubits, seed)
         angles = random_angles(circuit)
-        found = pauli.probabilities(circuit, angles, noise)
+        found = mixed.probabilities(circuit, angles, noise)
         np.testing.assert_allclose(found, on_aer(circuit, angles, noise), atol=1e-9)
         if noise.level:  # it is seen
-            assert (found - pauli.probabilities(circuit, angles)).abs().max() > 0.003
+            assert (found - mixed.probabilities(circuit, angles)).abs().max() > 0.003
 
 
 @pytest.mark.parametrize("noise", NOISES, ids=str)
@@ -128,7 +129,7 @@ def test_bloch_vectors_pauli_coefficients_and_aer_agree_where_no_wire_is_entangl
     circuit = PRODUCTS[name]
     angles = random_angles(circuit, rows=3)
     found = simulation.bloch(circuit, angles, noise)
-    torch.testing.assert_close(found, pauli.probabilities(circuit, angles, noise), atol=1e-12, rtol=0)
+    torch.testing.assert_close(found, mixed.probabilities(circuit, angles, noise), atol=1e-12, rtol=0)
     np.testing.assert_allclose(found, on_aer(circuit, angles, noise), atol=1e-9)
 
 
@@ -139,14 +140,14 @@ def test_without_noise_the_probabilities_are_those_of_qiskits_state(qubits):
         Gate(name, (0,), None if name in ("h", "sx", "sxdg") else ("rz", "ry", "rx").index(name)) for name in wires
     ))  # fmt: skip
     angles = random_angles(circuit)
-    for row, found in zip(angles.tolist(), pauli.probabilities(circuit, angles), strict=True):
+    for row, found in zip(angles.tolist(), mixed.probabilities(circuit, angles), strict=True):
         quantum = circuits.to_qiskit(circuit, measure=False).assign_parameters(row)
         np.testing.assert_allclose(found, Statevector(quantum).probabilities(), atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", MOST)
 def test_level_0_is_no_noise_at_all(kind):
-    for simulate, circuit in ((pauli.probabilities, random_circuit(3, 5)), (simulation.bloch, PRODUCTS["rx_ry_rz"])):
+    for simulate, circuit in ((mixed.probabilities, random_circuit(3, 5)), (simulation.bloch, PRODUCTS["rx_ry_rz"])):
         angles = random_angles(circuit)
         assert torch.equal(simulate(circuit, angles, Noise(kind, 0)), simulate(circuit, angles))
 
@@ -168,12 +169,12 @@ def test_noise_on_one_gate_is_what_it_says():
     angles = torch.tensor([[math.pi, 0.7]], dtype=torch.float64)
     for noise, up in (("depolarising", 1 - 0.2 / 2), ("amplitude_damping", 0.8), ("readout", 0.8)):
         for found in (
-            pauli.probabilities(one, angles, Noise(noise, 0.2)),
+            mixed.probabilities(one, angles, Noise(noise, 0.2)),
             simulation.bloch(one, angles, Noise(noise, 0.2)),
         ):
             torch.testing.assert_close(found, torch.tensor([[1 - up, up]], dtype=torch.float64), atol=1e-12, rtol=0)
     bell = Circuit("bell", 2, (Gate("rz", (0,), 0), Gate("cx", (0, 1))))  # depolarising of both wires at once
-    found = pauli.probabilities(bell, angles[:, :1], Noise("depolarising", 0.2))
+    found = mixed.probabilities(bell, angles[:, :1], Noise("depolarising", 0.2))
     torch.testing.assert_close(found, torch.tensor([[0.85, 0.05, 0.05, 0.05]], dtype=torch.float64), atol=1e-12, rtol=0)
 
 
@@ -194,15 +195,15 @@ def test_noisy_probabilities_are_probabilities(kind, share, seed, qubits, dtype)
 def test_axes_before_the_angles_are_kept():
     circuit = ENTANGLED["amplitude"]
     angles = random_angles(circuit, rows=6)
-    found = pauli.probabilities(circuit, angles.view(2, 3, -1), NOISES[0])
-    torch.testing.assert_close(found.view(6, -1), pauli.probabilities(circuit, angles, NOISES[0]), atol=1e-14, rtol=0)
+    found = mixed.probabilities(circuit, angles.view(2, 3, -1), NOISES[0])
+    torch.testing.assert_close(found.view(6, -1), mixed.probabilities(circuit, angles, NOISES[0]), atol=1e-14, rtol=0)
 
 
 def test_a_wrong_number_of_angles_is_named():
     with pytest.raises(
         ValueError, match=r"^angles=\(2, 4\) is not allowed; allowed: a last axis of 6 for circuit h_ry"
     ):
-        pauli.probabilities(ENTANGLED["ring_cnot"], torch.zeros(2, 4))
+        mixed.probabilities(ENTANGLED["ring_cnot"], torch.zeros(2, 4))
 
 
 # Gradients
@@ -219,7 +220,7 @@ def gradient(circuit: Circuit, angles: torch.Tensor, which: str, noise: Noise) -
 def test_gradient_of_noisy_probabilities_is_that_of_finite_differences(noise):
     circuit = random_circuit(3, seed=7)
     angles = random_angles(circuit).requires_grad_()
-    assert torch.autograd.gradcheck(lambda theta: pauli.probabilities(circuit, theta, noise), (angles,), atol=1e-7)
+    assert torch.autograd.gradcheck(lambda theta: mixed.probabilities(circuit, theta, noise), (angles,), atol=1e-7)
 
 
 @pytest.mark.parametrize("noise", [Noise(), *NOISES[::2]], ids=str)
@@ -240,7 +241,7 @@ def test_gradients_work_after_a_first_use_in_inference_mode():
     circuit = circuits.join(circuits.amplitude_encoding(2), circuits.build("rx_ry_rz", 2, 1, "ring_cz"))
     noise = Noise("depolarising", 0.0123)  # used nowhere else, so that nothing is kept of it
     with torch.inference_mode():
-        pauli.probabilities(circuit, torch.zeros(1, circuit.angles), noise)
+        mixed.probabilities(circuit, torch.zeros(1, circuit.angles), noise)
     angles = torch.full((1, circuit.angles), 0.3, requires_grad=True)
-    pauli.probabilities(circuit, angles, noise)[0, 0].backward()
+    mixed.probabilities(circuit, angles, noise)[0, 0].backward()
     assert angles.grad.abs().max() > 0.01

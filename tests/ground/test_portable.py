@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from qkdlib import circuits, portable, revised, runtime
+from qkdlib import circuits, portable, runtime
 from qkdlib.students import Student
+from qkdlib.study.v2 import revised
 
 TESTS = Path(__file__).parent
 KERNELS = {"DEFAULT": ["default"], "AVX2": ["default", "avx2"], "AVX512": ["default", "avx2", "avx512"]}
@@ -174,9 +175,9 @@ def test_angles_that_no_outcome_depends_on_have_no_gradient_and_change_nothing(e
         student.theta[:, last] += torch.tensor([0.3, -2.0, 1.0, 3.0])
         assert torch.equal(student(images), logits)
         whole = circuits.join(student.encoder.circuit, student.circuit)  # as a quantum computer runs it, gate by gate
-        from qkdlib import pauli
+        from qkdlib.circuits import mixed
 
-        exact = pauli.probabilities(whole, student.angles(images).double())
+        exact = mixed.probabilities(whole, student.angles(images).double())
         torch.testing.assert_close(student.outcomes(images).double(), exact, atol=1e-6, rtol=0)
 
 

@@ -6,8 +6,8 @@ import torch
 from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 
-from qkdlib import datasets
 from qkdlib.experiment import Experiment
+from qkdlib.images import datasets
 
 pytestmark = pytest.mark.usefixtures("no_data_of_others")
 

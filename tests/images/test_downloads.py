@@ -12,8 +12,8 @@ import pytest
 import torch
 import torchvision
 
-from qkdlib import datasets, downloads
 from qkdlib.experiment import Experiment
+from qkdlib.images import datasets, downloads
 
 pytestmark = pytest.mark.usefixtures("no_data_of_others")
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from qkdlib import datasets
 from qkdlib.experiment import Experiment
+from qkdlib.images import datasets
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageFile
 
-from qkdlib import files, image_files
+from qkdlib import files
+from qkdlib.images import image_files
 
 SIZE = (12, 10)  # width, height
 

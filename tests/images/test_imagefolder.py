@@ -5,9 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from qkdlib import checks, datasets, image_files, pipeline, revised
+from qkdlib import checks, pipeline
 from qkdlib.experiment import Experiment
-from qkdlib.imagefolder import load_folder
+from qkdlib.images import datasets, image_files
+from qkdlib.images.imagefolder import load_folder
+from qkdlib.study.v2 import revised
 
 
 @pytest.fixture(autouse=True)

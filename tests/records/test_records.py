@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qkdlib import summary
 from qkdlib.experiment import NUMERICS, Experiment, Teacher
 from qkdlib.files import DamagedFile, atomic
-from qkdlib.records import Record, find, outcomes, read, read_all
+from qkdlib.records import Record, find, outcomes, read, read_all, summary
 from qkdlib.workspace import Workspace
 
 TASK = Experiment(dataset="digits", epochs=3, seeds=2)

@@ -9,10 +9,17 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qkdlib import summary
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.records import Record
-from qkdlib.statistics import accuracies, collapsed_share, holm, paired_gain, qasm_differences, signed_rank, summarise
+from qkdlib.records import Record, summary
+from qkdlib.records.statistics import (
+    accuracies,
+    collapsed_share,
+    holm,
+    paired_gain,
+    qasm_differences,
+    signed_rank,
+    summarise,
+)
 from qkdlib.workspace import Workspace
 
 # Accuracies of 900 images are multiples of 1/9 percent.

@@ -8,11 +8,12 @@ import torch
 from scipy import stats
 
 import qkdlib
-from qkdlib import controls, pipeline, revised, twins
+from qkdlib import pipeline
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.students import Student
-from qkdlib.teacher_files import teacher_name
-from qkdlib.teachers import LeNet
+from qkdlib.students import Student, twins
+from qkdlib.study.v2 import revised
+from qkdlib.teachers import LeNet, controls
+from qkdlib.teachers.teacher_files import teacher_name
 
 TINY = Experiment(
     dataset="digits", classes=(0, 1, 2), train_per_class=12, validation_per_class=4, test_per_class=10,

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit.quantum_info import Statevector
 
-from qkdlib import circuits, product_states
-from qkdlib.encoders import ENCODERS, Amplitude, AmplitudeTanh, Angle, Qubit, blanks
+from qkdlib import circuits
+from qkdlib.circuits import product
+from qkdlib.students.encoders import ENCODERS, Amplitude, AmplitudeTanh, Angle, Qubit, blanks
 
 # Sizes from 1e-6 on: below 1e-22 the square of a number is no longer one in single precision.
 NUMBERS = st.just(0.0) | st.floats(1e-6, 1e3) | st.floats(-1e3, -1e-6)
@@ -143,7 +144,7 @@ def turned(angles: np.ndarray, qubits: int, columns: list[str]) -> np.ndarray:
 
 def as_complex(spinors: torch.Tensor) -> np.ndarray:
     """All amplitudes (S, B, 2^Q)."""
-    return torch.view_as_complex(product_states.amplitudes(spinors)).detach().numpy()
+    return torch.view_as_complex(product.amplitudes(spinors)).detach().numpy()
 
 
 def meant(name: str, pixels: bool, features: np.ndarray) -> np.ndarray:

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA as Decomposition
 
-from qkdlib import revised
-from qkdlib.fixed_reducers import PCA, AvgPool, CenterCrop, MaxPool, grid
-from qkdlib.reducers import REDUCERS
 from qkdlib.students import Student
+from qkdlib.students.fixed_reducers import PCA, AvgPool, CenterCrop, MaxPool, grid
+from qkdlib.students.reducers import REDUCERS
+from qkdlib.study.v2 import revised
 
 GRIDS = {"avg_pool": AvgPool, "max_pool": MaxPool, "center_crop": CenterCrop}
 GREY, COLOUR, ODD = (1, 28, 28), (3, 32, 32), (2, 35, 33)

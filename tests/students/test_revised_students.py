@@ -11,9 +11,9 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp, Statevector
 from torch.nn import functional
 
-from qkdlib import revised
 from qkdlib.experiment import Experiment
 from qkdlib.students import Student
+from qkdlib.study.v2 import revised
 
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
 SHAPES = {"mnist": GREY, "cifar10": COLOUR}

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 from qkdlib.randomness import generator
-from qkdlib.reducers import CNN, FullyConnected
-from qkdlib.stacked import StackedConv2d, StackedLinear, max_pool_relu
+from qkdlib.students.reducers import CNN, FullyConnected
+from qkdlib.students.stacked import StackedConv2d, StackedLinear, max_pool_relu
 
 SEEDS = (0, 3, 7)
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from qkdlib import encoders, statevector
+from qkdlib.circuits import pure
 from qkdlib.experiment import Experiment
-from qkdlib.students import Student, correct
+from qkdlib.students import Student, correct, encoders
 
 GREY = (1, 28, 28)
 
@@ -198,7 +198,7 @@ def test_probabilities_of_the_described_student_are_what_it_sees():
     model, x = student(**DESCRIBED), images(5)
     with torch.no_grad():
         state = encoders.AmplitudeTanh(3).state(model.reducer(x.flatten(1)))
-        state = statevector.final_state(model.circuit, state, model.theta)
+        state = pure.final_state(model.circuit, state, model.theta)
         expected = state.square().sum(3).flatten(2)  # real and imaginary parts
         assert torch.equal(model.probabilities(x), expected)
         assert torch.equal(model.outcomes(x), expected)

@@ -12,34 +12,22 @@ import pandas as pd
 import pytest
 from made_up import few_bars, fill, fill_executions, per_seed, record, save_all_teachers
 
-from qkdlib import (
-    __main__,
-    ablation,
-    answers,
-    artefacts,
-    claims,
-    collapse_table,
-    controlled_table,
-    cost,
-    datasets,
-    figures,
-    hardware,
-    notebooks,
-    paper,
-    parallel,
-    pipeline,
-    revised_figures,
-    robustness_table,
-    runs,
-    statistics,
-    summary,
-    tables,
-    teacher_training,
-    training,
-    verdicts,
-)  # fmt: skip
+from qkdlib import __main__, parallel, pipeline, training
+from qkdlib.drawing import figures
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.teacher_files import teacher_name
+from qkdlib.images import datasets
+from qkdlib.records import statistics, summary
+from qkdlib.study import claims, notebooks, publish, runs, verdicts
+from qkdlib.study.collapse import table as collapse_table
+from qkdlib.study.controlled import answers
+from qkdlib.study.controlled import table as controlled_table
+from qkdlib.study.robustness import hardware
+from qkdlib.study.robustness import table as robustness_table
+from qkdlib.study.v1 import paper, tables
+from qkdlib.study.v2 import ablation, cost
+from qkdlib.study.v2 import figures as revised_figures
+from qkdlib.teachers import teacher_training  # fmt: skip
+from qkdlib.teachers.teacher_files import teacher_name
 from qkdlib.workspace import Workspace
 
 TINY = Experiment(
@@ -87,9 +75,9 @@ def drawn(tmp_path_factory):
         for module, name in ((parallel, "run_all"), (teacher_training, "train_teacher"), (datasets, "splits")):
             forbid(patch, module, name)
         said = []
-        artefacts.make(workspace, say=said.append)
+        publish.make(workspace, say=said.append)
         first = files(workspace)
-        artefacts.make(workspace, say=lambda _: None)
+        publish.make(workspace, say=lambda _: None)
     return workspace, "\n".join(said), first
 
 
@@ -198,7 +186,7 @@ def test_the_page_gets_the_tables_and_the_claims(drawn):
     for name in ("ablation", "ranking", "entangler", "controls", "grid", "answers"):
         lines = (workspace.tables / f"{name}.md").read_text().splitlines()
         assert blocks[name] == [line for line in lines if line.startswith("|")]
-    assert [cell.strip() for cell in blocks["table_1"][0].strip("| ").split("|")] == artefacts.README_COLUMNS
+    assert [cell.strip() for cell in blocks["table_1"][0].strip("| ").split("|")] == publish.README_COLUMNS
     # Claims that nothing was measured for are in the file and not on the page.
     frame = pd.read_csv(workspace.tables / "claims.csv")
     assert len(blocks["claims"]) == 2 + frame.ours.notna().sum() < 2 + len(frame)
@@ -220,7 +208,7 @@ def test_with_the_data_sets_at_hand_figures_2_and_11_show_them(workspace, monkey
     monkeypatch.setattr(datasets, "splits", lambda experiment: asked.append(experiment) or eight)
     monkeypatch.setattr(revised_figures, "figure_11", lambda parts: list(parts))
     monkeypatch.setattr(figures, "save", lambda figure, _, name: shown.update({name: figure}))
-    artefacts._draw_images(workspace, pytest.fail)
+    publish._draw_images(workspace, pytest.fail)
     of_figure_2 = [(name, tuple(range(8))) for name in ("mnist", "fashion_mnist")]
     of_figure_11 = [(name, tuple(range(10))) for name in ("mnist", "fashion_mnist", cifar10)]
     assert [(e.dataset, e.classes) for e in asked] == of_figure_2 + of_figure_11
@@ -238,7 +226,7 @@ def test_images_that_cannot_be_loaded_leave_their_figures_as_they_are(workspace,
     monkeypatch.setattr(datasets, "at_hand", lambda name: True)
     monkeypatch.setattr(datasets, "splits", fail)
     said = []
-    artefacts._draw_images(workspace, said.append)
+    publish._draw_images(workspace, said.append)
     cannot = "shows images that cannot be loaded: the committed figure stays as it is"
     assert said == [f"{name} {cannot} ({error})" for name in ("figure_2", "figure_11")]
     assert not list(workspace.figures.iterdir())
@@ -269,7 +257,7 @@ def test_a_page_without_both_markers_stays_as_it_is(tmp_path, text):
 def test_without_records_the_drawings_are_there_and_the_rest_is_said(workspace, monkeypatch):
     monkeypatch.setattr(datasets, "at_hand", lambda name: False)
     said = []
-    artefacts.draw_figures(workspace, said.append)
+    publish.draw_figures(workspace, said.append)
     wanted = [
         "figure_6",
         "figure_7",
@@ -295,11 +283,11 @@ def test_what_cannot_be_run_is_said_at_the_end_and_the_rest_is_run_and_drawn(wor
 
     done = []
     monkeypatch.setattr(runs, "run_missing", fail)
-    monkeypatch.setattr(artefacts.robustness, "run_missing", lambda *_: done.append("robustness"))
+    monkeypatch.setattr(publish.robustness, "run_missing", lambda *_: done.append("robustness"))
     for name in ("write_tables", "draw_figures"):
-        monkeypatch.setattr(artefacts, name, lambda place, say, name=name: done.append(name))
+        monkeypatch.setattr(publish, name, lambda place, say, name=name: done.append(name))
     with pytest.raises(FileNotFoundError, match="no data set"):
-        artefacts.make(workspace, say=done.append)
+        publish.make(workspace, say=done.append)
     assert done[1:4] == ["robustness", "write_tables", "draw_figures"]
     assert done[0] == "running what has no record failed: FileNotFoundError: no data set"
 
@@ -310,10 +298,10 @@ def test_of_the_parts_that_are_asked_for_the_missing_is_run(workspace, monkeypat
     calls = []
     monkeypatch.setattr(runs, "run_missing", lambda wanted, place, fresh, say: calls.append((wanted, place, fresh)))
     for name in ("write_tables", "draw_figures"):
-        monkeypatch.setattr(artefacts, name, lambda place, say: calls.append(place))
+        monkeypatch.setattr(publish, name, lambda place, say: calls.append(place))
     monkeypatch.setattr(datasets, "at_hand", lambda name: True)
     fill(workspace, parts=["v2-full-set"])  # on the JPEG copy of CIFAR10
-    artefacts.make(workspace, fresh, parts, say=lambda _: None)
+    publish.make(workspace, fresh, parts, say=lambda _: None)
     assert len(calls[0][0]) == {"no": 40, "students": 16 + 96}[fresh]
     assert calls == [(runs.missing(parts, workspace, fresh), workspace, fresh), workspace, workspace]
 
@@ -341,7 +329,7 @@ def tiny_paper(monkeypatch):
 
 def test_what_has_no_record_is_run_and_drawn(tiny_paper, workspace, monkeypatch):
     lines = []
-    artefacts.make(workspace, parts=["v1"], say=lines.append)
+    publish.make(workspace, parts=["v1"], say=lines.append)
     assert {path.stem for path in workspace.students.iterdir()} == {TINY.name, tiny_paper.name}
     said = "\n".join(lines)
     assert "2 experiments to run" in said
@@ -388,7 +376,7 @@ def test_summary_pairs_an_arm_with_its_placebo(tiny_paper, workspace):
 )
 def test_paper_artifacts_command(monkeypatch, tmp_path, options, fresh):
     calls = []
-    monkeypatch.setattr(artefacts, "make", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(publish, "make", lambda *arguments: calls.append(arguments))
     assert __main__.main(["paper-artifacts", "--workspace", str(tmp_path), *options]) == 0
     assert calls == [(Workspace(str(tmp_path)), fresh, runs.PARTS)]
 
@@ -396,7 +384,7 @@ def test_paper_artifacts_command(monkeypatch, tmp_path, options, fresh):
 @pytest.mark.parametrize("parts", [["v1"], ["v2-full-set", "v2-entangler"], list(runs.PARTS)])
 def test_parts_are_handed_on(monkeypatch, tmp_path, parts):
     calls = []
-    monkeypatch.setattr(artefacts, "make", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(publish, "make", lambda *arguments: calls.append(arguments))
     options = ["--workspace", str(tmp_path), "--fresh", "students", "--only", *parts]
     assert __main__.main(["paper-artifacts", *options]) == 0
     assert calls == [(Workspace(str(tmp_path)), "students", parts)]
@@ -412,7 +400,7 @@ def test_nonsense_to_make_is_refused(tmp_path, option, known):
 
 
 def test_no_part_at_all_is_refused(monkeypatch, capsys):
-    forbid(monkeypatch, artefacts, "make")
+    forbid(monkeypatch, publish, "make")
     with pytest.raises(SystemExit):
         __main__.main(["paper-artifacts", "--only"])
     assert "--only: expected at least one argument" in capsys.readouterr().err

@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 from made_up import fill, fill_bars, record, revised_record, save_all_teachers, save_teachers
 
-from qkdlib import controlled, datasets, paper, parallel, records, revised, runs, teacher_training, training
+from qkdlib import parallel, records, training
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.teacher_files import TeacherLogits, teacher_name
+from qkdlib.images import datasets
+from qkdlib.study import runs
+from qkdlib.study.controlled import design
+from qkdlib.study.v1 import paper
+from qkdlib.study.v2 import revised
+from qkdlib.teachers import teacher_training
+from qkdlib.teachers.teacher_files import TeacherLogits, teacher_name
 
 TINY = Experiment(
     dataset="digits", classes=(0, 1), train_per_class=6, validation_per_class=2, test_per_class=5,
@@ -15,7 +21,7 @@ TINY = Experiment(
 # The controlled experiment. LeNet's students have one pair of temperature and weight, and the chosen one if that is
 # another. Besides, a robust student has 11 arms and a revised one 10; there are 4 arms for each other number of images,
 # and those of the grid's 26 students (weight 0 is one of them, at any temperature) that are no arm.
-PAIRS = len({(3.0, 0.9), controlled.CHOSEN})
+PAIRS = len({(3.0, 0.9), design.CHOSEN})
 OF_ROBUST, OF_REVISED, SCALED, GRID = 6 * (11 + PAIRS), 4 * (10 + PAIRS), (2 * 2 + 2 * 4) * 4, 2 * (26 - 1 - PAIRS)
 IN_ALL = {
     "v1": 40, "v2-10-epochs": 112, "v2-converged": 84, "v2-converged-alexnet": 56, "v2-full-set": 16,

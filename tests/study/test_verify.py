@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from test_training import DESCRIBED, experiment
 
-from qkdlib import portable, verify
+from qkdlib import portable
 from qkdlib.__main__ import main
+from qkdlib.study import verify
 from qkdlib.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from qkdlib import datasets, pipeline, runtime, teacher_training, teachers, training
+from qkdlib import pipeline, teachers, torch_settings, training
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.files import DamagedFile
-from qkdlib.teacher_files import TeacherLogits, teacher_name
-from qkdlib.teachers import DoubtfulTeacher, LeNet
+from qkdlib.images import datasets
+from qkdlib.teachers import DoubtfulTeacher, LeNet, teacher_training
+from qkdlib.teachers.teacher_files import TeacherLogits, teacher_name
 from qkdlib.workspace import Workspace
 
 TASK = Experiment(
@@ -236,7 +237,7 @@ def session(request):
 
 def test_settings_of_the_session_do_not_reach_computations_and_are_restored(session):
     with torch.inference_mode(), torch.autocast("cpu"):
-        with pytest.raises(KeyError), runtime.plain_torch():
+        with pytest.raises(KeyError), torch_settings.plain_torch():
             weights = torch.ones(2, 2, requires_grad=True)
             product = weights @ weights
             assert (product.dtype, product.device.type, product.requires_grad) == (torch.float32, "cpu", True)

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from qkdlib import datasets, files, teacher_files, teacher_training, training
+from qkdlib import files, training
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.files import Damaged, DamagedFile
-from qkdlib.teacher_files import TeacherLogits, teacher_name, without_offset
+from qkdlib.images import datasets
+from qkdlib.teachers import teacher_files, teacher_training
+from qkdlib.teachers.teacher_files import TeacherLogits, teacher_name, without_offset
 from qkdlib.workspace import Workspace
 
 TASK = Experiment(

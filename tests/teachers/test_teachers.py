@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from qkdlib import checks, datasets, teacher_training, teachers, training
+from qkdlib import checks, teachers, training
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.teacher_files import TeacherLogits, teacher_name
+from qkdlib.images import datasets
+from qkdlib.teachers import teacher_training
+from qkdlib.teachers.teacher_files import TeacherLogits, teacher_name
 from qkdlib.workspace import Workspace
 
 TASK = Experiment(

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from qkdlib import readouts
 from qkdlib.experiment import HEADS
-from qkdlib.losses import distillation_loss
+from qkdlib.students import readouts
+from qkdlib.training.losses import distillation_loss
 
 SEEDS, CLASSES, SIZE = 2, 6, 16
 FIXED_HEADS = sorted({*HEADS} - {"linear"})  # which has weights

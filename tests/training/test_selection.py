@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from qkdlib import datasets, revised, summary, training
-from qkdlib.datasets import Splits
+from qkdlib import training
 from qkdlib.experiment import Experiment
-from qkdlib.records import Record
-from qkdlib.selection import Selection, join
+from qkdlib.images import datasets
+from qkdlib.images.datasets import Splits
+from qkdlib.records import Record, summary
 from qkdlib.students import Student
+from qkdlib.study.v2 import revised
+from qkdlib.training.selection import Selection, join
 
 GREY = (1, 28, 28)
 REVISED = {

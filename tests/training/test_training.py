@@ -5,8 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from qkdlib import datasets, training
+from qkdlib import training
 from qkdlib.experiment import Experiment, Teacher
+from qkdlib.images import datasets
 from qkdlib.students import Student
 
 GRADIENTS = ("autograd", "parameter_shift", "published_shift")

@@ -8,8 +8,8 @@ highest validation accuracy.
 import dataclasses
 from types import MappingProxyType
 
-from qkdlib import paper
 from qkdlib.experiment import Experiment
+from qkdlib.study.v1 import paper
 
 STUDIED = {"mnist": "M-B-3q-07", "fashion_mnist": "F-B-3q-07"}  # the rows with the most collapsed seeds
 REACH, BATCH, SCALE = {"angle_reach": 0.5}, {"batch_size": 16}, {"logit_scale": 10.0}

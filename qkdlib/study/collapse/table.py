@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from qkdlib import collapse, paper, statistics, tables
-from qkdlib.figures import COLOURS, OTHER, Figure, styled
-from qkdlib.records import Record
+from qkdlib import records
+from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
+from qkdlib.records import Record, statistics
+from qkdlib.study.collapse import changes
+from qkdlib.study.v1 import paper, tables
 from qkdlib.workspace import Workspace
 
 COLUMNS = (
@@ -24,8 +26,8 @@ UNITS = (
 def table(workspace: Workspace) -> pd.DataFrame:
     """One row per data set and change with the columns `COLUMNS`; without a record, empty."""
     rows, published = [], {}
-    for dataset, change, experiment in collapse.variants():
-        record = tables.complete(experiment, workspace)
+    for dataset, change, experiment in changes.variants():
+        record = records.complete(experiment, workspace)
         columns = {} if record is None else _row(record)
         published.setdefault(dataset, columns)
         if columns and published[dataset]:
@@ -83,7 +85,7 @@ ROBUST_COLUMNS = (
 )  # fmt: skip
 ROBUST_UNITS = (
     "The published placebo of v1's six configurations, as meant, and the same under the robust protocol "
-    f"({', '.join(f'{name} {value:.2g}' for name, value in collapse.ROBUST.items())}), 20 seeds each. Accuracies in "
+    f"({', '.join(f'{name} {value:.2g}' for name, value in changes.ROBUST.items())}), 20 seeds each. Accuracies in "
     "percent on test images after the last epoch. To best: robust mean minus the published recipe's best seed. Gain: "
     "robust minus published, paired by seed; p: Wilcoxon signed-rank, after Holm's correction over the table."
 )
@@ -91,18 +93,18 @@ ROBUST_UNITS = (
 
 def robust_table(workspace: Workspace) -> pd.DataFrame:
     """One row per configuration of v1 with the columns `ROBUST_COLUMNS`; without records, empty."""
-    frame = pd.DataFrame([_robust_row(row, workspace) for row in collapse.ROWS], columns=list(ROBUST_COLUMNS))
+    frame = pd.DataFrame([_robust_row(row, workspace) for row in changes.ROWS], columns=list(ROBUST_COLUMNS))
     frame["p_holm"] = statistics.holm(frame["p_wilcoxon"].astype(float))
     return frame
 
 
 def _robust_row(row: str, workspace: Workspace) -> dict:
-    published = collapse.published(row)
+    published = changes.published(row)
     labels = published.classes
     columns = {
         "dataset": published.dataset, "classes": f"{labels[0]}-{labels[-1]}", "qubits": published.qubits,
     }  # fmt: skip
-    records = [tables.complete(each, workspace) for each in (collapse.robust(row), published)]
+    records = [records.complete(each, workspace) for each in (changes.robust(row), published)]
     if None in records:
         return columns
     ours, before = (np.array(statistics.accuracies(record)) for record in records)
@@ -141,13 +143,13 @@ def readable_robust(frame: pd.DataFrame) -> pd.DataFrame:
 def figure(workspace: Workspace) -> Figure | None:
     """Every seed's validation accuracy after the last epoch, a row per change, collapsed seeds in colour; None without
     records."""
-    shown = [(dataset, change, tables.complete(each, workspace)) for dataset, change, each in collapse.variants()]
+    shown = [(dataset, change, records.complete(each, workspace)) for dataset, change, each in changes.variants()]
     if all(record is None for *_, record in shown):
         return None
-    drawn = Figure(figsize=(8.6, 0.32 * len(collapse.CHANGES) + 1.1))
-    axes = drawn.subplots(1, len(collapse.STUDIED), sharey=True)
-    names = list(collapse.CHANGES)
-    for axis, dataset in zip(axes, collapse.STUDIED, strict=True):
+    drawn = Figure(figsize=(8.6, 0.32 * len(changes.CHANGES) + 1.1))
+    axes = drawn.subplots(1, len(changes.STUDIED), sharey=True)
+    names = list(changes.CHANGES)
+    for axis, dataset in zip(axes, changes.STUDIED, strict=True):
         for name, change, record in shown:
             if name == dataset and record is not None:
                 last, place = np.sort(validation(record)[:, -1]), names.index(change)

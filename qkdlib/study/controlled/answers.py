@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from qkdlib import controlled, controlled_table, statistics, tables
-from qkdlib.controlled import CHOSEN_ARM, LENET, OWN_IMAGES, PLACEBO, TAUGHT_TWIN, TWIN, WEAK_TWIN, Task
-from qkdlib.controlled_table import Grown
 from qkdlib.experiment import Experiment
+from qkdlib.records import statistics
+from qkdlib.study.controlled import design
+from qkdlib.study.controlled import table as controlled_table
+from qkdlib.study.controlled.design import CHOSEN_ARM, LENET, OWN_IMAGES, PLACEBO, TAUGHT_TWIN, TWIN, WEAK_TWIN, Task
+from qkdlib.study.controlled.table import Grown
+from qkdlib.study.v1 import tables
 from qkdlib.workspace import Workspace
 
 HELP, WHAT, QUANTUM, WHEN = (
@@ -84,8 +87,8 @@ def table(workspace: Workspace, tasks: Sequence[Task] | None = None, grown: Sequ
     Args:
         tasks, grown: as in `controlled_table.table`.
     """
-    tasks = controlled.tasks() if tasks is None else tasks
-    grown = controlled.scaled_tasks() if grown is None else grown
+    tasks = design.tasks() if tasks is None else tasks
+    grown = design.scaled_tasks() if grown is None else grown
     # Most arms stand in several differences, and a record is read from its file.
     read = functools.cache(functools.partial(controlled_table.accuracies, workspace=workspace))
     rows = []
@@ -96,7 +99,7 @@ def table(workspace: Workspace, tasks: Sequence[Task] | None = None, grown: Sequ
         growing = [(task, sizes) for task, sizes in grown if task.student == student]
         for difference in SCALED:
             for size in growing[0][1] if growing else ():
-                rows.append(_row(difference, [controlled.scaled(task, size) for task, _ in growing], read))
+                rows.append(_row(difference, [design.scaled(task, size) for task, _ in growing], read))
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     groups = frame.groupby(["question", "student"], sort=False)
     frame["p_holm"] = groups["p_wilcoxon"].transform(lambda ps: statistics.holm(ps.astype(float)))
@@ -105,7 +108,7 @@ def table(workspace: Workspace, tasks: Sequence[Task] | None = None, grown: Sequ
 
 
 def _entangler(student: str) -> list[Difference]:
-    changes = controlled.entangled(student)
+    changes = design.entangled(student)
     return [Difference(QUANTUM, f"{name} - {other}", name, other) for name, other, _ in changes]
 
 

@@ -13,8 +13,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qkdlib import collapse, paper, revised
 from qkdlib.experiment import ARCHITECTURES, Experiment, Teacher
+from qkdlib.study.collapse import changes
+from qkdlib.study.v1 import paper
+from qkdlib.study.v2 import revised
 
 ROBUST, REVISED = "robust", "revised"
 EXACT = {"sampler": "exact", "gradient": "autograd", "tested": "at_end"}
@@ -66,14 +68,14 @@ class Task:
 @functools.cache
 def tasks() -> tuple[Task, ...]:
     """v1's six configurations under the robust protocol, and v2's original method trained to convergence."""
-    placebos = [(ROBUST, robust(row)) for row in collapse.ROWS]
+    placebos = [(ROBUST, robust(row)) for row in changes.ROWS]
     placebos += [(REVISED, converged(dataset, qubits)) for dataset, qubits in REVISED_TASKS]
     return tuple(task(student, placebo, teachers(student, placebo.dataset)) for student, placebo in placebos)
 
 
 def robust(row: str) -> Experiment:
     """The placebo of a row of v1 under the robust protocol, with exact outcomes; 20 seeds."""
-    return dataclasses.replace(collapse.robust(row), **EXACT)
+    return dataclasses.replace(changes.robust(row), **EXACT)
 
 
 def converged(dataset: str, qubits: int) -> Experiment:

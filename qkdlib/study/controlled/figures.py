@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from qkdlib import controlled, controlled_table, paper, statistics
-from qkdlib.answers import SIGNIFICANT
-from qkdlib.controlled import LENET, PLACEBO, REVISED, TAUGHT_TWIN, TWIN, Task
-from qkdlib.controlled_table import GROUP, Grown, accuracies
-from qkdlib.figures import COLOURS, OTHER, Figure, styled
+from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
+from qkdlib.records import statistics
+from qkdlib.study.controlled import design
+from qkdlib.study.controlled import table as controlled_table
+from qkdlib.study.controlled.answers import SIGNIFICANT
+from qkdlib.study.controlled.design import LENET, PLACEBO, REVISED, TAUGHT_TWIN, TWIN, Task
+from qkdlib.study.controlled.table import GROUP, Grown, accuracies
+from qkdlib.study.v1 import paper
 from qkdlib.workspace import Workspace
 
 ABOUT_ALL = 6000  # of a class of MNIST (5,421 to 6,742) and of FashionMNIST
@@ -27,7 +30,7 @@ ROWS = (  # label, and (colour, style, one arm, minus another)
 def controls(workspace: Workspace, tasks: Sequence[Task] | None = None) -> Figure | None:
     """Every control's mean difference to the placebo of its student, in points, with its 95 % interval; full where it
     is significant after Holm's correction. One panel per student; None without a record."""
-    tasks = controlled.tasks() if tasks is None else tasks
+    tasks = design.tasks() if tasks is None else tasks
     frame = controlled_table.table(workspace, tasks, ()).dropna(subset="delta_vs_placebo")
     keys = [tuple(controlled_table.identity(task)[name] for name in GROUP) for task in tasks]
     panels = dict.fromkeys(keys, frame.iloc[:0]) | dict(list(frame.groupby(GROUP, sort=False)))
@@ -63,7 +66,7 @@ def _marks() -> list[Line2D]:
 def _forest(axis, panel: pd.DataFrame, names: list[str]) -> None:
     axis.axvline(0, color="#999999", linewidth=0.8)
     for row in panel.itertuples():
-        taught = row.control in controlled.CONTROLS or row.control.startswith(LENET)
+        taught = row.control in design.CONTROLS or row.control.startswith(LENET)
         colour = COLOURS["lenet"] if taught else OTHER
         place, full = names.index(row.control), row.p_holm < SIGNIFICANT
         axis.plot([row.delta_ci_low, row.delta_ci_high], [place, place], color=colour, linewidth=1)
@@ -76,7 +79,7 @@ def data_scaling(workspace: Workspace, grown: Sequence[Grown] | None = None) -> 
     """Against the training images per class: accuracy of quantum student and classical twin with and without LeNet,
     what distillation adds to both, and what the quantum layer adds over its twin. Lines are means over seeds, bands
     95 % intervals; None without a record."""
-    grown = list(controlled.scaled_tasks() if grown is None else grown)
+    grown = list(design.scaled_tasks() if grown is None else grown)
     sizes = list(dict.fromkeys(size for _, each in grown for size in each))
     curves = [(task, _grown(task, each, workspace)) for task, each in grown]
     if not any(found for _, found in curves):
@@ -110,7 +113,7 @@ def _grown(task: Task, sizes, workspace: Workspace) -> dict[float, dict[str, np.
     """Images per class -> arm -> accuracies, for the sizes that have records of all arms."""
     found = {}
     for size in sizes:
-        arms = {name: accuracies(arm, workspace) for name, arm in controlled.scaled(task, size).arms.items()}
+        arms = {name: accuracies(arm, workspace) for name, arm in design.scaled(task, size).arms.items()}
         if all(values is not None for values in arms.values()):
             found[ABOUT_ALL if size is None else size] = arms
     return found

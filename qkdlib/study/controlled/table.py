@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from qkdlib import controlled, paper, statistics, tables
-from qkdlib.controlled import PLACEBO, Task
+from qkdlib import records
 from qkdlib.experiment import Experiment
+from qkdlib.records import statistics
+from qkdlib.study.controlled import design
+from qkdlib.study.controlled.design import PLACEBO, Task
+from qkdlib.study.v1 import paper, tables
 from qkdlib.workspace import Workspace
 
 COLUMNS = (
@@ -44,11 +47,11 @@ def table(workspace: Workspace, tasks: Sequence[Task] | None = None, grown: Sequ
     Args:
         tasks, grown: the tasks, and those whose images per class vary with their numbers; None: the declared ones.
     """
-    rows = [row for task in (controlled.tasks() if tasks is None else tasks) for row in _rows(task, workspace)]
-    for task, sizes in controlled.scaled_tasks() if grown is None else grown:
+    rows = [row for task in (design.tasks() if tasks is None else tasks) for row in _rows(task, workspace)]
+    for task, sizes in design.scaled_tasks() if grown is None else grown:
         for size in sizes:
             if size != task.placebo.train_per_class:
-                rows += _rows(controlled.scaled(task, size), workspace)
+                rows += _rows(design.scaled(task, size), workspace)
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     groups = frame.groupby(GROUP, sort=False)
     for name in ("", "against_"):
@@ -58,7 +61,7 @@ def table(workspace: Workspace, tasks: Sequence[Task] | None = None, grown: Sequ
 
 def accuracies(experiment: Experiment, workspace: Workspace) -> np.ndarray | None:
     """Test accuracy in percent of each seed's kept student, (S,); None without a complete record."""
-    record = tables.complete(experiment, workspace)
+    record = records.complete(experiment, workspace)
     return None if record is None else np.array(statistics.accuracies(record, statistics.kept(record)))
 
 
@@ -142,7 +145,7 @@ def grid(workspace: Workspace, arms: Mapping | None = None) -> pd.DataFrame:
     Args:
         arms: as `controlled.grid_of` gives them; None: the declared ones.
     """
-    arms = controlled.grid() if arms is None else arms
+    arms = design.grid() if arms is None else arms
     students = list(dict.fromkeys(student for student, *_ in arms))
     rows = [
         {
@@ -160,7 +163,7 @@ def grid(workspace: Workspace, arms: Mapping | None = None) -> pd.DataFrame:
 
 def _validation(experiment: Experiment, workspace: Workspace) -> float | None:
     """Mean over seeds of the kept student's validation accuracy, in percent."""
-    record = tables.complete(experiment, workspace)
+    record = records.complete(experiment, workspace)
     if record is None:
         return None
     curves = [record.seeds[seed]["validation_accuracy"] for seed in sorted(record.seeds)]

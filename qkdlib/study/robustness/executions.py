@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qkdlib import backends, checks, files, runtime, statistics
+from qkdlib import backends, checks, files, runtime
 from qkdlib import experiment as experiments
 from qkdlib.backends import Backend, Facts
 from qkdlib.experiment import Experiment
 from qkdlib.noise import MOST, Noise
-from qkdlib.records import Record, seed_of
+from qkdlib.records import Record, statistics
+from qkdlib.records.record import seed_of
 from qkdlib.workspace import Workspace
 
 DEVICE = "device"
@@ -124,7 +125,8 @@ def run(
 def _execute(student, condition: Condition, workspace: Workspace, fresh: bool) -> None:
     """Execute and save. Of several processes that do this at once each takes the others' finished jobs; what is removed
     in the end is those, and never the folder to which another one is writing."""
-    from qkdlib import datasets, execution
+    from qkdlib import execution
+    from qkdlib.images import datasets
 
     experiment = student.experiment
     keep = workspace.folder("checkpoints", "jobs", f"{experiment.name}_{experiments.digest(condition)}")
@@ -144,7 +146,8 @@ def _remove_jobs(folder: Path) -> None:
 def _compare(student, record: Record) -> None:
     """Warn if these weights are not those that the record tells of: checkpoints are not committed, and another
     processor may train to other weights."""
-    from qkdlib import datasets, training
+    from qkdlib import training
+    from qkdlib.images import datasets
 
     experiment = record.experiment
     images = datasets.splits(experiment).test

@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from qkdlib import executions, paper, robustness, statistics
-from qkdlib.executions import DEVICE
-from qkdlib.figures import COLOURS, OTHER, Figure, styled
+from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
 from qkdlib.noise import IDEAL
-from qkdlib.robustness import BASELINE, Pair
+from qkdlib.records import statistics
+from qkdlib.study.robustness import executions, sweeps
+from qkdlib.study.robustness.executions import DEVICE
+from qkdlib.study.robustness.sweeps import BASELINE, Pair
+from qkdlib.study.v1 import paper
 from qkdlib.workspace import Workspace
 
 KINDS = {"depolarising": "depolarising", "amplitude_damping": "amplitude damping", "readout": "read-out error"}
@@ -20,7 +22,7 @@ Curve = list[tuple[float, statistics.Summary]]
 
 def found(workspace: Workspace, condition: str, chosen: Iterable[Pair] | None = None) -> list[Pair]:
     """Those of the `chosen` pairs (None: all declared ones) that have records of every level of a condition."""
-    asked = robustness.pairs() if chosen is None else chosen
+    asked = sweeps.pairs() if chosen is None else chosen
     return [pair for pair in asked if _recorded(pair, condition, workspace)]
 
 
@@ -38,7 +40,7 @@ def curves(pair: Pair, condition: str, workspace: Workspace) -> tuple[Curve, Cur
     found = [executions.find(arm, workspace) for arm in pair.arms]
     seeds = pair.experiment.seeds
     return tuple(
-        [(level, statistics.summarise(robustness.accuracies(results[each], seeds))) for level, each in asked]
+        [(level, statistics.summarise(sweeps.accuracies(results[each], seeds))) for level, each in asked]
         for results in found
     )
 
@@ -81,7 +83,7 @@ def noise(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure:
         row[0].set(ylabel="accuracy (%)", ylim=(0, 100))
     for axis, pair in zip(axes[0], pairs, strict=True):
         axis.set_title(_title(pair))
-    seen = Line2D([], [], color="#333333", linestyle="--", label=f"trained under\n{robustness.SEEN}")
+    seen = Line2D([], [], color="#333333", linestyle="--", label=f"trained under\n{sweeps.SEEN}")
     axes[0, -1].legend(handles=[*_handles(), seen], loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -116,9 +118,9 @@ def _device_bars(place: int, number: int, pair: Pair, arm, workspace: Workspace)
     """Place and accuracies without noise, then on the device."""
     results = executions.find(arm, workspace)
     on_device = dict(pair.conditions)[DEVICE]
-    for offset, condition in enumerate((robustness.baseline(pair, DEVICE), on_device)):
+    for offset, condition in enumerate((sweeps.baseline(pair, DEVICE), on_device)):
         x = place + (2 * number + offset - 1.5) * WIDTH
-        yield x, robustness.accuracies(results[condition], arm.seeds)
+        yield x, sweeps.accuracies(results[condition], arm.seeds)
 
 
 def _circuit(pair: Pair, workspace: Workspace) -> str:

@@ -5,9 +5,11 @@ import functools
 
 import pandas as pd
 
-from qkdlib import backends, paper, revised
+from qkdlib import backends
 from qkdlib.experiment import Experiment
 from qkdlib.students import Student
+from qkdlib.study.v1 import paper
+from qkdlib.study.v2 import revised
 
 SHOTS = 5000
 SECONDS_PER_SHOT = 250e-6  # reset, circuit and read-out of a superconducting device; queues and loading not counted

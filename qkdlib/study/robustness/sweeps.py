@@ -9,10 +9,13 @@ from types import MappingProxyType
 
 import numpy as np
 
-from qkdlib import executions, paper, parallel, revised
-from qkdlib.executions import DEVICE, Condition
+from qkdlib import parallel
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.noise import IDEAL, Noise
+from qkdlib.study.robustness import executions
+from qkdlib.study.robustness.executions import DEVICE, Condition
+from qkdlib.study.v1 import paper
+from qkdlib.study.v2 import revised
 from qkdlib.workspace import Workspace
 
 SEEDS = 10

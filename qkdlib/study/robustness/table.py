@@ -5,10 +5,14 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from qkdlib import executions, revised, robustness, statistics, tables, verdicts
-from qkdlib.executions import DEVICE, Condition
 from qkdlib.noise import IDEAL
-from qkdlib.robustness import BASELINE, Pair, accuracies, baseline
+from qkdlib.records import statistics
+from qkdlib.study import verdicts
+from qkdlib.study.robustness import executions, sweeps
+from qkdlib.study.robustness.executions import DEVICE, Condition
+from qkdlib.study.robustness.sweeps import BASELINE, Pair, accuracies, baseline
+from qkdlib.study.v1 import tables
+from qkdlib.study.v2 import revised
 from qkdlib.workspace import Workspace
 
 COLUMNS = (
@@ -37,7 +41,7 @@ RULE = (
 
 def table(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> pd.DataFrame:
     """One row for each pair and condition but the baselines, with the columns `COLUMNS`."""
-    asked = robustness.pairs() if chosen is None else chosen
+    asked = sweeps.pairs() if chosen is None else chosen
     frame = pd.DataFrame([row for pair in asked for row in _rows(pair, workspace)], columns=list(COLUMNS))
     groups = frame.groupby(["student", "dataset", "qubits", "encoder", "trained_under", "condition"], sort=False)
     for name in ("p", "spared_p"):
@@ -134,7 +138,7 @@ def lost_on_device(method: str, dataset: str, qubits: int, workspace: Workspace)
         LookupError: an execution has no record.
     """
     wanted = revised.bar(method, dataset, qubits, revised.CONVERGED).experiment.digest
-    pair = next(pair for pair in robustness.pairs() if pair.experiment.digest == wanted)
+    pair = next(pair for pair in sweeps.pairs() if pair.experiment.digest == wanted)
     results, conditions = executions.find(pair.arms[1], workspace), dict(pair.conditions)
     both = [conditions[DEVICE], baseline(pair, DEVICE)]
     if any(each not in results for each in both):
@@ -151,7 +155,7 @@ def mean_spared(student: str, workspace: Workspace) -> np.ndarray:
         LookupError: an execution has no record.
     """
     spared = []
-    for pair in robustness.pairs():
+    for pair in sweeps.pairs():
         if pair.student != student or pair.trained_under != IDEAL:
             continue
         found = [executions.find(arm, workspace) for arm in pair.arms]

@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from qkdlib import paper, robustness_table, verdicts
-from qkdlib.claims import TASKS, Claim, Evidence
-from qkdlib.paper import MEANT, RAN
 from qkdlib.students import Student
+from qkdlib.study import verdicts
+from qkdlib.study.claims import TASKS, Claim, Evidence
+from qkdlib.study.robustness import table as robustness_table
+from qkdlib.study.v1 import paper
+from qkdlib.study.v1.paper import MEANT, RAN
 
 LARGE = [task for task in TASKS if task[1] == 8]
 TEACHERS = ("alexnet", "lenet", "ensemble")

@@ -6,10 +6,11 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from qkdlib import paper, statistics, tables
-from qkdlib.figures import COLOURS, PAPER, Figure, loss_curves, styled
-from qkdlib.paper import RAN, TITLES, Row
-from qkdlib.records import Record
+from qkdlib import records
+from qkdlib.drawing.figures import COLOURS, PAPER, Figure, loss_curves, styled
+from qkdlib.records import Record, statistics
+from qkdlib.study.v1 import paper
+from qkdlib.study.v1.paper import RAN, TITLES, Row
 from qkdlib.workspace import Workspace
 
 ARMS = (None, "alexnet", "lenet", "ensemble")  # the order of the paper's Fig. 7
@@ -20,7 +21,7 @@ WIDTH = 0.8 / len(ARMS)
 def found(workspace: Workspace) -> dict[tuple[str, str], tuple[Row, Record]]:
     """The student rows that have a record, by (id, run)."""
     students = [row for row in paper.rows() if row.category != "Teacher"]
-    pairs = {(row.id, row.run): (row, tables.complete(row.experiment, workspace)) for row in students}
+    pairs = {(row.id, row.run): (row, records.complete(row.experiment, workspace)) for row in students}
     return {key: pair for key, pair in pairs.items() if pair[1] is not None}
 
 

@@ -88,9 +88,9 @@ def all_rows() -> tuple[Row, ...]:
     return tuple(sorted(found, key=lambda row: (row.table, order.index(row.category))))
 
 
-def facts(name: str) -> list[dict[str, str]]:
-    """The lines of a csv file in `data/`, whose comments begin with #."""
-    text = importlib.resources.files("qkdlib").joinpath("data", name).read_text(encoding="utf-8")
+def facts(name: str, package: str = __package__) -> list[dict[str, str]]:
+    """The lines of a csv file of a chapter, whose comments begin with #."""
+    text = importlib.resources.files(package).joinpath(name).read_text(encoding="utf-8")
     return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
 
 

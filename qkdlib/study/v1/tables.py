@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from qkdlib import records, statistics, verdicts
-from qkdlib.experiment import Experiment
+from qkdlib import records
 from qkdlib.files import atomic, checked, write_text
-from qkdlib.paper import DESCRIBED, RAN, TITLES, Row, all_rows
-from qkdlib.records import Record
-from qkdlib.teacher_files import TeacherLogits, teacher_name
+from qkdlib.records import Record, statistics
+from qkdlib.study import verdicts
+from qkdlib.study.v1.paper import DESCRIBED, RAN, TITLES, Row, all_rows
+from qkdlib.teachers.teacher_files import TeacherLogits, logits_path
 from qkdlib.workspace import Workspace
 
 COLUMNS = (
@@ -65,9 +65,9 @@ def _note(row: Row) -> str:
 
 def _measured(row: Row, workspace: Workspace) -> dict:
     if row.category == "Teacher":
-        path = workspace.teachers / f"{teacher_name(row.experiment, row.experiment.teacher)}.npz"
+        path = logits_path(workspace, row.experiment, row.experiment.teacher)
         return _teacher_columns(logits) if (logits := TeacherLogits.find(path)) else {}
-    record = complete(row.experiment, workspace)
+    record = records.complete(row.experiment, workspace)
     if record is None:
         return {}
     columns = student_columns(record)
@@ -77,7 +77,7 @@ def _measured(row: Row, workspace: Workspace) -> dict:
         same = statistics.accuracies(record)
         chance = statistics.paired_gain(same, same, row.paper_delta).chance_single_pair
         return columns | {"delta_mean": 0.0, "chance_single_pair": chance}
-    placebo = complete(row.experiment.placebo(), workspace)
+    placebo = records.complete(row.experiment.placebo(), workspace)
     if placebo is None:
         return columns | {"note": "; ".join(filter(None, (_note(row), "its placebo is missing")))}
     return columns | gain_columns(record, placebo, row.paper_delta) | _over_direct(row, record, workspace)
@@ -86,7 +86,7 @@ def _measured(row: Row, workspace: Workspace) -> dict:
 def _over_direct(row: Row, record: Record, workspace: Workspace) -> dict:
     """The difference that the paper's table takes: to the direct row as run, whatever head that one has."""
     direct = next(r for r in all_rows() if r.category == "Student" and r.task == row.task)
-    found = complete(direct.experiment, workspace)
+    found = records.complete(direct.experiment, workspace)
     if found is None or row.run == DESCRIBED:
         return {}
     gain = statistics.paired_gain(statistics.accuracies(record), statistics.accuracies(found))
@@ -103,12 +103,6 @@ def _verdict(row: Row, values: dict) -> str:
     if not row.distils:
         return verdicts.NOTHING_DISTILLED
     return verdicts.gain_verdict(row.paper_delta, values["delta_ci_low"], values["delta_ci_high"], values["p_holm"])
-
-
-def complete(experiment: Experiment, workspace: Workspace) -> Record | None:
-    """The record of an experiment if it has all its seeds."""
-    record = records.find(experiment, workspace)
-    return None if record is None else record.asked(experiment)
 
 
 def student_columns(record: Record) -> dict:

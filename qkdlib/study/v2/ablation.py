@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from qkdlib import revised, statistics, tables, verdicts
-from qkdlib.records import Record
-from qkdlib.revised import Bar
+from qkdlib import records
+from qkdlib.records import Record, statistics
+from qkdlib.study import verdicts
+from qkdlib.study.v1 import tables
+from qkdlib.study.v2 import revised
+from qkdlib.study.v2.revised import Bar
 from qkdlib.workspace import Workspace
 
 COLUMNS = (
@@ -61,7 +64,7 @@ def evidence(bar: Bar, workspace: Workspace) -> Evidence | None:
     """The bar's records on the first copy of its images that has all of them; None if none has. AlexNet's is left out
     where it is missing."""
     for copy in bar.copies:
-        arms = {name: tables.complete(experiment, workspace) for name, experiment in copy.arms.items()}
+        arms = {name: records.complete(experiment, workspace) for name, experiment in copy.arms.items()}
         if arms[None] is not None and arms["lenet"] is not None:
             there = {name: record for name, record in arms.items() if record is not None}
             return Evidence(copy, copy.experiment.dataset, there)

@@ -4,10 +4,14 @@ import functools
 
 import numpy as np
 
-from qkdlib import ablation, circuits, revised, robustness_table, statistics, verdicts
-from qkdlib.claims import Claim
-from qkdlib.claims import Evidence as Claimed
-from qkdlib.teacher_files import TeacherLogits, teacher_name
+from qkdlib import circuits
+from qkdlib.records import statistics
+from qkdlib.study import verdicts
+from qkdlib.study.claims import Claim
+from qkdlib.study.claims import Evidence as Claimed
+from qkdlib.study.robustness import table as robustness_table
+from qkdlib.study.v2 import ablation, revised
+from qkdlib.teachers.teacher_files import TeacherLogits, logits_path
 
 POOLED = ("max_pool", "center_crop", "pca", "avg_pool")
 ENCODED = ("angle", "qubit")
@@ -68,7 +72,7 @@ def over_lenet(claimed: Claimed) -> np.ndarray:
     for dataset in revised.DATASETS:
         evidence = found(claimed, "original", dataset, 8, revised.FULL)
         taught = evidence.arms["lenet"].experiment
-        path = claimed.workspace.teachers / f"{teacher_name(taught, taught.teacher)}.npz"
+        path = logits_path(claimed.workspace, taught, taught.teacher)
         if (logits := TeacherLogits.find(path)) is None:
             raise LookupError(f"of teacher {path.stem}")
         teacher = 100 * logits.history[-1]["test_accuracy"]

@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from qkdlib import circuits, paper, records, revised, statistics, teachers
+from qkdlib import circuits, records, teachers
 from qkdlib.experiment import Experiment
+from qkdlib.records import statistics
 from qkdlib.students import Student
-from qkdlib.teacher_files import TeacherLogits, teacher_name
+from qkdlib.study.v1 import paper
+from qkdlib.study.v2 import revised
+from qkdlib.teachers.teacher_files import TeacherLogits, logits_path
 from qkdlib.workspace import Workspace
 
 COLUMNS = (
@@ -70,7 +73,7 @@ def _network(name: str, shape: tuple[int, int, int]) -> tuple[int, int]:
 def _teacher_history(name: str, dataset: str, workspace: Workspace) -> list[dict]:
     """A teacher's epochs on ten classes; none if it is not there."""
     for copy in revised.bar("original", dataset, 4).copies:
-        path = workspace.teachers / f"{teacher_name(copy.experiment, revised.teacher(name))}.npz"
+        path = logits_path(workspace, copy.experiment, revised.teacher(name))
         if logits := TeacherLogits.find(path):
             return logits.history
     return []

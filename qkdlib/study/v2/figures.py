@@ -7,12 +7,14 @@ import torch
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from qkdlib import ablation, paper, revised, statistics
-from qkdlib.ablation import Evidence
-from qkdlib.datasets import Splits
-from qkdlib.figures import COLOURS, OTHER, PAPER, Figure, styled
-from qkdlib.fixed_reducers import grid
+from qkdlib.drawing.style import COLOURS, OTHER, PAPER, Figure, styled
+from qkdlib.images.datasets import Splits
+from qkdlib.records import statistics
 from qkdlib.students import Student
+from qkdlib.students.fixed_reducers import grid
+from qkdlib.study.v1 import paper
+from qkdlib.study.v2 import ablation, revised
+from qkdlib.study.v2.ablation import Evidence
 from qkdlib.workspace import Workspace
 
 SHOWN = ("fully_connected", "avg_pool", "max_pool", "center_crop", "pca")

@@ -8,8 +8,10 @@ import dataclasses
 import functools
 from dataclasses import dataclass
 
-from qkdlib import checks, datasets, paper
+from qkdlib import checks
 from qkdlib.experiment import ENTANGLERS, Experiment, Teacher
+from qkdlib.images import datasets
+from qkdlib.study.v1 import paper
 
 METHODS = {  # in the order of Fig. 12: reducer and encoder
     "max_pool": ("max_pool", "amplitude"),
@@ -146,5 +148,5 @@ def at_hand(bar: Bar) -> Bar:
 @functools.cache
 def printed() -> dict[tuple[str, str, int], float]:
     """Fig. 12's errors in percent, by method, data set and qubits."""
-    rows = paper.facts("figure_12.csv")
+    rows = paper.facts("figure_12.csv", __package__)
     return {(row["method"], row["dataset"], int(row["qubits"])): float(row["error_percent"]) for row in rows}

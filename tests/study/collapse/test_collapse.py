@@ -7,8 +7,10 @@ import pytest
 import scipy.stats
 from made_up import holm, record
 
-from qkdlib import collapse, collapse_table, paper
 from qkdlib.experiment import Experiment
+from qkdlib.study.collapse import changes
+from qkdlib.study.collapse import table as collapse_table
+from qkdlib.study.v1 import paper
 from qkdlib.workspace import Workspace
 
 
@@ -25,32 +27,32 @@ def made(experiment: Experiment, lasts) -> None:
 def filled(workspace):
     """Seeds of each change: those of the published recipe half collapsed, the others less and less."""
     rng, found = np.random.default_rng(0), {}
-    for place, (dataset, change, experiment) in enumerate(collapse.variants()):
+    for place, (dataset, change, experiment) in enumerate(changes.variants()):
         lasts = np.round(rng.uniform(0.6, 0.95, 20), 4)
-        lasts[: max(0, 11 - place % len(collapse.CHANGES))] = 0.125
+        lasts[: max(0, 11 - place % len(changes.CHANGES))] = 0.125
         found[dataset, change] = lasts
         made(experiment, lasts).save(workspace)
     return workspace, found
 
 
 def test_each_change_is_one_field_or_the_fields_of_its_parts():
-    changes = dict(collapse.CHANGES)
-    assert changes.pop("as published") == {}
-    combined = {name: fields for name, fields in changes.items() if "," in name or name == "these three"}
+    fields_of = dict(changes.CHANGES)
+    assert fields_of.pop("as published") == {}
+    combined = {name: fields for name, fields in fields_of.items() if "," in name or name == "these three"}
     combined.pop("exact outcomes, Eq. 12")  # one thing: without samples there is no shift to take
     for name, fields in changes.items():
         if name not in combined and name != "exact outcomes, Eq. 12":
             assert len(fields) == 1, name
     for fields in combined.values():
         assert all(any(fields.items() >= one.items() for one in (part,)) or not part.keys() <= fields.keys()
-                   for part in (collapse.REACH, collapse.BATCH, collapse.SCALE))  # fmt: skip
+                   for part in (changes.REACH, changes.BATCH, changes.SCALE))  # fmt: skip
     assert len(combined["these three"]) == 3
 
 
 def test_variants_differ_from_the_published_placebo_in_what_they_say():
-    for dataset, change, experiment in collapse.variants():
-        fields = collapse.CHANGES[change]
-        row = paper.row(collapse.STUDIED[dataset])
+    for dataset, change, experiment in changes.variants():
+        fields = changes.CHANGES[change]
+        row = paper.row(changes.STUDIED[dataset])
         published = (paper.as_meant(row) if row.deviation else row).experiment
         assert dataclasses.replace(experiment, **{name: getattr(published, name) for name in fields}) == published
         assert experiment.seeds == 20 and experiment.teacher is None
@@ -84,23 +86,23 @@ def test_the_figure_shows_every_seed_and_colours_the_collapsed(filled):
     workspace, lasts = filled
     axes = collapse_table.figure(workspace).axes
     assert len(axes) == 2
-    for axis, dataset in zip(axes, collapse.STUDIED, strict=True):
-        assert [len(points.get_offsets()) for points in axis.collections] == [20] * len(collapse.CHANGES)
-        for points, change in zip(axis.collections, collapse.CHANGES, strict=True):
+    for axis, dataset in zip(axes, changes.STUDIED, strict=True):
+        assert [len(points.get_offsets()) for points in axis.collections] == [20] * len(changes.CHANGES)
+        for points, change in zip(axis.collections, changes.CHANGES, strict=True):
             x = points.get_offsets()[:, 0]
             assert sorted(x) == pytest.approx(sorted(100 * lasts[dataset, change]))
             colours = {tuple(colour) for colour in points.get_facecolors()}
             assert len(colours) == (2 if (x < 18.75).any() else 1)
-    assert [label.get_text() for label in axes[0].get_yticklabels()] == list(collapse.CHANGES)
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == list(changes.CHANGES)
 
 
 def test_the_robust_protocol_is_one_of_the_changes_that_were_studied():
-    assert dict(collapse.ROBUST) in collapse.CHANGES.values()
-    for row in collapse.ROWS:
-        experiment = collapse.robust(row)
-        assert all(getattr(experiment, name) == value for name, value in collapse.ROBUST.items())
-        undone = {name: getattr(collapse.published(row), name) for name in collapse.ROBUST}
-        assert dataclasses.replace(experiment, **undone) == collapse.published(row)
+    assert dict(changes.ROBUST) in changes.CHANGES.values()
+    for row in changes.ROWS:
+        experiment = changes.robust(row)
+        assert all(getattr(experiment, name) == value for name, value in changes.ROBUST.items())
+        undone = {name: getattr(changes.published(row), name) for name in changes.ROBUST}
+        assert dataclasses.replace(experiment, **undone) == changes.published(row)
         assert (experiment.head, experiment.teacher) == ("sigmoid_complement", None)
 
 
@@ -110,14 +112,14 @@ def test_of_single_changes_without_a_collapsed_seed_validation_chose_the_robust_
     single = frame[~frame.change.str.contains(",") & (frame.change != "these three")]
     sums = single.groupby("change").agg({"collapsed": "sum", "mean_validation": "mean"})
     best = sums[sums.collapsed == 0].mean_validation.idxmax()
-    assert collapse.CHANGES[best] == dict(collapse.ROBUST)
+    assert changes.CHANGES[best] == dict(changes.ROBUST)
 
 
 def test_the_robust_table_compares_the_six_students_with_the_published_recipe(workspace):
     assert collapse_table.robust_table(workspace)["mean"].isna().all()
     rng, found = np.random.default_rng(1), {}
-    for row in collapse.ROWS:
-        for name, experiment in (("robust", collapse.robust(row)), ("published", collapse.published(row))):
+    for row in changes.ROWS:
+        for name, experiment in (("robust", changes.robust(row)), ("published", changes.published(row))):
             lasts = np.round(rng.uniform(0.7, 0.9, 20), 4)
             lasts[: 4 if name == "published" else 0] = 0.12
             found[name, experiment.dataset, len(experiment.classes), experiment.qubits] = 100 * lasts

@@ -5,7 +5,9 @@ import pytest
 import scipy.stats
 from made_up import controlled_records, holm, without
 
-from qkdlib import answers, controlled, controlled_figures, controlled_table
+from qkdlib.study.controlled import answers, design
+from qkdlib.study.controlled import figures as controlled_figures
+from qkdlib.study.controlled import table as controlled_table
 
 HELP, WHAT, QUANTUM, WHEN = (
     "does distillation help?", "what of it is knowledge?", "does the quantum layer add anything?", "when?",
@@ -34,11 +36,11 @@ def made(tmp_path_factory):
         yield workspace, answers.table(workspace), found
 
 
-def tasks_of(student: str, images: str = "150") -> list[controlled.Task]:
+def tasks_of(student: str, images: str = "150") -> list[design.Task]:
     """MNIST's and FashionMNIST's task of one kind of student, with so many images per class."""
-    tasks = [task for task in controlled.tasks() if task.student == student]
+    tasks = [task for task in design.tasks() if task.student == student]
     size = None if images == "all" else int(images)
-    return tasks if size == 150 else [controlled.scaled(task, size) for task in tasks]
+    return tasks if size == 150 else [design.scaled(task, size) for task in tasks]
 
 
 def differences(line, found) -> np.ndarray:
@@ -133,14 +135,14 @@ def test_readable_answers_say_of_how_many_tasks(made, workspace):
 
 def test_the_controls_are_points_at_their_difference_full_where_it_is_significant(made, tmp_path):
     """Without one arm of the first task, which then has no point."""
-    lost = controlled.tasks()[0].arms["AlexNet"]
+    lost = design.tasks()[0].arms["AlexNet"]
     workspace = without(made[0], tmp_path, [lost])
     figure, found = controlled_figures.controls(workspace), made[2]
-    table = controlled_table.table(workspace, controlled.tasks(), ())
+    table = controlled_table.table(workspace, design.tasks(), ())
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert len(names) == len(set(names)) == 13 and "placebo" not in names  # 12 of robust ones, and a ring alone
     panels = {axis.get_title(): axis for axis in figure.axes}
-    for task in controlled.tasks():
+    for task in design.tasks():
         images = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}[task.placebo.dataset]
         title = f"{task.student}, {images}\n0-{task.placebo.classes[-1]}, {task.placebo.qubits} qubits"
         same = (table.student == task.student) & (table.dataset == task.placebo.dataset)
@@ -163,9 +165,9 @@ def test_curves_of_the_number_of_images_are_means_over_seeds(made, tmp_path):
     axes = np.reshape(controlled_figures.data_scaling(workspace).axes, (3, 4))
     rows = [[("placebo",), ("LeNet",), (TWIN,), (TAUGHT_TWIN,)], [("LeNet", "placebo"), (TAUGHT_TWIN, TWIN)],
             [("placebo", TWIN), ("LeNet", TAUGHT_TWIN)]]  # fmt: skip
-    for column, task in zip(axes.T, controlled.tasks(), strict=True):
-        sizes = [size for size in SIZES[task.student] if size or task is not controlled.tasks()[-1]]
-        arms = [controlled.scaled(task, size).arms for size in sizes]
+    for column, task in zip(axes.T, design.tasks(), strict=True):
+        sizes = [size for size in SIZES[task.student] if size or task is not design.tasks()[-1]]
+        arms = [design.scaled(task, size).arms for size in sizes]
         for axis, expected in zip(column, rows, strict=True):
             curves = [line for line in axis.lines if line.get_marker() == "."]
             for curve, (one, *other) in zip(curves, expected, strict=True):

@@ -9,10 +9,15 @@ import pytest
 import torch
 from made_up import published
 
-from qkdlib import circuits, collapse, controlled, pipeline, revised, runs, simulation, splits, training
-from qkdlib.controlled_table import chosen, grid
+from qkdlib import circuits, pipeline, splits, training
+from qkdlib.circuits import simulation
 from qkdlib.students import Student
-from qkdlib.teacher_training import train_teacher
+from qkdlib.study import runs
+from qkdlib.study.collapse import changes
+from qkdlib.study.controlled import design
+from qkdlib.study.controlled.table import chosen, grid
+from qkdlib.study.v2 import revised
+from qkdlib.teachers.teacher_training import train_teacher
 from qkdlib.workspace import Workspace
 
 TAUGHT = {"teacher", "kd_weight"}
@@ -22,7 +27,7 @@ ARMS = {  # arm: the one it stands against, and the fields of the student that d
     "LeNet": ("placebo", TAUGHT), "AlexNet": ("placebo", TAUGHT), "ensemble": ("placebo", TAUGHT),
     "smoothed labels": ("placebo", TAUGHT), "shuffled logits": ("placebo", TAUGHT),
     "LeNet of the same images": ("placebo", TAUGHT),
-    "LeNet, chosen": ("placebo", TAUGHT | ({"temperature"} if controlled.CHOSEN[0] != AS_LENET[0] else set())),
+    "LeNet, chosen": ("placebo", TAUGHT | ({"temperature"} if design.CHOSEN[0] != AS_LENET[0] else set())),
     "classical twin": ("placebo", {"ansatz"}), "classical twin, LeNet": ("classical twin", TAUGHT),
 }  # fmt: skip
 OWN = {  # of one kind of student alone
@@ -45,8 +50,8 @@ def changed(one, other) -> set[str]:
     return {each.name for each in dataclasses.fields(one) if getattr(one, each.name) != getattr(other, each.name)}
 
 
-def of_students(name: str) -> list[controlled.Task]:
-    return [task for task in controlled.tasks() if task.student == name]
+def of_students(name: str) -> list[design.Task]:
+    return [task for task in design.tasks() if task.student == name]
 
 
 # Tasks and arms
@@ -55,7 +60,7 @@ def of_students(name: str) -> list[controlled.Task]:
 def test_tasks_are_v1s_six_students_and_v2s_original_method():
     direct = published().query("role == 'baseline'")
     six = set(zip(direct.dataset, direct.classes, direct.qubits.astype(int), strict=True))
-    found = [(task.student, task.placebo) for task in controlled.tasks()]
+    found = [(task.student, task.placebo) for task in design.tasks()]
     tasks = [(student, placebo.dataset, len(placebo.classes), placebo.qubits) for student, placebo in found]
     four = {(dataset, 10, qubits) for dataset in ("mnist", "fashion_mnist") for qubits in (4, 8)}
     assert (len(six), len(tasks)) == (6, 10)
@@ -63,8 +68,8 @@ def test_tasks_are_v1s_six_students_and_v2s_original_method():
 
 
 def test_robust_placebos_are_the_published_ones_with_a_third_of_the_rate_and_exact_outcomes():
-    for task, row in zip(of_students("robust"), collapse.ROWS, strict=True):
-        before, now = collapse.published(row), task.placebo
+    for task, row in zip(of_students("robust"), changes.ROWS, strict=True):
+        before, now = changes.published(row), task.placebo
         assert changed(before, now) == {"learning_rate", "sampler", "gradient", "tested"}
         assert now.learning_rate == pytest.approx(before.learning_rate / 3)
         assert now.patience == 0  # the last epoch is kept: its test accuracy is measured
@@ -83,7 +88,7 @@ def test_revised_placebos_are_the_converged_bars_with_the_rate_that_validation_c
     assert {task.placebo.learning_rate for task in of_students("revised")} == {0.01}
 
 
-@pytest.mark.parametrize("task", controlled.tasks(), ids=lambda task: task.placebo.name)
+@pytest.mark.parametrize("task", design.tasks(), ids=lambda task: task.placebo.name)
 def test_every_arm_differs_from_the_one_that_it_stands_against_in_what_it_names(task):
     expected = ARMS | OWN[task.student]
     assert set(task.arms) == {"placebo", *expected}
@@ -97,7 +102,7 @@ def test_every_arm_differs_from_the_one_that_it_stands_against_in_what_it_names(
     assert task.student == "revised" or {task.arms[name].layers for name in (DEEP, RINGED)} == {2}
 
 
-@pytest.mark.parametrize("task", controlled.tasks(), ids=lambda task: task.placebo.name)
+@pytest.mark.parametrize("task", design.tasks(), ids=lambda task: task.placebo.name)
 def test_teachers_differ_from_lenet_in_what_the_arm_names(task):
     lenet = task.arms["LeNet"].teacher
     assert (lenet.architecture, lenet.labels, lenet.images_per_class) == ("lenet", "own", None)
@@ -107,7 +112,7 @@ def test_teachers_differ_from_lenet_in_what_the_arm_names(task):
     controls = [taught[name].teacher.labels for name in ("smoothed labels", "shuffled logits")]
     assert controls == ["smoothed", "shuffled"]
     pairs = {name: (arm.temperature, arm.kd_weight) for name, arm in taught.items()}
-    assert pairs == dict.fromkeys(taught, AS_LENET) | {"LeNet, chosen": controlled.CHOSEN}
+    assert pairs == dict.fromkeys(taught, AS_LENET) | {"LeNet, chosen": design.CHOSEN}
 
 
 @pytest.mark.parametrize(("student", "seeds"), [("robust", 20), ("revised", 10)])
@@ -120,7 +125,7 @@ def test_arms_of_a_task_share_images_seeds_and_exact_outcomes(student, seeds):
             assert (arm.seeds, arm.sampler, arm.gradient, arm.tested) == (seeds, "exact", "autograd", "at_end")
 
 
-@pytest.mark.parametrize("task", controlled.tasks(), ids=lambda task: task.placebo.name)
+@pytest.mark.parametrize("task", design.tasks(), ids=lambda task: task.placebo.name)
 def test_a_twin_has_no_more_trained_parameters_than_the_circuit_and_the_same_others(task):
     names = ("classical twin", "classical twin, LeNet", "weak twin")
     assert [name for name, arm in task.arms.items() if arm.ansatz.startswith("classical")] == list(names)
@@ -135,7 +140,7 @@ def test_a_twin_has_no_more_trained_parameters_than_the_circuit_and_the_same_oth
 
 def test_the_teacher_of_the_same_images_sees_those_that_the_student_trains_on(monkeypatch, workspace):
     """On digits: what its batches hold, whatever their order."""
-    for task in controlled.tasks():
+    for task in design.tasks():
         arm = task.arms["LeNet of the same images"]
         assert arm.teacher.images_per_class == arm.train_per_class == 150 and arm.selection == "first"
     small = dataclasses.replace(arm, **SMALL, teacher=dataclasses.replace(arm.teacher, images_per_class=12))
@@ -162,7 +167,7 @@ def test_arms_without_a_teacher_run_as_the_project_runs_them(student, workspace)
 # The ring of CNOTs
 
 
-def outcomes(task: controlled.Task, **changes) -> np.ndarray:
+def outcomes(task: design.Task, **changes) -> np.ndarray:
     student = dataclasses.replace(task.placebo, **changes)
     circuit = circuits.build(student.ansatz, student.qubits, student.layers, student.entangler)
     angles = np.random.default_rng(0).uniform(-np.pi, np.pi, (20, circuit.angles))
@@ -188,7 +193,7 @@ def test_a_ring_only_swaps_outcomes_of_one_layer_and_does_more_to_those_of_two(t
 
 
 def test_the_grid_has_every_temperature_and_weight_of_two_students():
-    arms = controlled.grid()
+    arms = design.grid()
     temperatures, weights = {1.0, 2.0, 3.0, 5.0, 10.0}, {0.0, 0.1, 0.5, 0.9, 2.0, 8.1}
     datasets = {"robust": "mnist", "revised": "fashion_mnist"}
     assert set(arms) == set(itertools.product(datasets, temperatures, weights))
@@ -207,18 +212,18 @@ def test_the_grid_has_every_temperature_and_weight_of_two_students():
 def test_the_chosen_pair_is_the_best_of_the_committed_grid():
     frame = grid(Workspace())
     assert len(frame) == 30 and frame["mean"].notna().all()
-    assert chosen(frame) == controlled.CHOSEN
+    assert chosen(frame) == design.CHOSEN
 
 
 def test_arms_of_a_size_differ_as_at_150_images_and_from_those_in_their_images_alone():
-    found = controlled.scaled_tasks()
+    found = design.scaled_tasks()
     kinds = [(task.student, task.placebo.qubits, len(task.placebo.classes)) for task, _ in found]
     assert sorted(kinds) == [("revised", 4, 10)] * 2 + [("robust", 3, 8)] * 2
     assert [task.placebo.dataset for task, _ in found] == ["mnist", "fashion_mnist"] * 2
     for task, sizes in found:
-        assert task in controlled.tasks() and sizes == SIZES[task.student]
+        assert task in design.tasks() and sizes == SIZES[task.student]
         for size in sizes:
-            scaled = controlled.scaled(task, size)
+            scaled = design.scaled(task, size)
             assert list(scaled.arms) == ["placebo", "LeNet", "classical twin", "classical twin, LeNet"]
             assert scaled.against == {name: task.against[name] for name in list(scaled.arms)[1:]}
             for name, other in scaled.against.items():
@@ -230,12 +235,12 @@ def test_arms_of_a_size_differ_as_at_150_images_and_from_those_in_their_images_a
 
 
 def test_everything_is_asked_for_once():
-    found = controlled.experiments()
+    found = design.experiments()
     seeds = {experiment.name: experiment.seeds for experiment in found}
-    wanted = [arm for task in controlled.tasks() for arm in task.arms.values()]
-    wanted += [arm for task, sizes in controlled.scaled_tasks() for size in sizes
-               for arm in controlled.scaled(task, size).arms.values()]  # fmt: skip
-    wanted += controlled.grid().values()
+    wanted = [arm for task in design.tasks() for arm in task.arms.values()]
+    wanted += [arm for task, sizes in design.scaled_tasks() for size in sizes
+               for arm in design.scaled(task, size).arms.values()]  # fmt: skip
+    wanted += design.grid().values()
     assert {arm.name for arm in wanted} == set(seeds)
     assert all(seeds[arm.name] >= arm.seeds for arm in wanted)
     # A record of 5 seeds is part of one of 20: asked for twice, two processes would train the same seeds side by side.
@@ -244,7 +249,7 @@ def test_everything_is_asked_for_once():
 
 def test_all_teachers_are_trained_with_the_others():
     trained = {(arm.dataset, arm.classes, arm.teacher) for arm in runs.all_teachers()}
-    for experiment in controlled.experiments():
+    for experiment in design.experiments():
         if experiment.teacher is not None:
             teacher = dataclasses.replace(experiment.teacher, labels="own")
             assert (experiment.dataset, experiment.classes, teacher) in trained

@@ -9,7 +9,8 @@ import pytest
 import scipy.stats
 from made_up import controlled_records, holm, without
 
-from qkdlib import controlled, controlled_table
+from qkdlib.study.controlled import design
+from qkdlib.study.controlled import table as controlled_table
 
 FIRST = [
     "student", "control", "dataset", "classes", "qubits", "images_per_class", "seeds", "mean", "ci_low", "ci_high",
@@ -29,7 +30,7 @@ def made(tmp_path_factory):
 
 def arms_of(line) -> dict:
     """The experiments beside which a row of the table stands, by control."""
-    (task,) = [task for task in controlled.tasks()
+    (task,) = [task for task in design.tasks()
                if (task.student, task.placebo.dataset, task.placebo.qubits) == (line.student, line.dataset, line.qubits)
                and f"0-{len(task.placebo.classes) - 1}" == line.classes]  # fmt: skip
     if line.images_per_class == "150":
@@ -109,7 +110,7 @@ def test_a_missing_record_empties_its_row_and_the_differences_to_it_and_nothing_
     """Of each of the first three tasks another arm; no record of theirs is one of another task or size."""
     workspace, before, _ = made
     lost = ("classical twin", "two layers", "placebo")
-    tasks = controlled.tasks()[:3]
+    tasks = design.tasks()[:3]
     gone = [task.arms[name] for task, name in zip(tasks, lost, strict=True)]
     now = controlled_table.table(without(workspace, tmp_path, gone))
     own = before.images_per_class == "150"
@@ -167,7 +168,7 @@ def validation(workspace, arm) -> float:
 
 def test_the_grid_is_the_mean_validation_accuracy_of_five_seeds(made):
     workspace, *_ = made
-    frame, arms = controlled_table.grid(workspace), controlled.grid()
+    frame, arms = controlled_table.grid(workspace), design.grid()
     assert frame.columns.tolist() == ["temperature", "kd_weight", "robust", "revised", "mean", "gain"]
     assert len(frame) == 2 * 6
     placebos = {student: validation(workspace, arms[student, 1.0, 0.0]) for student in ("robust", "revised")}
@@ -188,7 +189,7 @@ def test_the_grid_is_the_mean_validation_accuracy_of_five_seeds(made):
 def test_a_missing_record_empties_its_cell_of_the_grid_and_no_other(made, tmp_path):
     workspace, *_ = made
     before = controlled_table.grid(workspace)
-    now = controlled_table.grid(without(workspace, tmp_path, [controlled.grid()["revised", 3.0, 2.0]]))
+    now = controlled_table.grid(without(workspace, tmp_path, [design.grid()["revised", 3.0, 2.0]]))
     gone = (before.temperature == 3.0) & (before.kd_weight == 2.0)
     empty = now[["robust", "revised", "mean", "gain"]].isna()
     assert empty[gone].to_numpy().tolist() == [[False, True, True, True]] and not empty[~gone].any(axis=None)

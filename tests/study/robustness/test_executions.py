@@ -9,10 +9,13 @@ import re
 import numpy as np
 import pytest
 
-from qkdlib import datasets, execution, executions, files, pipeline, revised, runtime
-from qkdlib.executions import Condition
+from qkdlib import execution, files, pipeline, runtime
 from qkdlib.experiment import Experiment
+from qkdlib.images import datasets
 from qkdlib.noise import Noise
+from qkdlib.study.robustness import executions
+from qkdlib.study.robustness.executions import Condition
+from qkdlib.study.v2 import revised
 from qkdlib.workspace import Workspace
 
 SIZES = {"train_per_class": 8, "validation_per_class": 2, "test_per_class": 10, "epochs": 2, "seeds": 2}

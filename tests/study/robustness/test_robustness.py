@@ -8,9 +8,12 @@ import pytest
 import scipy.stats
 from made_up import fill_executions, holm
 
-from qkdlib import claims, executions, hardware, robustness, robustness_figures, robustness_table, runs
-from qkdlib.executions import Condition
-from qkdlib.verdicts import MISSING, NOISE, NOT_REPRODUCED, REPRODUCED
+from qkdlib.study import claims, runs
+from qkdlib.study.robustness import executions, hardware, sweeps
+from qkdlib.study.robustness import figures as robustness_figures
+from qkdlib.study.robustness import table as robustness_table
+from qkdlib.study.robustness.executions import Condition
+from qkdlib.study.verdicts import MISSING, NOISE, NOT_REPRODUCED, REPRODUCED
 from qkdlib.workspace import Workspace
 
 NOISES = ("depolarising", "amplitude_damping", "readout")
@@ -19,12 +22,12 @@ NOISES = ("depolarising", "amplitude_damping", "readout")
 @pytest.fixture
 def few(monkeypatch):
     """The first published pair with two levels of everything, and an 8-qubit pair on its device."""
-    chosen = robustness.pairs()
+    chosen = sweeps.pairs()
     first = dataclasses.replace(
-        chosen[0], conditions=robustness.sweep(10, (10, 100), {kind: (0.01, 0.1) for kind in NOISES})
+        chosen[0], conditions=sweeps.sweep(10, (10, 100), {kind: (0.01, 0.1) for kind in NOISES})
     )
     eight = next(pair for pair in chosen if pair.experiment.qubits == 8)
-    monkeypatch.setattr(robustness, "pairs", lambda: (first, eight))
+    monkeypatch.setattr(sweeps, "pairs", lambda: (first, eight))
     return first, eight
 
 
@@ -46,7 +49,7 @@ def raw(workspace, pair) -> tuple[dict, dict]:
 
 
 def test_pairs_differ_in_the_teacher_alone():
-    for pair in robustness.pairs():
+    for pair in sweeps.pairs():
         placebo, distilled = pair.arms
         assert placebo.teacher is None and placebo.kd_weight == 0 and distilled.kd_weight == 0.9
         assert dataclasses.replace(distilled, teacher=None, kd_weight=0.0) == placebo
@@ -55,7 +58,7 @@ def test_pairs_differ_in_the_teacher_alone():
 
 def test_published_and_revised_students_are_executed_under_noise_that_they_did_and_did_not_see():
     for student in ("published", "revised"):
-        named = [pair for pair in robustness.pairs() if pair.student == student]
+        named = [pair for pair in sweeps.pairs() if pair.student == student]
         assert {pair.experiment.dataset for pair in named} == {"mnist", "fashion_mnist"}
         assert {str(pair.trained_under) for pair in named} == {"none", "depolarising 0.05"}
         for pair in named:
@@ -63,14 +66,14 @@ def test_published_and_revised_students_are_executed_under_noise_that_they_did_a
             if pair.experiment.qubits < 8:
                 assert {"none", "shots", *NOISES} <= kinds
             assert ("device" in kinds) == (student == "revised" and pair.trained_under.is_ideal)
-    twins = {pair.experiment.digest for pair in robustness.pairs() if pair.trained_under.is_ideal}
-    for pair in robustness.pairs():
+    twins = {pair.experiment.digest for pair in sweeps.pairs() if pair.trained_under.is_ideal}
+    for pair in sweeps.pairs():
         ideal = dataclasses.replace(pair.experiment, noise="none", noise_level=0.0)
         assert ideal.digest in twins  # what was trained under noise has a twin that was not
 
 
 def test_levels_go_from_10_shots_to_10000_and_from_none_to_a_tenth():
-    conditions = dict.fromkeys(condition for _, condition in robustness.sweep(50))
+    conditions = dict.fromkeys(condition for _, condition in sweeps.sweep(50))
     shots = sorted(condition.shots for condition in conditions if condition.noise == "none")
     assert (shots[0], shots[-1]) == (10, 10_000) and 5000 in shots
     for kind in ("depolarising", "amplitude_damping"):
@@ -79,11 +82,11 @@ def test_levels_go_from_10_shots_to_10000_and_from_none_to_a_tenth():
 
 
 def test_a_device_is_compared_with_no_noise_at_its_own_shots_and_images():
-    for pair in robustness.pairs():
+    for pair in sweeps.pairs():
         for name, condition in pair.conditions:
-            same = robustness.baseline(pair, name)
+            same = sweeps.baseline(pair, name)
             assert same.noise == "none" and same.images_per_class == condition.images_per_class
-            if name not in ("shots", robustness.BASELINE):
+            if name not in ("shots", sweeps.BASELINE):
                 assert same.shots == condition.shots
 
 
@@ -190,18 +193,18 @@ def test_one_missing_execution_takes_the_claims_with_it(workspace, few):
 
 
 def test_only_what_has_no_record_is_asked_for(workspace, few):
-    every = robustness.missing(workspace)
+    every = sweeps.missing(workspace)
     assert [arm for arm, _ in every] == [arm for pair in few for arm in pair.arms]
     assert [len(conditions) for _, conditions in every] == [1 + 2 + 3 * 2] * 2 + [2] * 2
     fill_executions(workspace, few[:1])
-    assert [arm for arm, _ in robustness.missing(workspace)] == list(few[1].arms)
-    assert robustness.missing(workspace, fresh=True) == every
-    assert robustness.missing(workspace, chosen=few[:1]) == []
+    assert [arm for arm, _ in sweeps.missing(workspace)] == list(few[1].arms)
+    assert sweeps.missing(workspace, fresh=True) == every
+    assert sweeps.missing(workspace, chosen=few[:1]) == []
 
 
 def test_committed_executions_are_those_that_are_declared():
     assert "robustness" in runs.PARTS
-    for pair in robustness.pairs():
+    for pair in sweeps.pairs():
         for arm in pair.arms:
             asked = {condition for _, condition in pair.conditions}
             assert set(executions.find(arm, Workspace())) == asked

@@ -8,9 +8,12 @@ import pytest
 import scipy.stats
 from made_up import fill, per_seed, published
 
-from qkdlib import claim_list, claim_list_revised, claims, paper, runs
-from qkdlib.claim_list import CLAIMS
-from qkdlib.verdicts import IN_PART, MISSING, NOISE, NOT_REPRODUCED, NOT_SHOWN, REPRODUCED
+from qkdlib.study import claims, runs
+from qkdlib.study.v1 import claims as claim_list
+from qkdlib.study.v1 import paper
+from qkdlib.study.v1.claims import CLAIMS
+from qkdlib.study.v2 import claims as claim_list_revised
+from qkdlib.study.verdicts import IN_PART, MISSING, NOISE, NOT_REPRODUCED, NOT_SHOWN, REPRODUCED
 from qkdlib.workspace import Workspace
 
 TASK = ["dataset", "classes", "qubits"]

@@ -8,8 +8,10 @@ from collections import Counter
 
 import pytest
 
-from qkdlib import claim_list, paper, runs
 from qkdlib.experiment import Experiment, Teacher
+from qkdlib.study import runs
+from qkdlib.study.v1 import claims as claim_list
+from qkdlib.study.v1 import paper
 
 DEVIATING = {
     "M-D-lenet-4q-07", "F-B-3q-05", "F-B-3q-07", "F-D-alex-3q-07", "F-D-lenet-3q-07", "F-D-lenet-4q-07",

@@ -9,7 +9,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.patches import Rectangle
 
-from qkdlib import figures, paper, paper_figures, tables
+from qkdlib.drawing import figures
+from qkdlib.study.v1 import figures as paper_figures
+from qkdlib.study.v1 import paper, tables
 
 COLOURS = {None: "#7f7f7f", "alexnet": "#d55e00", "lenet": "#0072b2", "ensemble": "#009e73"}
 TASKS = ["{} 0-5, 3 qubits", "{} 0-7, 3 qubits", "{} 0-7, 4 qubits"]

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import fill, holm, per_seed, record, save_teacher, save_teachers
 
-from qkdlib import paper, runs, tables
+from qkdlib import records
 from qkdlib.files import DamagedFile
 from qkdlib.records import Record
-from qkdlib.teacher_files import TeacherLogits, teacher_name
-from qkdlib.verdicts import (
+from qkdlib.study import runs
+from qkdlib.study.v1 import paper, tables
+from qkdlib.study.verdicts import (
     IN_PART,
     MISSING,
     NOISE,
@@ -32,6 +33,7 @@ from qkdlib.verdicts import (
     student_verdict,
     teacher_verdict,
 )
+from qkdlib.teachers.teacher_files import TeacherLogits, teacher_name
 from qkdlib.workspace import Workspace
 
 STUDENT, TEACHER, DISTILLED = (paper.row(name) for name in ("M-B-3q-05", "M-T-lenet-05", "M-D-lenet-3q-05"))
@@ -289,10 +291,10 @@ def test_what_is_taken_away_is_missing_and_nothing_else(tmp_path):
 
 def test_a_record_that_lacks_seeds_is_missing(workspace):
     record(STUDENT.experiment, lasts(0.95, seeds=19)).save(workspace)
-    assert tables.complete(STUDENT.experiment, workspace) is None
+    assert records.complete(STUDENT.experiment, workspace) is None
     assert tables.paper_table([STUDENT], workspace).verdict.tolist() == [MISSING]
     asked = dataclasses.replace(STUDENT.experiment, seeds=19)
-    assert len(tables.complete(asked, workspace).seeds) == 19
+    assert len(records.complete(asked, workspace).seeds) == 19
 
 
 # Their numbers, against pandas and scipy on the seeds' raw numbers
@@ -436,11 +438,11 @@ def test_seeds_beyond_those_asked_for_do_not_count(filled):
     """Somebody has run more seeds of the placebo: the row still pairs its own 20."""
     before = tables.paper_table(ROWS, filled)
     more = dataclasses.replace(STUDENT.experiment, seeds=25)
-    kept = tables.complete(STUDENT.experiment, filled)
+    kept = records.complete(STUDENT.experiment, filled)
     extra = record(more, lasts(0.5, seeds=25)).seeds
     Record(more, {seed: extra[seed] for seed in range(20, 25)}).save(filled)
-    assert len(tables.complete(more, filled).seeds) == 25
-    assert tables.complete(STUDENT.experiment, filled).seeds == kept.seeds
+    assert len(records.complete(more, filled).seeds) == 25
+    assert records.complete(STUDENT.experiment, filled).seeds == kept.seeds
     pd.testing.assert_frame_equal(tables.paper_table(ROWS, filled), before)
 
 

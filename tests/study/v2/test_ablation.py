@@ -8,8 +8,8 @@ import pytest
 import scipy.stats
 from made_up import figure_12, fill_bars, holm, per_seed, revised_record
 
-from qkdlib import ablation, revised
-from qkdlib.verdicts import MISSING, NOISE, NOT_REPRODUCED, NOT_SHOWN, REPRODUCED
+from qkdlib.study.v2 import ablation, revised
+from qkdlib.study.verdicts import MISSING, NOISE, NOT_REPRODUCED, NOT_SHOWN, REPRODUCED
 from qkdlib.workspace import Workspace
 
 FIRST_COLUMNS = [

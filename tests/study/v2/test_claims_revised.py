@@ -9,9 +9,11 @@ import pytest
 import scipy.stats
 from made_up import figure_12, fill, fill_bars, holm, per_seed, revised_record, save_all_teachers, save_logits
 
-from qkdlib import claims, revised, tables
-from qkdlib.claim_list_revised import CLAIMS
-from qkdlib.verdicts import IN_PART, MISSING, NOISE, NOT_REPRODUCED, NOT_SHOWN, REPRODUCED
+from qkdlib.study import claims
+from qkdlib.study.v1 import tables
+from qkdlib.study.v2 import revised
+from qkdlib.study.v2.claims import CLAIMS
+from qkdlib.study.verdicts import IN_PART, MISSING, NOISE, NOT_REPRODUCED, NOT_SHOWN, REPRODUCED
 from qkdlib.workspace import Workspace
 
 REGIMES = {"": "10 epochs", "c": "converged"}

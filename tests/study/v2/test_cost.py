@@ -10,8 +10,10 @@ import torch
 from made_up import SECONDS, few_bars, revised_record, save_logits
 from qiskit.quantum_info import Statevector
 
-from qkdlib import cost, paper, records, revised
+from qkdlib import records
 from qkdlib.students import Student
+from qkdlib.study.v1 import paper
+from qkdlib.study.v2 import cost, revised
 from qkdlib.workspace import Workspace
 
 VALUES = {"28x28 grey": 784, "32x32 colour": 3072}

@@ -7,8 +7,11 @@ import itertools
 import pytest
 from made_up import figure_12
 
-from qkdlib import datasets, paper, revised, runs
 from qkdlib.experiment import Experiment, Teacher
+from qkdlib.images import datasets
+from qkdlib.study import runs
+from qkdlib.study.v1 import paper
+from qkdlib.study.v2 import revised
 
 DATASETS, QUBITS = ("mnist", "fashion_mnist", "cifar10"), (4, 8)
 PARTS = {

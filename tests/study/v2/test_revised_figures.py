@@ -9,10 +9,13 @@ from made_up import figure_12, fill_bars, per_seed
 from matplotlib.colors import to_rgb
 from matplotlib.container import BarContainer
 
-from qkdlib import ablation, datasets, figures, revised, revised_figures
-from qkdlib.datasets import Images, Splits
+from qkdlib.drawing import figures
 from qkdlib.experiment import Experiment
+from qkdlib.images import datasets
+from qkdlib.images.datasets import Images, Splits
 from qkdlib.students import Student
+from qkdlib.study.v2 import ablation, revised
+from qkdlib.study.v2 import figures as revised_figures
 from qkdlib.workspace import Workspace
 
 DIGITS = Experiment(

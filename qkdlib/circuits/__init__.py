@@ -1,0 +1,25 @@
+"""Circuits: what acts on the wires, as one gate list; and its outcomes, exactly.
+
+The gate list is translated to Qiskit and to TorchQuantum, which is the reference for every simulator here. Nothing in
+this wing knows images, students or experiments' results.
+"""
+
+from qkdlib.circuits.gatelist import (
+    Circuit,
+    Gate,
+    amplitude_encoding,
+    angle_encoding,
+    build,
+    join,
+    measured,
+    qubit_encoding,
+    reverse_wires,
+)
+from qkdlib.circuits.qiskit_circuit import to_qiskit
+from qkdlib.circuits.simulation import exact, probabilities
+from qkdlib.circuits.torchquantum_circuit import to_torchquantum
+
+__all__ = [
+    "Circuit", "Gate", "amplitude_encoding", "angle_encoding", "build", "exact", "join", "measured", "probabilities",
+    "qubit_encoding", "reverse_wires", "to_qiskit", "to_torchquantum",
+]  # fmt: skip

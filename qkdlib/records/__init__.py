@@ -1,0 +1,14 @@
+"""Records: one small file per experiment, and what can be said of its seeds.
+
+`find` and `complete` look for an experiment's record; `statistics` has means, intervals and paired gains; `arms` puts
+records side by side.
+"""
+
+from qkdlib.records.record import Record, complete, find, outcomes, read, read_all, rounded
+from qkdlib.records.statistics import Gain, Summary, accuracies, paired_gain, summarise
+from qkdlib.records.summary import arms
+
+__all__ = [
+    "Gain", "Record", "Summary", "accuracies", "arms", "complete", "find", "outcomes", "paired_gain", "read",
+    "read_all", "rounded", "summarise",
+]  # fmt: skip

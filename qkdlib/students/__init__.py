@@ -1,0 +1,10 @@
+"""Students: reducer + encoder + circuit + read-out, for all seeds of an experiment at once.
+
+`Student` puts the parts together; each part has a file of its own. Every arm of a study is this one class.
+"""
+
+from qkdlib.students.encoders import ENCODERS
+from qkdlib.students.reducers import REDUCERS
+from qkdlib.students.student import Student, correct
+
+__all__ = ["ENCODERS", "REDUCERS", "Student", "correct"]

@@ -1,0 +1,55 @@
+"""PyTorch's settings for a while: how many threads, and everything else as it is by default."""
+
+import contextlib
+import threading
+
+ALONE = threading.RLock()  # of the thread that computes: torch's settings and random numbers are its process's
+
+
+@contextlib.contextmanager
+def one_thread(wanted: bool = True):
+    """Let torch compute on one thread for a while, if that is `wanted`."""
+    import torch
+
+    before = torch.get_num_threads()
+    if wanted:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def plain_torch(dtype: str = "float32", device="cpu"):
+    """Compute as torch does by default, whatever the session has set: with gradients, in whole float32, without
+    autocast, with every algorithm; restored afterwards. Threads that do so take turns.
+
+    Args:
+        dtype, device: of tensors that are made without naming theirs.
+    """
+    import torch
+
+    with ALONE, contextlib.ExitStack() as stack:
+        strict, warn = (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        )
+        number = torch.get_default_dtype()
+        if torch.get_default_device() != torch.device(device):  # it costs time at every call of torch
+            stack.enter_context(torch.device(device))
+        if strict:
+            stack.callback(torch.use_deterministic_algorithms, True, warn_only=warn)
+            torch.use_deterministic_algorithms(False)
+        kernels = torch.backends.mkldnn, torch.backends.cuda
+        for part in (getattr(each, name, None) for each in kernels for name in ("matmul", "conv")):
+            if hasattr(part, "fp32_precision"):  # torch 2.9 and later; "medium" means bfloat16 there, "high" TF32
+                stack.callback(setattr, part, "fp32_precision", part.fp32_precision)
+                part.fp32_precision = "ieee"
+        stack.callback(torch.set_default_dtype, number)
+        torch.set_default_dtype(getattr(torch, dtype))
+        for settings in (torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False)):
+            stack.enter_context(settings)
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        yield
