@@ -3,12 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.stamp
 PY := $(VENV)/bin/python
-OF_A_ROW := teachers baselines distillation
-ONCE := audit ablations shots_and_noise controlled_experiment
-NOTEBOOKS := $(OF_A_ROW) quickstart $(ONCE)
+QUICK := teachers baselines distillation quickstart
+NOTEBOOKS := $(QUICK) audit ablations cost collapse shots_and_noise controlled_experiment claims
 AUDIT_MNIST := -p dataset mnist -p train_per_class 150 -p validation_per_class 50
-CIFAR10 ?= cifar10
-CIFAR10_V1 := -p dataset $(CIFAR10) -p train_per_class 150 -p validation_per_class 50 -p test_per_class 150
+CODE := $(shell find qkdlib -name '*.py' -o -name '*.csv' -o -name '*.mplstyle')
+RESULTS := $(wildcard results/students/*.json results/executions/*.json results/teachers/*.npz)
 DEMO := build/demo
 
 # Under `make -j` the processes share the cores: threads that wait for each other spin, and two processes with all
@@ -17,7 +16,7 @@ SHARE = $(if $(findstring -j,$(MAKEFLAGS)),QKD_THREADS=$${QKD_THREADS:-1})
 RUN = $(SHARE) $(PY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo paper-artifacts teachers notebooks verify test lint lab lock benchmark clean
+.PHONY: help setup demo paper-artifacts pages teachers notebooks verify test lint lab lock benchmark clean FORCE
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,26 +32,34 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(STAMP) ## teacher, placebo and distilled student on real digits, no data set or network needed
-	@$(RUN) -m qkdlib notebooks $(filter-out $(ONCE),$(NOTEBOOKS)) --out $(DEMO)/notebooks
+	@$(RUN) -m qkdlib notebooks $(QUICK) --out $(DEMO)/notebooks
 	@$(RUN) -m qkdlib summary --workspace $(DEMO)
 	@echo "executed notebooks in $(DEMO)/notebooks"
 
-paper-artifacts: $(STAMP) ## redraw tables and figures from records, run what has none (FRESH=students | FRESH=all: anew; ONLY="v1 v2-10-epochs v2-converged v2-converged-alexnet v2-full-set v2-entangler robustness collapse controlled": these parts)
-	@$(RUN) -m qkdlib paper-artifacts $(if $(filter-out 0,$(FRESH)),--fresh $(FRESH:1=all)) $(if $(ONLY),--only $(ONLY))
+paper-artifacts: $(STAMP) ## run what has no record, then execute the notebooks whose records or code have changed; they write all tables and figures (FRESH=students | FRESH=all: run anew; ONLY="v1 v2-entangler ...": these chapters or parts)
+	@$(MAKE) --no-print-directory build/records; status=$$?; $(MAKE) --no-print-directory pages && exit $$status
+
+build/records: $(CODE) $(RESULTS) $(if $(filter-out 0,$(FRESH))$(ONLY),FORCE)
+	@$(RUN) -m qkdlib run $(if $(filter-out 0,$(FRESH)),--fresh $(FRESH:1=all)) $(if $(ONLY),--only $(ONLY))
+	@mkdir -p $(@D) && touch $@
+
+# The pages and what they depend on, as the chapters say it.
+ifneq ($(filter pages,$(MAKECMDGOALS)),)
+absent = $(if $(filter-out $(wildcard $1),$1),FORCE)
+include build/pages.mk
+endif
+
+build/pages.mk: $(CODE) | $(STAMP)
+	@mkdir -p $(@D) && $(RUN) -m qkdlib rules > $@.new && mv $@.new $@
+
+pages: $(PAGES)
 
 teachers: $(STAMP) ## train the teachers that have no logits yet, going on from their last epoch (FRESH=1: all anew)
 	@$(RUN) -m qkdlib teachers $(if $(filter-out 0,$(FRESH)),--fresh)
 
-notebooks: $(STAMP) ## refresh notebooks/executed/ (needs the data sets: QKD_DATA or a network; CIFAR10=cifar10_jpeg: the copy)
+notebooks: $(STAMP) ## refresh the notebooks of notebooks/executed/ that publish nothing (needs MNIST: QKD_DATA or a network)
 	@$(RUN) -m qkdlib notebooks $(NOTEBOOKS) --out notebooks/executed/digits
-	@$(RUN) -m qkdlib notebooks $(OF_A_ROW) --row M-D-lenet-3q-05 --out notebooks/executed/mnist
 	@$(RUN) -m qkdlib notebooks audit $(AUDIT_MNIST) --out notebooks/executed/mnist
-	@$(RUN) -m qkdlib notebooks $(OF_A_ROW) --row F-D-alex-3q-05 --out notebooks/executed/fashion_mnist
-	@$(RUN) -m qkdlib notebooks teachers distillation $(CIFAR10_V1) -p teacher_epochs 10 --out notebooks/executed/cifar10
-	@$(RUN) -m qkdlib notebooks baselines $(CIFAR10_V1) --out notebooks/executed/cifar10
-	@$(RUN) -m qkdlib notebooks shots_and_noise controlled_experiment -p paper_records True -p workspace . --out notebooks/executed/mnist
-	@for name in mnist fashion_mnist cifar10; do $(RUN) -m qkdlib notebooks ablations -p dataset $$name \
-	    -p paper_bars True -p workspace . --out notebooks/executed/$$name || exit 1; done
 
 verify: $(STAMP) ## retrain one seed block of five experiments and compare bits with the committed portable records
 	@$(RUN) -m qkdlib verify
@@ -61,9 +68,11 @@ test: $(STAMP) ## pytest with coverage, then nbval over the notebooks
 	@$(RUN) -m pytest tests -n auto --maxprocesses 4 --dist loadfile --cov=qkdlib --cov-report=term --cov-fail-under=90
 	@$(RUN) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider -W default notebooks/executed/digits/*.ipynb
 
-lint: $(STAMP) ## ruff: style and formatting
-	@$(RUN) -m ruff check .
-	@$(RUN) -m ruff format --check .
+lint: $(STAMP) ## style and formatting (ruff), who imports whom (import-linter), types (mypy)
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@said="$$($(VENV)/bin/lint-imports --no-cache --no-logo)" || { echo "$$said"; exit 1; }
+	@$(PY) -m mypy
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(PY) -m jupyterlab notebooks/quickstart.ipynb

@@ -1,5 +1,4 @@
-"""Commands behind the Makefile: `python -m qkdlib paper-artifacts | teachers | notebooks | verify |
-summary`."""
+"""Commands behind the Makefile: `python -m qkdlib run | page | rules | teachers | notebooks | verify | summary`."""
 
 import argparse
 import ast
@@ -85,71 +84,87 @@ def _plain_output() -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from qkdlib.study import runs
-
     parser = Parser(prog="python -m qkdlib", description="Commands behind the Makefile.")
     commands = parser.add_subparsers(dest="command", required=True)
-    publish = commands.add_parser("paper-artifacts", help="redraw tables and figures; run what has no record")
-    publish.add_argument(
+    run = commands.add_parser("run", help="train and execute what has no record")
+    run.add_argument(
         "--fresh", nargs="?", const="all", default="no", choices=("no", "students", "all"),
         help="retrain all students first, or the teachers, too",
     )  # fmt: skip
-    publish.add_argument(
-        "--only", nargs="+", choices=runs.PARTS, default=runs.PARTS, help="run these parts of the experiments"
-    )
-    teachers = commands.add_parser("teachers", help="train the teachers of the paper's tables that have no logits yet")
+    run.add_argument("--only", nargs="+", metavar="PART", help="these chapters, or parts of chapters")
+    page = commands.add_parser("page", help="execute a page: its notebook, tables and figures")
+    page.add_argument("name", help="its folder and notebook, e.g. mnist/distillation")
+    commands.add_parser("rules", help="print the pages as rules of a makefile")
+    teachers = commands.add_parser("teachers", help="train the teachers of the study's tables that have no logits yet")
     teachers.add_argument("--fresh", action="store_true", help="train all of them anew")
     summary = commands.add_parser("summary", help="print a table of a workspace's records and name its figures")
     notebooks = commands.add_parser("notebooks", help="execute notebooks, headless, one after the other")
     notebooks.add_argument("names", nargs="+", help="names in notebooks/, without .ipynb")
     notebooks.add_argument("--out", required=True, help="folder of the executed copies")
-    notebooks.add_argument("--row", help="run them for this row of the paper's tables, e.g. M-D-lenet-3q-05")
     notebooks.add_argument(
         "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
         help="a notebook's parameter, as a Python literal or a word",
     )  # fmt: skip
     verify = commands.add_parser("verify", help="train five experiments again and compare bits with portable records")
     verify.add_argument("--make", action="store_true", help="write the portable records anew")
-    for command in (publish, summary, teachers, verify):
+    for command in (run, summary, teachers, verify):
         command.add_argument("--workspace", default=".", help="folder of results, tables and figures")
     return parser
 
 
-def _run(options) -> None:
+def _run(options: argparse.Namespace) -> None:
     from qkdlib import portable, runtime
-    from qkdlib.study import runs
 
     runtime.threads(), data_root(), portable.wanted()  # wrong variables are said before any work
-    if options.command == "notebooks":
-        return _execute(options)
-    workspace = Workspace(options.workspace)
-    if options.command == "paper-artifacts":
-        from qkdlib.study import publish
-
-        publish.make(workspace, options.fresh, options.only)
-    elif options.command == "teachers":
-        runs.train_teachers(runs.all_teachers(), workspace, options.fresh, print)
-        print("every teacher of the tables has its logits")
-    elif options.command == "verify":
-        from qkdlib.study import verify
-
-        if options.make:
-            verify.make(workspace)
-        elif not verify.verify(workspace):
-            raise RuntimeError("this machine computes other bits than those of the portable records")
-    else:
-        from qkdlib.records import summary
-
-        print(summary.text(workspace))
+    COMMANDS[options.command](options)
 
 
-def _execute(options) -> None:
+def _missing(options: argparse.Namespace) -> None:
+    from qkdlib.study import missing
+
+    missing.run(Workspace(options.workspace), options.fresh, options.only)
+
+
+def _teachers(options: argparse.Namespace) -> None:
+    from qkdlib.study import missing
+
+    missing.train_teachers(missing.all_teachers(), Workspace(options.workspace), options.fresh)
+    print("every teacher of the tables has its logits")
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from qkdlib.study import verify
+
+    if options.make:
+        verify.make(Workspace(options.workspace))
+    elif not verify.verify(Workspace(options.workspace)):
+        raise RuntimeError("this machine computes other bits than those of the portable records")
+
+
+def _summary(options: argparse.Namespace) -> None:
+    from qkdlib.records import summary
+
+    print(summary.text(Workspace(options.workspace)))
+
+
+def _page(options: argparse.Namespace) -> None:
+    from qkdlib.study import pages
+
+    pages.execute(options.name)
+
+
+def _rules(_: argparse.Namespace) -> None:
+    from qkdlib.study import pages
+
+    print(pages.rules(), end="")
+
+
+def _notebooks(options: argparse.Namespace) -> None:
     """The notebooks, after everything that is asked for has been checked."""
     from qkdlib.study import notebooks
 
     folder_place(options.out, "out")
-    parameters = notebooks.parameters_of(options.row) if options.row is not None else {}
-    parameters |= {name: _literal(value) for name, value in options.parameters}
+    parameters = {name: _literal(value) for name, value in options.parameters}
     asked = [name for name, _ in options.parameters]
     copies = {name: Path(options.out) / f"{name}.ipynb" for name in options.names}
     for name, copy in copies.items():
@@ -166,6 +181,12 @@ def _literal(text: str):
             return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
+
+
+COMMANDS = {
+    "run": _missing, "page": _page, "rules": _rules, "teachers": _teachers, "summary": _summary,
+    "notebooks": _notebooks, "verify": _verify,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """The one style of all figures, and how a figure is saved."""
 
+import base64
+import functools
 import importlib.resources
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
@@ -16,22 +19,28 @@ PAPER = "#000000"
 
 
 class Figure(matplotlib.figure.Figure):
-    """A matplotlib figure that a notebook shows whatever its plotting backend is."""
+    """A matplotlib figure that a notebook shows whatever its plotting backend is, with a text for those who do not see
+    it: `alt`, by default what the function that drew it says of itself."""
 
-    def _repr_png_(self) -> bytes:
+    alt = ""
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
-        return buffer.getvalue()
+        picture = base64.b64encode(buffer.getvalue()).decode()
+        return {"image/png": picture, "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
 
 
-def styled(draw):
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     """Draw under the one style file, without a window and without touching the reader's own settings."""
 
+    @functools.wraps(draw)
     def wrapper(*arguments, **options) -> Figure:
         with matplotlib.rc_context(fname=str(STYLE)):
-            return draw(*arguments, **options)
+            figure = draw(*arguments, **options)
+        figure.alt = " ".join((draw.__doc__ or "").partition(".")[0].partition(":")[0].split())
+        return figure
 
-    wrapper.__doc__, wrapper.__name__ = draw.__doc__, draw.__name__
     return wrapper
 
 

@@ -15,6 +15,7 @@ from qkdlib.records.record import Record, outcomes
 
 RESAMPLES = 9999
 BOOTSTRAP_SEED = 0
+EXACT = 13  # seeds, up to which scipy's test looks at all flips of their signs
 SAME = 1e-3  # points of accuracy; records are rounded, and a rounding must not break a tie
 
 
@@ -88,7 +89,18 @@ def signed_rank(difference: Sequence[float]) -> float:
     from scipy import stats
 
     levels = _levels(np.asarray(difference, dtype=float))
-    return float(stats.wilcoxon(levels).pvalue) if np.any(levels) else 1.0
+    if not np.any(levels):
+        return 1.0
+    if not 2 <= len(levels) <= EXACT:
+        return float(stats.wilcoxon(levels).pvalue)
+    # What scipy does with so few seeds where sizes tie, but all sign flips at once, which takes a hundredth of the time.
+    unequal = levels != 0
+    ranks = np.zeros(len(levels))
+    ranks[unequal] = np.sign(levels[unequal]) * stats.rankdata(np.abs(levels[unequal]))
+    flips = stats.permutation_test(
+        (ranks,), lambda ranks, axis: np.maximum(ranks, 0).sum(axis), permutation_type="samples", vectorized=True
+    )
+    return float(flips.pvalue)
 
 
 def _levels(difference):

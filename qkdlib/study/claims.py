@@ -1,18 +1,14 @@
-"""The paper's claims beside what its own tables give and what ours give: abstract, section 1, findings of section 5."""
+"""The paper's claims beside what its own tables give and what ours give; each chapter tests those that it can."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from qkdlib import records
-from qkdlib.experiment import Experiment
 from qkdlib.records import statistics
 from qkdlib.study import verdicts
-from qkdlib.study.robustness import table as robustness_table
-from qkdlib.study.v1 import paper, tables
-from qkdlib.study.v1.paper import MEANT, RAN, Row
+from qkdlib.study.cells import interval
 from qkdlib.workspace import Workspace
 
 RULE = (
@@ -27,57 +23,32 @@ RULE = (
     "or heads have to be equal."
 )
 COLUMNS = ("id", "source", "claim", "printed", "recomputed", "ours", "ci_low", "ci_high", "verdict", "note")
-TASKS = tuple((name, classes, qubits) for name in paper.TABLES for classes, qubits in ((6, 3), (8, 3), (8, 4)))
 
 
 class Evidence:
-    """What the claims are tested on: Tables 1 and 2, and per-seed accuracies of their rows, in percent; and the table
-    of robustness. A missing record raises `LookupError`."""
+    """What claims are tested on: a workspace, and what has been made of its records, each once."""
 
-    def __init__(self, workspace: Workspace, frames: list[pd.DataFrame] | None = None, executed=None):
+    def __init__(self, workspace: Workspace):
         self.workspace = workspace
-        self.tables = frames or [tables.paper_table(paper.rows(number), workspace) for number in (1, 2)]
-        self.executed = robustness_table.table(workspace) if executed is None else executed
+        self._made: dict[Callable, object] = {}
 
-    def accuracies(self, experiment: Experiment) -> np.ndarray:
-        record = records.complete(experiment, self.workspace)
-        if record is None:
-            raise LookupError(experiment.name)
-        return np.array(statistics.accuracies(record))  # (S,)
-
-    def gain(self, row: Row) -> np.ndarray:
-        """Paired gain of a distilled row over its placebo, per seed: (S,)."""
-        return self.accuracies(row.experiment) - self.accuracies(row.experiment.placebo())
-
-    def distilled(self, run: str, table: int | None = None) -> list[Row]:
-        """The distilled rows, `as run`, or `as meant` where the notebook deviates."""
-        found = [row for row in paper.rows(table) if row.category == "Distillation"]
-        meant = {row.id for row in found if row.run == MEANT} if run == MEANT else set()
-        return [row for row in found if row.run == (MEANT if row.id in meant else RAN)]
-
-    def average_gain(self, run: str, table: int | None = None) -> np.ndarray:
-        """Mean gain over the distilled rows, per seed: (S,)."""
-        return np.mean([self.gain(row) for row in self.distilled(run, table)], axis=0)
-
-    def arm(self, task: tuple, teacher: str | None) -> np.ndarray:
-        """Accuracies of a task's student with that teacher (None: direct), all with the same head: (S,)."""
-        name, classes, qubits = task
-        row = next(
-            row
-            for row in reversed(paper.rows())  # an `as meant` row before its `as run` twin
-            if (row.dataset, len(row.classes), row.qubits, row.teacher) == (name, classes, qubits, teacher)
-        )
-        return self.accuracies(row.experiment)
-
-    def mean(self, tasks, teacher: str | None) -> np.ndarray:
-        """Mean of `arm` over tasks, per seed."""
-        return np.mean([self.arm(task, teacher) for task in tasks], axis=0)
+    def once(self, make: Callable[[Workspace], pd.DataFrame]) -> pd.DataFrame:
+        """`make(workspace)`, remembered, because several claims look at one table."""
+        if make not in self._made:
+            self._made[make] = make(self.workspace)
+        return self._made[make]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper in our words, and how to test it. `ours` gives a number per seed, a (k, n) count, or text;
-    `recomputed` is what the paper's own tables give."""
+    """A claim of the paper in our words, and how to test it.
+
+    Attributes:
+        kind: of its verdict: `gain`, `no_difference`, `no_loss` (of a number per seed), `count`, `fact`.
+        recomputed: what the paper's own tables give.
+        ours: gives a number per seed, a (k, n) count, or text; a missing record raises `LookupError`.
+        after: the claim of another chapter that it follows in the paper; "": those of its own chapter.
+    """
 
     id: str
     source: str
@@ -87,23 +58,24 @@ class Claim:
     recomputed: tuple[int, int] | str = ""
     ours: Callable[[Evidence], np.ndarray | tuple[int, int] | str] | None = None
     note: str = ""
+    after: str = ""
 
 
-def table(
-    workspace: Workspace, frames: list[pd.DataFrame] | None = None, executed: pd.DataFrame | None = None
-) -> pd.DataFrame:
-    """Every claim with the columns `COLUMNS`; one whose records are missing is `missing`.
+def in_order(claims: Iterable[Claim]) -> list[Claim]:
+    """The claims in the order of the paper."""
+    found: list[Claim] = []
+    for claim in claims:
+        places = [
+            place for place, other in enumerate(found, 1) if claim.after in (other.id, other.after) and claim.after
+        ]
+        found.insert(places[-1] if places else len(found), claim)
+    return found
 
-    Args:
-        frames: Tables 1 and 2, where they are there already.
-        executed: the table of robustness, where it is.
-    """
-    from qkdlib.study.v1 import claims as claim_list
-    from qkdlib.study.v2 import claims as claim_list_revised
 
-    evidence = Evidence(workspace, frames, executed)
-    claims = (*claim_list.CLAIMS, *claim_list_revised.CLAIMS)
-    return pd.DataFrame([_row(claim, evidence) for claim in claims], columns=list(COLUMNS))
+def table(claims: Iterable[Claim], workspace: Workspace) -> pd.DataFrame:
+    """Every claim with the columns `COLUMNS`; one whose records are missing is `missing`."""
+    evidence = Evidence(workspace)
+    return pd.DataFrame([_row(claim, evidence) for claim in in_order(claims)], columns=list(COLUMNS))
 
 
 def _row(claim: Claim, evidence: Evidence) -> dict:
@@ -130,6 +102,10 @@ def _text(found: tuple[int, int] | str) -> str:
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """The table as text: the interval stands beside our number."""
     shown = frame.astype(object).fillna("")
-    pairs = zip(shown.ci_low, shown.ci_high, strict=True)
-    shown["ours"] += [f" [{low:+.2f}, {high:+.2f}]" if low != "" else "" for low, high in pairs]
+    shown["ours"] += [interval(low, high, "+") for low, high in zip(frame.ci_low, frame.ci_high, strict=True)]
     return shown.drop(columns=["ci_low", "ci_high"])
+
+
+def tested(shown: pd.DataFrame) -> pd.DataFrame:
+    """Of the readable table the claims that something was measured for, as the README has them."""
+    return shown[shown["ours"] != ""].drop(columns=["id", "note"])

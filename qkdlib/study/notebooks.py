@@ -6,30 +6,19 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from qkdlib import checks
 from qkdlib.files import atomic, checked
-from qkdlib.study.v1 import paper
 from qkdlib.workspace import folder_place, place, project_root
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LONGEST_SOCKET = 100  # bytes of its path, of the 107 that Linux takes and the 103 that macOS takes
 WRONG_INPUT = ("ValueError", "TypeError", "FileNotFoundError", "Damaged")  # what a notebook's parameters can provoke
+NOT_STARTED = ("before replying to kernel_info", "didn't respond in")  # what jupyter_client says of such a kernel
 TEXT_OF_ERROR = 500  # characters
 KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text", list: "a list"}
-
-
-def parameters_of(row: str) -> dict:
-    """The notebooks' parameters that run a distilled row of the paper's tables into the project's own records.
-
-    Raises:
-        ValueError: no such row, or one in which nothing is distilled.
-    """
-    if not paper.row(row).distils:
-        checks.fail("row", row, f"a row that distils: one of {', '.join(r.id for r in paper.all_rows() if r.distils)}")
-    return {"row": row, "workspace": ".", "architectures": ["lenet", "alexnet", "ensemble"]}
 
 
 def template(name: str) -> Path:
@@ -105,7 +94,8 @@ def execute(name: str, out: str | Path, parameters: dict, asked: Iterable[str] =
     logging.getLogger("papermill").addHandler(logging.NullHandler())  # what it logs is in the error, too
     with atomic(path) as temporary, _sockets() as connection:
         try:
-            papermill.execute_notebook(
+            _twice(
+                papermill.execute_notebook,
                 str(template(name)), str(temporary), parameters=chosen, kernel_name="python3", cwd=str(project_root()),
                 progress_bar=False, start_timeout=120, autosave_cell_every=0, request_save_on_cell_execute=False,
                 kernel_manager_class=_this_python(), config=connection,
@@ -118,6 +108,16 @@ def execute(name: str, out: str | Path, parameters: dict, asked: Iterable[str] =
         notebook = nbformat.read(temporary, as_version=4)
         nbformat.write(tidy(notebook), temporary)
     return path
+
+
+def _twice(run: Callable, *arguments, **options) -> None:
+    """Run a notebook, and once more if its kernel did not start: where many start at once, one may fail."""
+    try:
+        run(*arguments, **options)
+    except RuntimeError as error:
+        if not any(words in str(error) for words in NOT_STARTED):
+            raise
+        run(*arguments, **options)
 
 
 def _failure(name: str, error) -> Exception:

@@ -1,14 +1,13 @@
-"""tables/collapse and figures/collapse: what each change of the published recipe does to its seeds, from records."""
+"""tables/collapse and tables/robust: what each change of the published recipe does to its seeds, from records."""
 
 import numpy as np
 import pandas as pd
-from matplotlib.lines import Line2D
 
 from qkdlib import records
-from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
 from qkdlib.records import Record, statistics
+from qkdlib.study.cells import interval, text
+from qkdlib.study.chapter import TITLES
 from qkdlib.study.collapse import changes
-from qkdlib.study.v1 import paper, tables
 from qkdlib.workspace import Workspace
 
 COLUMNS = (
@@ -61,10 +60,9 @@ def _fisher(one: dict, other: dict) -> float:
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """Every column rounded, as text."""
-    text, interval = tables.text, tables.interval
     rows = [
         {
-            "data set": paper.TITLES.get(row["dataset"], row["dataset"]),
+            "data set": TITLES.get(row["dataset"], row["dataset"]),
             "change": row["change"],
             "collapsed": text(row["collapsed"], ".0f", after=f" of {row['seeds']:.0f}" if row["seeds"] > 0 else ""),
             "p (Fisher)": text(row["p_fisher"], ".3f"),
@@ -104,10 +102,10 @@ def _robust_row(row: str, workspace: Workspace) -> dict:
     columns = {
         "dataset": published.dataset, "classes": f"{labels[0]}-{labels[-1]}", "qubits": published.qubits,
     }  # fmt: skip
-    records = [records.complete(each, workspace) for each in (changes.robust(row), published)]
-    if None in records:
+    both = [records.complete(each, workspace) for each in (changes.robust(row), published)]
+    if None in both:
         return columns
-    ours, before = (np.array(statistics.accuracies(record)) for record in records)
+    ours, before = (np.array(statistics.accuracies(record)) for record in both)
     limit = statistics.collapse_limit(published)
     summary, gain = statistics.summarise(ours), statistics.paired_gain(ours, before)
     return columns | {
@@ -121,10 +119,9 @@ def _robust_row(row: str, workspace: Workspace) -> dict:
 
 def readable_robust(frame: pd.DataFrame) -> pd.DataFrame:
     """The same rounded, as text."""
-    text, interval = tables.text, tables.interval
     rows = [
         {
-            "student": f"{paper.TITLES.get(row['dataset'], row['dataset'])} {row['classes']}, {row['qubits']} qubits",
+            "student": f"{TITLES.get(row['dataset'], row['dataset'])} {row['classes']}, {row['qubits']} qubits",
             "collapsed as published": text(row["published_collapsed"], ".0f"),
             "collapsed": text(row["collapsed"], ".0f"),
             "as published: mean": text(row["published_mean"], ".1f"),
@@ -137,39 +134,3 @@ def readable_robust(frame: pd.DataFrame) -> pd.DataFrame:
         for row in frame.to_dict("records")
     ]  # fmt: skip
     return pd.DataFrame(rows)
-
-
-@styled
-def figure(workspace: Workspace) -> Figure | None:
-    """Every seed's validation accuracy after the last epoch, a row per change, collapsed seeds in colour; None without
-    records."""
-    shown = [(dataset, change, records.complete(each, workspace)) for dataset, change, each in changes.variants()]
-    if all(record is None for *_, record in shown):
-        return None
-    drawn = Figure(figsize=(8.6, 0.32 * len(changes.CHANGES) + 1.1))
-    axes = drawn.subplots(1, len(changes.STUDIED), sharey=True)
-    names = list(changes.CHANGES)
-    for axis, dataset in zip(axes, changes.STUDIED, strict=True):
-        for name, change, record in shown:
-            if name == dataset and record is not None:
-                last, place = np.sort(validation(record)[:, -1]), names.index(change)
-                heights = place + np.linspace(-0.28, 0.28, len(last))
-                colours = [
-                    OTHER if value < statistics.collapse_limit(record.experiment) else COLOURS["placebo"]
-                    for value in last
-                ]
-                axis.scatter(last, heights, s=7, color=colours, linewidths=0)
-                axis.plot([last.mean()] * 2, [place - 0.36, place + 0.36], color="#000000", linewidth=1.2)
-                axis.axvline(
-                    statistics.collapse_limit(record.experiment), color="#999999", linewidth=0.8, linestyle=":"
-                )
-        axis.set(title=f"{paper.TITLES[dataset]} 0-7, 3 qubits", xlabel="validation accuracy (%)", xlim=(0, 100))
-    axes[0].set_yticks(range(len(names)), names)
-    axes[0].invert_yaxis()
-    handles = [
-        Line2D([], [], marker="o", linestyle="none", color=COLOURS["placebo"], markersize=3, label="seed"),
-        Line2D([], [], marker="o", linestyle="none", color=OTHER, markersize=3, label="collapsed"),
-        Line2D([], [], color="#000000", linewidth=1.2, label="mean"),
-    ]
-    axes[-1].legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1))
-    return drawn

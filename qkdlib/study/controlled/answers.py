@@ -10,11 +10,11 @@ import pandas as pd
 
 from qkdlib.experiment import Experiment
 from qkdlib.records import statistics
+from qkdlib.study.cells import interval, text
 from qkdlib.study.controlled import design
 from qkdlib.study.controlled import table as controlled_table
 from qkdlib.study.controlled.design import CHOSEN_ARM, LENET, OWN_IMAGES, PLACEBO, TAUGHT_TWIN, TWIN, WEAK_TWIN, Task
 from qkdlib.study.controlled.table import Grown
-from qkdlib.study.v1 import tables
 from qkdlib.workspace import Workspace
 
 HELP, WHAT, QUANTUM, WHEN = (
@@ -132,7 +132,6 @@ def _row(difference: Difference, tasks: list[Task], read: Read) -> dict:
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """Every column rounded, as text."""
-    text, interval = tables.text, tables.interval
     rows = [
         {
             "question": row["question"],

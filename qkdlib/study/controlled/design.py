@@ -170,6 +170,11 @@ def scaled_tasks() -> list[tuple[Task, tuple[int | None, ...]]]:
     return [(each, SIZES[each.student]) for each in found]
 
 
+def taught() -> list[Experiment]:
+    """An experiment for each teacher that saw no more images than its students."""
+    return [each.arms[OWN_IMAGES] for each in tasks()]
+
+
 def experiments() -> list[Experiment]:
     """Everything that the study needs, each once; those of the grid that are arms too have the arms' seeds."""
     arms = [arm for each in tasks() for arm in each.arms.values()]

@@ -8,12 +8,12 @@ from matplotlib.lines import Line2D
 
 from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
 from qkdlib.records import statistics
+from qkdlib.study.chapter import TITLES
 from qkdlib.study.controlled import design
 from qkdlib.study.controlled import table as controlled_table
 from qkdlib.study.controlled.answers import SIGNIFICANT
 from qkdlib.study.controlled.design import LENET, PLACEBO, REVISED, TAUGHT_TWIN, TWIN, Task
 from qkdlib.study.controlled.table import GROUP, Grown, accuracies
-from qkdlib.study.v1 import paper
 from qkdlib.workspace import Workspace
 
 ABOUT_ALL = 6000  # of a class of MNIST (5,421 to 6,742) and of FashionMNIST
@@ -27,15 +27,19 @@ ROWS = (  # label, and (colour, style, one arm, minus another)
 
 
 @styled
-def controls(workspace: Workspace, tasks: Sequence[Task] | None = None) -> Figure | None:
+def controls(workspace: Workspace, tasks: Sequence[Task] | None = None) -> Figure:
     """Every control's mean difference to the placebo of its student, in points, with its 95 % interval; full where it
-    is significant after Holm's correction. One panel per student; None without a record."""
+    is significant after Holm's correction. One panel per student.
+
+    Raises:
+        LookupError: there is no record.
+    """
     tasks = design.tasks() if tasks is None else tasks
     frame = controlled_table.table(workspace, tasks, ()).dropna(subset="delta_vs_placebo")
     keys = [tuple(controlled_table.identity(task)[name] for name in GROUP) for task in tasks]
     panels = dict.fromkeys(keys, frame.iloc[:0]) | dict(list(frame.groupby(GROUP, sort=False)))
     if all(panel.empty for panel in panels.values()):
-        return None
+        raise LookupError("records of its experiments")
     names = list(dict.fromkeys(name for task in tasks for name in task.arms if name != PLACEBO))
     rows = len({dataset for _, dataset, *_ in panels})
     columns = -(-len(panels) // rows)
@@ -45,7 +49,7 @@ def controls(workspace: Workspace, tasks: Sequence[Task] | None = None) -> Figur
     for axis, key in zip(axes.flat, order, strict=True):
         _forest(axis, panels[key], names)
         student, dataset, classes, qubits, _ = key
-        axis.set_title(f"{student}, {paper.TITLES.get(dataset, dataset)}\n{classes}, {qubits} qubits")
+        axis.set_title(f"{student}, {TITLES.get(dataset, dataset)}\n{classes}, {qubits} qubits")
     for axis in axes[-1]:
         axis.set_xlabel("minus placebo (points)")
     axes[0, 0].set_yticks(range(len(names)), names)
@@ -75,15 +79,19 @@ def _forest(axis, panel: pd.DataFrame, names: list[str]) -> None:
 
 
 @styled
-def data_scaling(workspace: Workspace, grown: Sequence[Grown] | None = None) -> Figure | None:
+def data_scaling(workspace: Workspace, grown: Sequence[Grown] | None = None) -> Figure:
     """Against the training images per class: accuracy of quantum student and classical twin with and without LeNet,
     what distillation adds to both, and what the quantum layer adds over its twin. Lines are means over seeds, bands
-    95 % intervals; None without a record."""
+    95 % intervals.
+
+    Raises:
+        LookupError: there is no record.
+    """
     grown = list(design.scaled_tasks() if grown is None else grown)
     sizes = list(dict.fromkeys(size for _, each in grown for size in each))
     curves = [(task, _grown(task, each, workspace)) for task, each in grown]
     if not any(found for _, found in curves):
-        return None
+        raise LookupError("records of its experiments")
     figure = Figure(figsize=(max(3.6, 2.4 * len(curves)) + 1.8, 6.2))
     axes = figure.subplots(3, len(curves), sharex=True, sharey="row", squeeze=False)
     for column, (task, found) in zip(axes.T, curves, strict=True):
@@ -96,7 +104,7 @@ def data_scaling(workspace: Workspace, grown: Sequence[Grown] | None = None) -> 
         placebo = task.placebo
         classes = f"{placebo.classes[0]}-{placebo.classes[-1]}"
         column[0].set_title(
-            f"{task.student}, {paper.TITLES.get(placebo.dataset, placebo.dataset)}\n{classes}, {placebo.qubits} qubits"
+            f"{task.student}, {TITLES.get(placebo.dataset, placebo.dataset)}\n{classes}, {placebo.qubits} qubits"
         )
         column[0].set_xscale("log")
         column[0].set_xticks([size or ABOUT_ALL for size in sizes], [size or "all" for size in sizes])

@@ -8,9 +8,10 @@ import pandas as pd
 from qkdlib import records
 from qkdlib.experiment import Experiment
 from qkdlib.records import statistics
+from qkdlib.study.cells import interval, text
+from qkdlib.study.chapter import TITLES
 from qkdlib.study.controlled import design
 from qkdlib.study.controlled.design import PLACEBO, Task
-from qkdlib.study.v1 import paper, tables
 from qkdlib.workspace import Workspace
 
 COLUMNS = (
@@ -110,8 +111,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _readable_row(row: dict) -> dict[str, str]:
-    text, interval = tables.text, tables.interval
-    images = paper.TITLES.get(row["dataset"], row["dataset"])
+    images = TITLES.get(row["dataset"], row["dataset"])
     elsewhere = isinstance(row["against"], str) and row["against"] != PLACEBO
     placebo = text(row["delta_vs_placebo"], "+.2f") + interval(row["delta_ci_low"], row["delta_ci_high"], "+")
     against = text(row["against_delta"], "+.2f") + interval(row["against_ci_low"], row["against_ci_high"], "+")
@@ -188,7 +188,7 @@ def readable_grid(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for temperature, line in frame.groupby("temperature", sort=False):
         cells = {
-            f"kd_weight {row['kd_weight']:g}": tables.text(row["mean"], ".1f")
+            f"kd_weight {row['kd_weight']:g}": text(row["mean"], ".1f")
             + ("" if pd.isna(row["mean"]) else " (" + ", ".join(f"{row[name]:.1f}" for name in students) + ")")
             for row in line.to_dict("records")
         }

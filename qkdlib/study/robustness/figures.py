@@ -8,10 +8,10 @@ from matplotlib.patches import Patch
 from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
 from qkdlib.noise import IDEAL
 from qkdlib.records import statistics
+from qkdlib.study.chapter import TITLES
 from qkdlib.study.robustness import executions, sweeps
 from qkdlib.study.robustness.executions import DEVICE
 from qkdlib.study.robustness.sweeps import BASELINE, Pair
-from qkdlib.study.v1 import paper
 from qkdlib.workspace import Workspace
 
 KINDS = {"depolarising": "depolarising", "amplitude_damping": "amplitude damping", "readout": "read-out error"}
@@ -21,9 +21,16 @@ Curve = list[tuple[float, statistics.Summary]]
 
 
 def found(workspace: Workspace, condition: str, chosen: Iterable[Pair] | None = None) -> list[Pair]:
-    """Those of the `chosen` pairs (None: all declared ones) that have records of every level of a condition."""
+    """Those of the `chosen` pairs (None: all declared ones) that have records of every level of a condition.
+
+    Raises:
+        LookupError: none has.
+    """
     asked = sweeps.pairs() if chosen is None else chosen
-    return [pair for pair in asked if _recorded(pair, condition, workspace)]
+    there = [pair for pair in asked if _recorded(pair, condition, workspace)]
+    if not there:
+        raise LookupError("records of executions")
+    return there
 
 
 def _recorded(pair: Pair, condition: str, workspace: Workspace) -> bool:
@@ -150,7 +157,7 @@ def _chance(axis, pair: Pair) -> None:
 
 def _title(pair: Pair) -> str:
     student = pair.experiment
-    images = paper.TITLES.get(student.dataset, student.dataset)
+    images = TITLES.get(student.dataset, student.dataset)
     return f"{pair.student} {images}\n{student.qubits} qubits, {ENCODERS[student.encoder]}"
 
 
@@ -162,11 +169,3 @@ def _handles() -> list:
     lines = [Line2D([], [], color=colour, label=label)
              for colour, label in zip(_colours(), ("placebo", "distilled"), strict=True)]  # fmt: skip
     return [*lines, Line2D([], [], color="#999999", linestyle=":", label="chance")]
-
-
-FIGURES = {"shots": (shots, "shots"), "noise": (noise, "depolarising"), "device": (device, DEVICE)}
-
-
-def drawn(workspace: Workspace) -> dict[str, Figure]:
-    """The figures that have records, by name."""
-    return {name: draw(workspace) for name, (draw, condition) in FIGURES.items() if found(workspace, condition)}

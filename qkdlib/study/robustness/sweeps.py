@@ -110,6 +110,11 @@ def trainings() -> list[Experiment]:
     return [arm for pair in pairs() if pair.trained_under != IDEAL for arm in pair.arms]
 
 
+def executed() -> list[Experiment]:
+    """The experiments whose students are executed."""
+    return list(dict.fromkeys(arm for pair in pairs() for arm in pair.arms))
+
+
 def missing(
     workspace: Workspace, fresh: bool = False, chosen: Iterable[Pair] | None = None
 ) -> list[tuple[Experiment, list[Condition]]]:

@@ -8,10 +8,10 @@ import pandas as pd
 from qkdlib.noise import IDEAL
 from qkdlib.records import statistics
 from qkdlib.study import verdicts
+from qkdlib.study.cells import interval, text
 from qkdlib.study.robustness import executions, sweeps
 from qkdlib.study.robustness.executions import DEVICE, Condition
 from qkdlib.study.robustness.sweeps import BASELINE, Pair, accuracies, baseline
-from qkdlib.study.v1 import tables
 from qkdlib.study.v2 import revised
 from qkdlib.workspace import Workspace
 
@@ -99,7 +99,6 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _readable_row(row: dict) -> dict[str, str]:
-    text, interval = tables.text, tables.interval
     encoder = "angles" if row["encoder"] == "ansatz_angles" else row["encoder"]
     trained = "" if row["trained_under"] == str(IDEAL) else f", trained under {row['trained_under']}"
     return {

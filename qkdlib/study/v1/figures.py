@@ -1,40 +1,89 @@
 """The paper's figures that show its tables' rows (v1, Fig. 6 and 7), and `seed_spread`, one of our own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from qkdlib import records
-from qkdlib.drawing.figures import COLOURS, PAPER, Figure, loss_curves, styled
+from qkdlib import circuits, images, records, teachers
+from qkdlib.drawing import COLOURS, PAPER, Figure, drawings, figures, styled
+from qkdlib.experiment import Experiment
+from qkdlib.images import Splits
 from qkdlib.records import Record, statistics
+from qkdlib.study.chapter import TITLES
 from qkdlib.study.v1 import paper
-from qkdlib.study.v1.paper import RAN, TITLES, Row
+from qkdlib.study.v1.paper import RAN, Row
 from qkdlib.workspace import Workspace
 
 ARMS = (None, "alexnet", "lenet", "ensemble")  # the order of the paper's Fig. 7
+GREY = (1, 28, 28)
 FIGURE_6 = ("F-D-alex-3q-05", "F-D-lenet-4q-07")
 WIDTH = 0.8 / len(ARMS)
 
 
 def found(workspace: Workspace) -> dict[tuple[str, str], tuple[Row, Record]]:
-    """The student rows that have a record, by (id, run)."""
+    """The student rows that have a record, by (id, run).
+
+    Raises:
+        LookupError: there is none.
+    """
     students = [row for row in paper.rows() if row.category != "Teacher"]
     pairs = {(row.id, row.run): (row, records.complete(row.experiment, workspace)) for row in students}
-    return {key: pair for key, pair in pairs.items() if pair[1] is not None}
+    there = {key: pair for key, pair in pairs.items() if pair[1] is not None}
+    if not there:
+        raise LookupError("records of its rows")
+    return there
 
 
 def figure_6(workspace: Workspace) -> Figure:
     """Loss curves of the two students that the paper shows; the second one distils nothing as run, so it is there
     as meant, too."""
     shown = [pair for (name, _), pair in found(workspace).items() if name in FIGURE_6]
-    return loss_curves({_two_lines(row): record for row, record in shown})
+    if not shown:
+        raise LookupError("records of its rows")
+    return figures.loss_curves({_two_lines(row): record for row, record in shown})
 
 
 def _two_lines(row: Row) -> str:
     task, arm = row.label.rsplit(", from ", 1)
     return f"{task}\nfrom {arm}"
+
+
+def figure_2(_: Workspace) -> Figure:
+    """Training images of both data sets, a row per class."""
+    wanted = {TITLES[name]: Experiment(dataset=name, classes=tuple(range(8))) for name in paper.TABLES}
+    return figures.sample_images(images_of(wanted))
+
+
+def images_of(wanted: Mapping[str, Experiment]) -> dict[str, Splits]:
+    """The images of some experiments.
+
+    Raises:
+        LookupError: they are not at hand, or cannot be loaded.
+    """
+    away = [experiment.dataset for experiment in wanted.values() if not images.at_hand(experiment.dataset)]
+    if away:
+        raise LookupError(f"images of {' and '.join(away)}, which are not at hand")
+    try:
+        return {name: images.splits(experiment) for name, experiment in wanted.items()}
+    except (OSError, ValueError) as error:
+        raise LookupError(f"images that cannot be loaded ({error})") from error
+
+
+def figure_3(_: Workspace) -> Figure:
+    """LeNet, for six classes."""
+    return drawings.architecture(teachers.LeNet(GREY, 6), GREY, "LeNet")
+
+
+def figure_4(_: Workspace) -> Figure:
+    """AlexNet, for six classes."""
+    return drawings.architecture(teachers.AlexNet(GREY, 6), GREY, "AlexNet")
+
+
+def figure_5(_: Workspace) -> Figure:
+    """The circuits of three and four qubits."""
+    return figures.circuit_diagram(*(circuits.build("h_ry", qubits) for qubits in (3, 4)))
 
 
 @styled

@@ -1,23 +1,18 @@
 """The rows of the paper's tables: what was printed, what the authors' notebooks recorded, and our experiments.
 
-This is the one place where the paper's rows are declared. The facts are in `data/published_runs.csv`.
+This is the one place where the paper's rows are declared. The facts are in `published_runs.csv`.
 """
 
-import csv
 import dataclasses
 import functools
-import importlib.resources
 from dataclasses import dataclass
 
 from qkdlib import checks
 from qkdlib.experiment import Experiment, Teacher
+from qkdlib.study.chapter import TITLES, facts
 
 TABLES = {"mnist": 1, "fashion_mnist": 2}
 CATEGORIES = {"baseline": "Student", "teacher": "Teacher", "distillation": "Distillation"}
-TITLES = {
-    "mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10", "lenet": "LeNet", "alexnet": "AlexNet",
-    "ensemble": "ensemble",
-}  # fmt: skip
 # The paper trains every teacher for 10 epochs. One of AlexNet's takes 4 to 8 minutes on two cores, so these are fewer.
 ALEXNET_EPOCHS = {"mnist": 3, "fashion_mnist": 5}
 RAN, MEANT, DESCRIBED = "as run", "as meant", "as described"
@@ -84,14 +79,8 @@ def one_of_three(architecture: str, alexnet_epochs: int) -> Teacher:
 def all_rows() -> tuple[Row, ...]:
     """The 36 rows of Tables 1 and 2, as run by the authors' notebooks, in the paper's order of categories."""
     order = list(CATEGORIES.values())
-    found = [_row(values) for values in facts("published_runs.csv")]
+    found = [_row(values) for values in facts(__package__, "published_runs.csv")]
     return tuple(sorted(found, key=lambda row: (row.table, order.index(row.category))))
-
-
-def facts(name: str, package: str = __package__) -> list[dict[str, str]]:
-    """The lines of a csv file of a chapter, whose comments begin with #."""
-    text = importlib.resources.files(package).joinpath(name).read_text(encoding="utf-8")
-    return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
 
 
 def rows(table: int | None = None) -> list[Row]:
@@ -128,6 +117,17 @@ def _described(row: Row) -> Row:
     if row.category == "Distillation":
         experiment = experiment.distilled(teacher(row.teacher, row.dataset))
     return dataclasses.replace(row, experiment=experiment, run=DESCRIBED, deviation="")
+
+
+def taught() -> list[Experiment]:
+    """An experiment for every teacher's row."""
+    return [row.experiment for row in all_rows() if row.category == "Teacher"]
+
+
+def experiments() -> list[Experiment]:
+    """Those of all student rows, each once: a distilled row needs its placebo too."""
+    students = [row.experiment for row in rows() + described_rows() if row.category != "Teacher"]
+    return list(dict.fromkeys(e for experiment in students for e in (experiment.placebo(), experiment)))
 
 
 def row(name: str) -> Row:

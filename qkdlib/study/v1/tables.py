@@ -1,15 +1,15 @@
 """Tables, drawn from records alone: .csv with every column, .md and .tex to read."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from qkdlib import records
-from qkdlib.files import atomic, checked, write_text
 from qkdlib.records import Record, statistics
 from qkdlib.study import verdicts
-from qkdlib.study.v1.paper import DESCRIBED, RAN, TITLES, Row, all_rows
+from qkdlib.study.cells import interval, text
+from qkdlib.study.chapter import TITLES
+from qkdlib.study.v1 import paper
+from qkdlib.study.v1.paper import DESCRIBED, RAN, Row, all_rows
 from qkdlib.teachers.teacher_files import TeacherLogits, logits_path
 from qkdlib.workspace import Workspace
 
@@ -46,6 +46,21 @@ def paper_table(rows: list[Row], workspace: Workspace) -> pd.DataFrame:
     found["p_holm"] = statistics.holm(found["p_wilcoxon"].astype(float))
     found["verdict"] = [_verdict(row, values) for row, values in zip(rows, found.to_dict("records"), strict=True)]
     return found
+
+
+def table_1(workspace: Workspace) -> pd.DataFrame:
+    """v1's Table 1, as run and as meant."""
+    return paper_table(paper.rows(1), workspace)
+
+
+def table_2(workspace: Workspace) -> pd.DataFrame:
+    """v1's Table 2, as run and as meant."""
+    return paper_table(paper.rows(2), workspace)
+
+
+def described(workspace: Workspace) -> pd.DataFrame:
+    """The students that v1's text describes."""
+    return paper_table(paper.described_rows(), workspace)
 
 
 def _identity(row: Row) -> dict:
@@ -167,44 +182,3 @@ def _readable_row(row: dict) -> dict[str, str]:
         "verdict": row["verdict"],
         "note": row["note"] if isinstance(row["note"], str) else "",
     }
-
-
-def text(value, form: str = ".2f", before: str = "", after: str = "") -> str:
-    """A number as text; nothing where there is none."""
-    return "" if pd.isna(value) else f"{before}{value:{form}}{after}"
-
-
-def interval(low, high, sign: str = "", form: str = ".2f") -> str:
-    """[low, high] as text; nothing where there is none."""
-    return "" if pd.isna(low) else f" [{low:{sign}{form}}, {high:{sign}{form}}]"
-
-
-def write(frame: pd.DataFrame, folder: Path, name: str, notes: list[str], shown: pd.DataFrame | None = None) -> None:
-    """Write `<name>.csv` (all of `frame`), `.md` and `.tex` (booktabs; `shown`, or all), each atomically.
-
-    Args:
-        notes: paragraphs below the .md and .tex table: units and rules.
-    """
-    shown = frame if shown is None else shown
-    with atomic(folder / f"{name}.csv") as path:
-        frame.to_csv(path, index=False, float_format="%.6g", encoding="utf-8", lineterminator="\n")
-    markdown = shown.to_markdown(index=False, disable_numparse=True)
-    write_text(folder / f"{name}.md", markdown + "\n\n" + "\n\n".join(notes) + "\n")
-    escaped = [note.replace("%", r"\%").replace("_", r"\_").replace("`", "'") for note in notes]
-    write_text(folder / f"{name}.tex", shown.to_latex(index=False, escape=True) + "\n" + "\n\n".join(escaped) + "\n")
-
-
-def embed(page: Path, name: str, text: str) -> None:
-    """Put `text` between the page's markers `<!-- begin: name -->` and `<!-- end: name -->`, so that the numbers of a
-    page are never copied by hand. A page without both markers stays as it is."""
-    begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
-    if not page.exists():
-        return
-    with checked(page):
-        before = page.read_text(encoding="utf-8")
-    head, *rest = before.split(begin, 1)
-    if not rest or end not in rest[0]:
-        return
-    after = f"{head}{begin}\n{text}\n{end}{rest[0].split(end, 1)[1]}"
-    if after != before:
-        write_text(page, after)

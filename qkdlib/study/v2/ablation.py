@@ -9,7 +9,7 @@ import pandas as pd
 from qkdlib import records
 from qkdlib.records import Record, statistics
 from qkdlib.study import verdicts
-from qkdlib.study.v1 import tables
+from qkdlib.study.cells import interval, text
 from qkdlib.study.v2 import revised
 from qkdlib.study.v2.revised import Bar
 from qkdlib.workspace import Workspace
@@ -71,9 +71,24 @@ def evidence(bar: Bar, workspace: Workspace) -> Evidence | None:
     return None
 
 
-def table(bars: list[Bar], workspace: Workspace) -> pd.DataFrame:
+def bars(workspace: Workspace) -> pd.DataFrame:
+    """`table` of all bars of Fig. 12."""
+    return table(revised.bars(), workspace)
+
+
+def variants(workspace: Workspace) -> pd.DataFrame:
+    """`table` of the variants that Fig. 12 does not have."""
+    return table(revised.variants(), workspace)
+
+
+def rankings(workspace: Workspace) -> pd.DataFrame:
+    """`ranking` of all bars of Fig. 12."""
+    return ranking(bars(workspace))
+
+
+def table(shown: list[Bar], workspace: Workspace) -> pd.DataFrame:
     """One row per bar with the columns `COLUMNS`; a bar without records is `missing`."""
-    frame = pd.DataFrame([_row(bar, evidence(bar, workspace)) for bar in bars], columns=list(COLUMNS))
+    frame = pd.DataFrame([_row(bar, evidence(bar, workspace)) for bar in shown], columns=list(COLUMNS))
     for prefix in ("", "alexnet_"):
         by_table = frame.groupby(["dataset", "regime"])[f"{prefix}p_wilcoxon"]
         frame[f"{prefix}p_holm"] = by_table.transform(lambda ps: statistics.holm(ps.astype(float)))
@@ -141,7 +156,6 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _readable_row(row: dict) -> dict[str, str]:
-    text, interval = tables.text, tables.interval
     variant = {"layers": str(row["layers"]), "entangler": row["entangler"]} if pd.isna(row["paper_error"]) else {}
     return {
         "method": row["method"],
@@ -181,10 +195,10 @@ def ranking(frame: pd.DataFrame) -> pd.DataFrame:
         default = group[group.regime == revised.DEFAULT]
         rows.append(_order(dataset, qubits, "paper", default, "paper_error"))
         for regime in (revised.DEFAULT, revised.CONVERGED):
-            bars = group[group.regime == regime].dropna(subset=["mean_error"])
-            if len(bars) == len(revised.METHODS):
-                rows.append(_order(dataset, qubits, f"{regime}, distilled", bars, "mean_error"))
-                rows.append(_order(dataset, qubits, f"{regime}, placebo", bars, "placebo_error"))
+            there = group[group.regime == regime].dropna(subset=["mean_error"])
+            if len(there) == len(revised.METHODS):
+                rows.append(_order(dataset, qubits, f"{regime}, distilled", there, "mean_error"))
+                rows.append(_order(dataset, qubits, f"{regime}, placebo", there, "placebo_error"))
     return pd.DataFrame(rows)
 
 

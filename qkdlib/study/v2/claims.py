@@ -9,7 +9,6 @@ from qkdlib.records import statistics
 from qkdlib.study import verdicts
 from qkdlib.study.claims import Claim
 from qkdlib.study.claims import Evidence as Claimed
-from qkdlib.study.robustness import table as robustness_table
 from qkdlib.study.v2 import ablation, revised
 from qkdlib.teachers.teacher_files import TeacherLogits, logits_path
 
@@ -109,10 +108,4 @@ CLAIMS = (
           "LeNet's, both on the full sets; on MNIST the student has 201,074 parameters and LeNet 44,426"),
     Claim("V5", "v2, abstract", "the circuits harness entanglement", "", "fact", "", entangling,
           "as drawn in v2's Fig. 1; a product ansatz measured wire by wire"),
-    Claim("V6", "v2, abstract", "distillation spares quantum training and error mitigation", "", "no_loss", "",
-          lambda e: robustness_table.lost_on_device("original", "mnist", 8, e.workspace),
-          "no experiment with noise is reported; ours: accuracy of the distilled 8-qubit student on a device-like "
-          "backend minus without noise, nothing mitigated"),
-    Claim("V6a", "v2, abstract", "the same: points that noise costs the distilled student less", "", "gain", "",
-          lambda e: robustness_table.mean_spared("revised", e.workspace), "ours: revised students, all levels, device"),
 )  # fmt: skip

@@ -12,7 +12,8 @@ from qkdlib.images.datasets import Splits
 from qkdlib.records import statistics
 from qkdlib.students import Student
 from qkdlib.students.fixed_reducers import grid
-from qkdlib.study.v1 import paper
+from qkdlib.study.chapter import TITLES
+from qkdlib.study.v1.figures import images_of
 from qkdlib.study.v2 import ablation, revised
 from qkdlib.study.v2.ablation import Evidence
 from qkdlib.workspace import Workspace
@@ -41,12 +42,18 @@ def figure_11(parts: Mapping[str, Splits], qubits: tuple[int, ...] = revised.QUB
         image = splits.train.x[splits.train.y == EXAMPLES.get(dataset, 0)][:1]
         for row, size in zip(axes[place * len(qubits) :], qubits, strict=False):
             _picture(row[0], image[0].permute(1, 2, 0).squeeze(-1).numpy(), "gray_r", 0, 1)
-            row[0].set_ylabel(f"{paper.TITLES.get(dataset, dataset)}\n{size} qubits", fontsize=8)
+            row[0].set_ylabel(f"{TITLES.get(dataset, dataset)}\n{size} qubits", fontsize=8)
             for axis, name in zip(row[1:], SHOWN, strict=True):
                 _reduced(axis, name, image, splits, size)
     for axis, name in zip(axes[0], ("image", *SHOWN), strict=True):
         axis.set_title(LABELS.get(name, name), fontsize=8)
     return figure
+
+
+def of_paper(_: Workspace) -> Figure:
+    """`figure_11` of the first images of v2's students."""
+    bars = {name: revised.at_hand(revised.bar("original", name, 4)).experiment for name in revised.DATASETS}
+    return figure_11(images_of(bars))
 
 
 def _reduced(axis, name: str, image: torch.Tensor, splits: Splits, qubits: int) -> None:
@@ -79,6 +86,8 @@ def figure_12(workspace: Workspace) -> Figure:
     """Mean error of the seven methods with its 95 % interval: bars side by side for 4 and 8 qubits (the paper stacks
     them), distilled from LeNet; circles are the placebo, diamonds the paper's. One row for each regime."""
     regimes = [regime for regime in (revised.DEFAULT, revised.CONVERGED) if found(workspace, regime)]
+    if not regimes:
+        raise LookupError("records of its bars")
     figure = Figure(figsize=(11, 2.9 * len(regimes) + 0.5))
     panels = figure.subplots(len(regimes), len(revised.DATASETS), squeeze=False, sharey=True)
     for row, regime in zip(panels, regimes, strict=True):
@@ -86,7 +95,7 @@ def figure_12(workspace: Workspace) -> Figure:
             _bar(row[revised.DATASETS.index(evidence.bar.dataset)], evidence)
         for axis, dataset in zip(row, revised.DATASETS, strict=True):
             axis.axhline(90, color="#999999", linewidth=0.8, linestyle=":")
-            axis.set(title=f"{paper.TITLES[dataset]}, {regime}", ylim=(0, 100), xlim=(-0.6, len(revised.METHODS) - 0.4))
+            axis.set(title=f"{TITLES[dataset]}, {regime}", ylim=(0, 100), xlim=(-0.6, len(revised.METHODS) - 0.4))
             axis.set_xticks(
                 range(len(revised.METHODS)), [_short(method) for method in revised.METHODS], rotation=35, ha="right"
             )

@@ -1,7 +1,7 @@
 """v2's experiments: the seven methods of its Fig. 12, what that figure says, and our experiments for each bar.
 
 No code was published for them, and v2's training-set size, batch and epochs are not at hand: `REGIMES` are ours. The
-bars were read off the figure, about +-0.4 points, into `data/figure_12.csv`.
+bars were read off the figure, about +-0.4 points, into `figure_12.csv`.
 """
 
 import dataclasses
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from qkdlib import checks
 from qkdlib.experiment import ENTANGLERS, Experiment, Teacher
 from qkdlib.images import datasets
+from qkdlib.study.chapter import copies, facts
 from qkdlib.study.v1 import paper
 
 METHODS = {  # in the order of Fig. 12: reducer and encoder
@@ -34,7 +35,6 @@ REGIMES = {
     CONVERGED: {"epochs": 100, "patience": 15, "learning_rates": (1e-3, 1e-2)},
     FULL: {"epochs": 10, "train_per_class": None},
 }
-COPIES = {"cifar10": ("cifar10", "cifar10_jpeg")}  # of equal images: the first that has records, or is at hand
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,7 @@ class Bar:
     @property
     def copies(self) -> list["Bar"]:
         """This bar on each copy of its images."""
-        names = COPIES.get(self.dataset, (self.dataset,))
-        return [
-            dataclasses.replace(self, experiment=dataclasses.replace(self.experiment, dataset=name)) for name in names
-        ]
+        return [dataclasses.replace(self, experiment=experiment) for (experiment,) in copies((self.experiment,))]
 
     @property
     def arms(self) -> dict[str | None, Experiment]:
@@ -145,8 +142,18 @@ def at_hand(bar: Bar) -> Bar:
     return next((copy for copy in bar.copies if datasets.at_hand(copy.experiment.dataset)), bar)
 
 
+def taught() -> list[Experiment]:
+    """An experiment for every teacher on ten classes: LeNet, AlexNet and their ensemble where AlexNet is trained."""
+    found = []
+    for dataset, names in TEACHERS.items():
+        placebo = at_hand(bar("original", dataset, 4)).experiment
+        ensemble = ("ensemble",) if "alexnet" in names else ()
+        found += [placebo.distilled(teacher(name)) for name in (*names, *ensemble)]
+    return found
+
+
 @functools.cache
 def printed() -> dict[tuple[str, str, int], float]:
     """Fig. 12's errors in percent, by method, data set and qubits."""
-    rows = paper.facts("figure_12.csv", __package__)
+    rows = facts(__package__, "figure_12.csv")
     return {(row["method"], row["dataset"], int(row["qubits"])): float(row["error_percent"]) for row in rows}

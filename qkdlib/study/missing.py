@@ -1,0 +1,108 @@
+"""Which experiments of the chapters have no record yet, and running those."""
+
+from collections.abc import Callable, Iterable
+
+from qkdlib import images, parallel, records, runtime, teachers
+from qkdlib.experiment import Experiment, Teacher
+from qkdlib.study import contents
+from qkdlib.study.chapter import Part, copies
+from qkdlib.workspace import Workspace
+
+FRESH = ("no", "students", "all")
+AER_SEEDS = 2  # seeds of each experiment that also run on Aer, where sampling takes as long as training
+
+
+def run(
+    workspace: Workspace, fresh: str = "no", only: list[str] | None = None, say: Callable[[str], None] = print
+) -> None:
+    """Train and execute what has no record, and name the records that no chapter declares.
+
+    Args:
+        fresh: `students` retrains every student, `all` the teachers, too.
+        only: names of parts or chapters; None: all.
+        say: prints a line for the reader.
+
+    Raises:
+        Exception: of what failed, after everything else is done; as `parallel.each`.
+    """
+    parts, failures = contents.chosen(only), parallel.Failures(say)
+    with failures.of("training what has no record"):
+        train(missing(parts, workspace, fresh), workspace, fresh, say)
+    for chapter in contents.CHAPTERS:
+        if chapter.execute is not None and set(parts) & set(chapter.parts):
+            with failures.of("executing what has no record"):
+                chapter.execute(workspace, fresh != "no", say)
+    for name in undeclared(workspace):
+        say(f"left alone: {name}.json belongs to no declared experiment")
+    failures.end()
+
+
+def missing(parts: Iterable[Part], workspace: Workspace, fresh: str = "no") -> list[Experiment]:
+    """The experiments of some parts without a complete record, seeds that wait for their execution included, or all of
+    them if `fresh`. A group is complete on any copy of its images, and else runs on the copy that is at hand."""
+
+    def lacks(experiment: Experiment) -> bool:
+        record = None if fresh != "no" else records.complete(experiment, workspace)
+        return record is None or record.unexecuted() != []
+
+    found: list[Experiment] = []
+    for group in (group for part in parts for group in part.groups()):
+        on_copies = copies(group)
+        if all(any(map(lacks, copy)) for copy in on_copies):
+            found += filter(lacks, next((copy for copy in on_copies if images.at_hand(copy[0].dataset)), group))
+    return list(dict.fromkeys(found))
+
+
+def undeclared(workspace: Workspace) -> list[str]:
+    """Names of the records that nothing declared asks for; they stay."""
+    declared = {experiment.name for chapter in contents.CHAPTERS for experiment in chapter.experiments()}
+    names = (record.experiment.name for record in records.read_all(workspace))
+    return [name for name in names if name not in declared]
+
+
+def train(wanted: list[Experiment], workspace: Workspace, fresh: str, say: Callable[[str], None]) -> None:
+    """Train experiments, and their teachers first.
+
+    Args:
+        fresh: `no` goes on with what is there; `students` trains students anew, `all` teachers too.
+
+    Raises:
+        Exception: as `run`.
+    """
+    if not wanted:
+        return
+    failures = parallel.Failures(say)
+    with failures.of("training the teachers"):
+        train_teachers([e for e in wanted if e.teacher], workspace, fresh == "all", say)
+    say(f"{len(wanted)} experiments to run")
+    with failures.of("training the students"):
+        parallel.run_all(wanted, workspace, fresh=fresh != "no", aer_seeds=AER_SEEDS, say=say)
+    failures.end()
+
+
+def train_teachers(
+    taught: list[Experiment], workspace: Workspace, fresh: bool, say: Callable[[str], None] = print
+) -> None:
+    """Train the teachers of experiments that have no logits yet, with all cores, going on from their last epoch."""
+    wanted: dict[str, tuple[Experiment, Teacher]] = {}
+    for experiment in taught:
+        for teacher in (*experiment.teacher.trained(), experiment.teacher):  # members before their ensemble
+            wanted.setdefault(teachers.teacher_name(experiment, teacher), (experiment, teacher))
+    there = {path.stem for path in workspace.teachers.glob("*.npz")}
+    lacking = {name: pair for name, pair in wanted.items() if fresh or name not in there}
+    if not lacking:
+        return
+    device, failures = runtime.start(), parallel.Failures(say)
+    for name, (task, teacher) in lacking.items():
+        say(f"teacher {name}")
+        alone = fresh and teacher.trained() == (teacher,)  # an ensemble's members are fresh already
+        if fresh and not alone:
+            teachers.logits_path(workspace, task, teacher).unlink(missing_ok=True)
+        with failures.of(name):
+            teachers.train_teacher(task, teacher, images.splits(task), workspace, device, fresh=alone)
+    failures.end()
+
+
+def all_teachers() -> list[Experiment]:
+    """An experiment for every teacher of the tables, taught by it."""
+    return [experiment for chapter in contents.CHAPTERS for experiment in chapter.taught()]
