@@ -41,7 +41,7 @@ paper-artifacts: $(STAMP) ## run what has no record, then execute the notebooks 
 
 build/records: $(CODE) $(RESULTS) $(if $(filter-out 0,$(FRESH))$(ONLY),FORCE)
 	@$(RUN) -m qkdlib run $(if $(filter-out 0,$(FRESH)),--fresh $(FRESH:1=all)) $(if $(ONLY),--only $(ONLY))
-	@mkdir -p $(@D) && touch $@
+	@$(if $(ONLY),:,mkdir -p $(@D) && touch $@)
 
 # The pages and what they depend on, as the chapters say it.
 ifneq ($(filter pages,$(MAKECMDGOALS)),)
