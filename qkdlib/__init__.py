@@ -13,6 +13,7 @@ for the portable mode (`portable`); import it before torch computes.
 """
 
 import importlib
+from typing import Any
 
 from qkdlib import portable
 
@@ -39,7 +40,7 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """Import a public name, or a submodule, when it is first used (PEP 562)."""
     if name in _HOME:
         return getattr(importlib.import_module(f"qkdlib.{_HOME[name]}"), name)

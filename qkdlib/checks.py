@@ -12,9 +12,11 @@ import numbers
 import os
 import reprlib
 from collections.abc import Iterable, Mapping, Set
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
+T = TypeVar("T")
 LONGEST = 80  # characters of a value in a message
 LISTED = 250  # characters of a list of choices in a message
 LARGEST = 1e38  # what a 32-bit number can hold, nearly
@@ -28,7 +30,7 @@ MOST = {
 }  # fmt: skip
 
 
-def shortened(value) -> str:
+def shortened(value: object) -> str:
     """`repr(value)` on one line of at most `LONGEST` characters; of a large container only its first members."""
     if isinstance(value, type):
         text = f"the class {value.__name__}"
@@ -49,12 +51,12 @@ def line(text: object, most: int | None = None) -> str:
     return " ".join(said.split())[:most]
 
 
-def fail(name: str, value, allowed: str):
+def fail(name: str, value: object, allowed: str) -> NoReturn:
     """Raise the one kind of error that a wrong parameter gets."""
     raise ValueError(f"{name}={shortened(value)} is not allowed; allowed: {line(allowed)}")
 
 
-def one_of(name: str, value, allowed: Iterable):
+def one_of(name: str, value: object, allowed: Iterable[T]) -> T:
     """The one of `allowed`, which are all of one type, that `value` is."""
     allowed = list(allowed)
     for each in allowed:
@@ -65,24 +67,24 @@ def one_of(name: str, value, allowed: Iterable):
         nearest = difflib.get_close_matches(str(value)[:LONGEST], map(str, allowed), n=1, cutoff=0.5)
         choices = f"{choices[:LISTED].rpartition(', ')[0]}, ... ({len(allowed)} in all"
         choices += f"; the nearest: {nearest[0]})" if nearest else ")"
-    return fail(name, value, f"one of {choices}")
+    fail(name, value, f"one of {choices}")
 
 
-def text(name: str, value) -> str:
+def text(name: str, value: object) -> str:
     """`value`, a string that is not empty."""
     if not isinstance(value, str) or not value.strip():
         fail(name, value, "a text that is not empty")
     return str.__str__(value)  # an enum's own would give its name
 
 
-def flag(name: str, value) -> bool:
+def flag(name: str, value: object) -> bool:
     """`value`, which is True or False, and nothing that only counts as it."""
     if not isinstance(value, (bool, np.bool_)):
         fail(name, value, "True or False")
     return bool(value)
 
 
-def members(name: str, value, allowed: str, most: int = 1000) -> tuple:
+def members(name: str, value: Any, allowed: str, most: int = 1000) -> tuple:
     """The members of a list, tuple, array or generator, in their order; not of a text, nor of what has no order."""
     try:
         ordered = not isinstance(value, (str, bytes, bytearray, Mapping, Set))
@@ -90,11 +92,11 @@ def members(name: str, value, allowed: str, most: int = 1000) -> tuple:
     except TypeError:  # nothing with members
         found = None
     if found is None:
-        return fail(name, value, allowed)
+        fail(name, value, allowed)
     return found if len(found) <= most else fail(name, value, f"{allowed}, at most {most:,}")
 
 
-def whole(name: str, value, minimum: int = 1, maximum: int | None = None) -> int:
+def whole(name: str, value: object, minimum: int = 1, maximum: int | None = None) -> int:
     """`value`, an integer between `minimum` and `maximum`, by default the bound in `MOST` of the name's last word."""
     most = MOST.get(name.split()[-1]) if maximum is None else maximum
     number = int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else None
@@ -105,7 +107,7 @@ def whole(name: str, value, minimum: int = 1, maximum: int | None = None) -> int
     return number
 
 
-def real(name: str, value, positive: bool = False, maximum: float = LARGEST) -> float:
+def real(name: str, value: object, positive: bool = False, maximum: float = LARGEST) -> float:
     """`value`, a finite number that is at least 0, or greater than 0 if `positive`, and at most `maximum`."""
     try:
         number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
@@ -117,7 +119,7 @@ def real(name: str, value, positive: bool = False, maximum: float = LARGEST) -> 
     return number + 0.0  # no -0.0
 
 
-def memory(name: str, value, needed: float, what: str) -> None:
+def memory(name: str, value: object, needed: float, what: str) -> None:
     """`needed` bytes for `what` are free, so that a value that is too large says so before they are taken."""
     free = available_memory()
     if needed > free:

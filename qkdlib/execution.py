@@ -29,8 +29,8 @@ class Executed:
 
 
 def execute(
-    student: Student, images: Images, *, shots: int | None = None, on=None, seeds: int | None = None,
-    rows_per_job: int | None = None, attempts: int = 3, keep: Path | None = None,
+    student: Student, images: Images, *, shots: int | None = None, on: backends.AnyBackend = None,
+    seeds: int | None = None, rows_per_job: int | None = None, attempts: int = 3, keep: Path | None = None,
 ) -> Executed:  # fmt: skip
     """Run a trained student's circuits for every image and classify by what was sampled.
 

@@ -8,11 +8,15 @@ import dataclasses
 import json
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from qkdlib import checks
 from qkdlib.names import NUMERICS, digest, slug, task_name  # noqa: F401, a part of the description
 from qkdlib.noise import MOST, Noise
 from qkdlib.teacher_description import ARCHITECTURES, CUSTOM, LABELS, Teacher, take  # noqa: F401, as well
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar10_jpeg")
 REDUCERS = ("cnn", "fully_connected", "avg_pool", "max_pool", "center_crop", "pca")
@@ -108,7 +112,7 @@ class Experiment:
     shots: int = 5000
     seeds: int = field(default=20, metadata={"digest": False})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._check_images()
         for name, allowed in (
             ("reducer", REDUCERS), ("encoder", ENCODERS), ("ansatz", ANSATZE), ("entangler", ENTANGLERS),
@@ -132,10 +136,10 @@ class Experiment:
         if self.teacher is not None and not isinstance(self.teacher, Teacher):
             checks.fail("teacher", self.teacher, "a qkdlib.Teacher or None")
         if self.teacher is None and self.kd_weight != 0:
-            allowed = "0 without a teacher (a placebo); for an own network run(..., teacher=network, kd_weight=...)"
-            checks.fail("kd_weight", self.kd_weight, allowed)
+            own = "for an own network run(..., teacher=network, kd_weight=...)"
+            checks.fail("kd_weight", self.kd_weight, f"0 without a teacher (a placebo); {own}")
 
-    def _check_rates(self):
+    def _check_rates(self) -> None:
         take(self, checks.members, "learning_rates", allowed="learning rates to choose from, or ()", most=100)
         rates = tuple(checks.real("learning_rates", rate, positive=True) for rate in self.learning_rates)
         object.__setattr__(self, "learning_rates", rates)
@@ -143,7 +147,7 @@ class Experiment:
         if chosen and self.tested != "at_end":
             checks.fail("tested", self.tested, "at_end where patience or learning_rates choose on validation")
 
-    def _check_student(self):
+    def _check_student(self) -> None:
         """Parts of the student that exclude each other."""
         if self.encoder == "ansatz_angles":
             if self.head == "linear":
@@ -159,7 +163,7 @@ class Experiment:
         if self.head != "linear" and 2**self.qubits < len(self.classes):
             checks.fail("qubits", self.qubits, f"enough outcomes, 2^qubits >= {len(self.classes)} classes")
 
-    def _check_twin(self):
+    def _check_twin(self) -> None:
         if self.ansatz == "classical_linear" and self.encoder != "amplitude":
             checks.fail("ansatz", self.ansatz, "classical but for encoder amplitude")
         if (self.encoder, self.readout) not in (("ansatz_angles", "outcomes"), ("amplitude", "pauli_z")):
@@ -171,7 +175,7 @@ class Experiment:
             if getattr(self, name) != only:
                 checks.fail(name, getattr(self, name), f"{only} for the ansatz {self.ansatz}, which has no circuit")
 
-    def _check_images(self):
+    def _check_images(self) -> None:
         of_folder = isinstance(self.dataset, str) and self.dataset.startswith(IMAGEFOLDER)
         path = self.dataset.removeprefix(IMAGEFOLDER) if of_folder else ""
         if not path:
@@ -213,19 +217,19 @@ class Experiment:
         return f"{task_name(self)}_{self.qubits}q_{slug(arm)}_{self.digest}"
 
 
-def an_experiment(experiment) -> Experiment:
+def an_experiment(experiment: object) -> Experiment:
     """`experiment`, if it is one; else `ValueError`."""
     if not isinstance(experiment, Experiment):
         checks.fail("experiment", experiment, "a qkdlib.Experiment")
     return experiment
 
 
-def as_dict(described) -> dict:
+def as_dict(described: "DataclassInstance") -> dict[str, Any]:
     """A nested dictionary of an experiment's or teacher's fields, as JSON gives it back."""
     return json.loads(json.dumps(dataclasses.asdict(described)))
 
 
-def from_dict(values: dict) -> Experiment:
+def from_dict(values: dict[str, Any]) -> Experiment:
     """The experiment that `as_dict` described.
 
     Raises:
@@ -240,7 +244,7 @@ def from_dict(values: dict) -> Experiment:
     return Experiment(**values)
 
 
-def _fields(name: str, kind: type, values) -> dict:
+def _fields(name: str, kind: "type[DataclassInstance]", values: object) -> dict[str, Any]:
     if not isinstance(values, dict):
         checks.fail(name, values, f"a dictionary of the fields of qkdlib.{kind.__name__}")
     known = {item.name for item in dataclasses.fields(kind)}

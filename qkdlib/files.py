@@ -17,10 +17,14 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from qkdlib import checks
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MOST_TEXT = 64 << 20  # bytes of a JSON file: the largest record has less than one
 PROBE = 1 << 16  # bytes of the file that tries a folder
@@ -169,7 +173,7 @@ def read_json(path: Path) -> dict:
     return body
 
 
-def parse(text: str):
+def parse(text: str) -> Any:
     """What a JSON text says. A NaN, an infinity or a number that becomes one raises `ValueError`."""
     return json.loads(text, parse_constant=_number, parse_float=_number)
 
@@ -234,10 +238,10 @@ def set_aside(damaged: Damaged) -> Path:
     return target
 
 
-def or_aside(read: Callable, *given):
-    """What `read(*given)` gives; None where there is no file, or a damaged one, which is set aside."""
+def or_aside(read: Callable[P, T], *given: P.args, **named: P.kwargs) -> T | None:
+    """What `read(*given, **named)` gives; None where there is no file, or a damaged one, which is set aside."""
     try:
-        return read(*given)
+        return read(*given, **named)
     except FileNotFoundError:
         return None
     except Damaged as damaged:
@@ -254,4 +258,4 @@ def write_text(path: Path, text: str) -> None:
 def write_arrays(path: Path, compressed: bool = False, **arrays: np.ndarray) -> None:
     """Write an npz file atomically."""
     with atomic(path) as temporary, open(temporary, "wb") as file:
-        (np.savez_compressed if compressed else np.savez)(file, **arrays)
+        (np.savez_compressed if compressed else np.savez)(file, allow_pickle=False, **arrays)

@@ -3,12 +3,26 @@
 import dataclasses
 import hashlib
 import json
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 NUMERICS = 1  # raise when a change of the code changes numbers: every digest changes with it
 LONGEST_SPAN = 40  # characters
 
 
-def digest(*described, **more) -> str:
+class Task(Protocol):
+    """Whatever has a data set and classes, as an experiment does."""
+
+    @property
+    def dataset(self) -> str: ...
+
+    @property
+    def classes(self) -> tuple[int, ...]: ...
+
+
+def digest(*described: "DataclassInstance", **more: object) -> str:
     """Hash of the fields of dataclasses that differ from their defaults, and of `NUMERICS`.
 
     Fields at their default do not count, so that a field which a later version adds, with the old behaviour as
@@ -19,7 +33,7 @@ def digest(*described, **more) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def _changed_fields(described) -> dict:
+def _changed_fields(described: "DataclassInstance") -> dict[str, object]:
     changed = {}
     for item in dataclasses.fields(described):
         value = getattr(described, item.name)
@@ -28,22 +42,22 @@ def _changed_fields(described) -> dict:
     return changed
 
 
-def _plain(value):
+def _plain(value: object) -> object:
     """A field's value as JSON can hold it; a dataclass names itself, as a teacher at its defaults is not no teacher."""
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _changed_fields(value) | {"is": type(value).__name__}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def task_name(experiment) -> str:
+def task_name(task: Task) -> str:
     """Data set and classes as part of a file name, e.g. `mnist_0-5`; of many classes the first and the last ones."""
-    labels = experiment.classes
+    labels = task.classes
     consecutive = labels == tuple(range(labels[0], labels[0] + len(labels)))
     span = f"{labels[0]}-{labels[-1]}" if consecutive else "+".join(map(str, labels))
     if len(span) > LONGEST_SPAN:
         mark = hashlib.sha256(span.encode()).hexdigest()[:6]  # two tasks do not share a name
         span = f"{'+'.join(map(str, labels[:3]))}+...+{labels[-1]}-{mark}"
-    return f"{slug(experiment.dataset)}_{span}"
+    return f"{slug(task.dataset)}_{span}"
 
 
 def slug(text: str) -> str:

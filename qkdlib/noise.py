@@ -28,7 +28,7 @@ class Noise:
     kind: str = "none"
     level: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "kind", checks.one_of("noise", self.kind, MOST))
         level = checks.real("noise_level", self.level)
         if level > MOST[self.kind]:

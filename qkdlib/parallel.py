@@ -10,7 +10,7 @@ import functools
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from qkdlib import checks, runtime
@@ -27,10 +27,11 @@ class Failures:
     """Errors of single pieces of work, which do not stop the others: each is said when it comes, all at the end."""
 
     def __init__(self, say: Callable[[str], None]):
-        self.say, self.errors = say, {}
+        self.say = say
+        self.errors: dict[str, Exception] = {}
 
     @contextlib.contextmanager
-    def of(self, name: str):
+    def of(self, name: str) -> Iterator[None]:
         """Keep an error of the work called `name`, but not that a process was killed, which is the end of all."""
         try:
             yield
@@ -53,7 +54,7 @@ class Failures:
 
 def run_all(
     experiments: Iterable[Experiment], workspace: Workspace, *, fresh: bool = False, aer_seeds: int | None = None,
-    say=print,
+    say: Callable[[str], None] = print,
 ) -> None:  # fmt: skip
     """Run experiments, on all cores; each leaves its record as soon as it is done.
 
@@ -66,7 +67,7 @@ def run_all(
     each(_run, [(experiment, workspace.folder(), fresh, aer_seeds) for experiment in wanted], say)
 
 
-def each(job: Callable[..., str], calls: list[tuple], say=print) -> None:
+def each(job: Callable[..., str], calls: list[tuple], say: Callable[[str], None] = print) -> None:
     """`job(*call)` for each call, on all cores, one thread each.
 
     Ctrl-C or a killed process loses the calls in hand and nothing else. On a machine with CUDA, and with
@@ -105,7 +106,8 @@ def memory_of(experiment: Experiment) -> float:
     of its splits twice more."""
     images, numbers = SIZES.get(experiment.dataset, LARGE)
     per_class = (experiment.train_per_class, experiment.validation_per_class, experiment.test_per_class)
-    chosen = images if None in per_class else min(images, len(experiment.classes) * sum(per_class))
+    asked = len(experiment.classes) * sum(each or 0 for each in per_class)
+    chosen = images if None in per_class else min(images, asked)
     return WORKER + numbers * (6 * images + 8 * chosen)
 
 
@@ -115,7 +117,11 @@ def _cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def _finished(job: Callable[..., str], calls: list[tuple], workers: int):
+def _finished(
+    job: Callable[..., str],
+    calls: list[tuple],
+    workers: int,
+) -> Iterator[tuple[tuple, Callable[[], str]]]:
     """Each call and a function that gives what it returns or raises, as they finish."""
     if workers <= 1:
         for call in calls:
@@ -141,8 +147,9 @@ def _alone() -> None:
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()  # however it ended: it closes a pipe
-    os._exit(1)
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()  # however it ended: it closes a pipe
+        os._exit(1)
 
 
 def _run(experiment: Experiment, root: Path, fresh: bool, aer_seeds: int | None) -> str:

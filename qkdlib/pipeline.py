@@ -5,11 +5,18 @@ import datetime
 import time
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qkdlib import checks, files, runtime, torch_settings
 from qkdlib.experiment import CUSTOM, MOST_WEIGHT, Experiment, an_experiment
 from qkdlib.records import Record, find, read_all, rounded
 from qkdlib.workspace import Workspace
+
+if TYPE_CHECKING:
+    import torch
+
+    from qkdlib.images import Images, Splits
+    from qkdlib.students import Student
 
 KD_WEIGHT = 0.9  # of a network of your own, where nothing else is said
 
@@ -17,7 +24,7 @@ KD_WEIGHT = 0.9  # of a network of your own, where nothing else is said
 def run(
     experiment: Experiment,
     *,
-    teacher=None,
+    teacher: "torch.nn.Module | None" = None,
     kd_weight: float | None = None,
     workspace: Workspace | str | Path = ".",
     device: str = "auto",
@@ -63,32 +70,32 @@ def run(
     files.writable(*places)
     with files.lock(workspace.checkpoints / f"{experiment.name}.lock"):
         pass  # as saving will
-    device = runtime.start(device)
+    processor = runtime.start(device)
     with torch_settings.plain_torch():
         parts = datasets.splits(experiment)
         # What does not fit the images says so before a teacher trains.
         one = Student(experiment, parts.shape, seeds=[0]).fit_reducer(parts.train.x)
         checks.memory("seeds", experiment.seeds, experiment.seeds * one.memory_needed(parts.train.x), "their training")
         if teacher is not None:
-            experiment = _taught(experiment, teacher, kd_weight, parts, workspace, device)
+            experiment = _taught(experiment, teacher, kd_weight, parts, workspace, processor)
             record = None if fresh else find(experiment, workspace)
         record = dataclasses.replace(record, experiment=experiment) if record else Record(experiment)
         for entry in record.unexecuted() if aer_seeds != 0 else ():  # of a run that was cut off
-            student = _student(experiment, entry["unexecuted"], parts, record, workspace, device)
+            student = _student(experiment, entry["unexecuted"], parts, record, workspace, processor)
             _execute(record, entry, student, parts.test, workspace)
         if missing := record.missing():
-            _compute(record, missing, parts, workspace, device, aer_seeds)
-    return record.asked(experiment)
+            _compute(record, missing, parts, workspace, processor, aer_seeds)
+    return record.of(experiment)
 
 
 def trained_student(
     experiment: Experiment | Record,
     *,
-    teacher=None,
+    teacher: "torch.nn.Module | None" = None,
     kd_weight: float | None = None,
     workspace: Workspace | str | Path = ".",
     device: str = "auto",
-):
+) -> "Student":
     """The trained `students.Student` of all seeds, in evaluation mode: `student(images)` gives logits (S, B, L).
 
     The weights of the last run lie in the workspace's checkpoints. Where they are not (they are never committed), or
@@ -100,23 +107,23 @@ def trained_student(
     """
     workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     is_record = isinstance(experiment, Record)
-    experiment = experiment.experiment if is_record else experiment
+    experiment = experiment.experiment if isinstance(experiment, Record) else experiment
     _check(experiment, teacher, kd_weight)
 
     from qkdlib.images import datasets
 
     experiment = datasets.identified(experiment)
-    device, seeds = runtime.start(device), list(range(experiment.seeds))
+    processor, seeds = runtime.start(device), list(range(experiment.seeds))
     with torch_settings.plain_torch():
         parts = datasets.splits(experiment)
         if teacher is not None:
-            experiment = _taught(experiment, teacher, kd_weight, parts, workspace, device)
+            experiment = _taught(experiment, teacher, kd_weight, parts, workspace, processor)
         elif not is_record and experiment.teacher is None:
             _name_taught(experiment, workspace)
-        return _student(experiment, seeds, parts, find(experiment, workspace), workspace, device)
+        return _student(experiment, seeds, parts, find(experiment, workspace), workspace, processor)
 
 
-def _check(experiment, teacher, kd_weight: float | None) -> None:
+def _check(experiment: Experiment, teacher: "torch.nn.Module | None", kd_weight: float | None) -> None:
     an_experiment(experiment)
     if teacher is not None:
         from qkdlib import teachers
@@ -128,7 +135,10 @@ def _check(experiment, teacher, kd_weight: float | None) -> None:
             checks.fail("kd_weight", kd_weight, "None without teacher=network; experiment.distilled(teacher, weight)")
 
 
-def _taught(experiment: Experiment, network, kd_weight: float | None, parts, workspace: Workspace, device):
+def _taught(
+    experiment: Experiment, network: "torch.nn.Module", kd_weight: float | None, parts: "Splits", workspace: Workspace,
+    device: "torch.device",
+) -> Experiment:  # fmt: skip
     """The experiment with a network of one's own as its teacher, whose logits are stored."""
     from qkdlib.teachers import teacher_training
 
@@ -150,7 +160,10 @@ def _weights(experiment: Experiment, workspace: Workspace) -> Path:
     return workspace.checkpoints / f"{experiment.name}.npz"
 
 
-def _student(experiment: Experiment, seeds: list[int], parts, record: Record | None, workspace: Workspace, device):
+def _student(
+    experiment: Experiment, seeds: list[int], parts: "Splits", record: Record | None, workspace: Workspace,
+    device: "torch.device",
+) -> "Student":  # fmt: skip
     """The trained students of `seeds`: with the weights that are kept, else (or if those are damaged) trained again."""
     from qkdlib.students import Student
 
@@ -167,7 +180,7 @@ def _student(experiment: Experiment, seeds: list[int], parts, record: Record | N
     return student.to(device).eval()
 
 
-def _keep(student, workspace: Workspace) -> None:
+def _keep(student: "Student", workspace: Workspace) -> None:
     """Save the weights, which can be had again by training: without them a result is none the worse."""
     path = _weights(student.experiment, workspace)
     try:
@@ -176,7 +189,9 @@ def _keep(student, workspace: Workspace) -> None:
         warnings.warn(f"the weights are not kept: {path}: {error}", stacklevel=3)
 
 
-def train(experiment: Experiment, seeds: list[int], parts, workspace: Workspace, device):
+def train(
+    experiment: Experiment, seeds: list[int], parts: "Splits", workspace: Workspace, device: "str | torch.device"
+) -> "tuple[Student, list[dict], float]":
     """The students of `seeds`, trained on `parts` with the logits of their teacher, which is trained first if it has
     none; their curves (`training.train_students`), and the seconds that took, without the teacher's."""
     from qkdlib import training
@@ -191,7 +206,10 @@ def train(experiment: Experiment, seeds: list[int], parts, workspace: Workspace,
     return student, results, time.perf_counter() - started
 
 
-def _compute(record: Record, seeds: list[int], parts, workspace: Workspace, device, aer_seeds: int | None) -> None:
+def _compute(
+    record: Record, seeds: list[int], parts: "Splits", workspace: Workspace, device: "torch.device",
+    aer_seeds: int | None,
+) -> None:  # fmt: skip
     """Train `seeds`, save the record with their results, then the weights, which are larger, and execute them."""
     started = time.perf_counter()
     student, results, seconds = train(record.experiment, seeds, parts, workspace, device)
@@ -217,7 +235,7 @@ def _compute(record: Record, seeds: list[int], parts, workspace: Workspace, devi
         _execute(record, entry, student, parts.test, workspace)
 
 
-def _execute(record: Record, entry: dict, student, images, workspace: Workspace) -> None:
+def _execute(record: Record, entry: dict, student: "Student", images: "Images", workspace: Workspace) -> None:
     """Execute the seeds that an entry of the record's provenance names as `unexecuted` on Aer, and save the record."""
     from qkdlib import execution
 

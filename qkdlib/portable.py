@@ -16,6 +16,7 @@ import hashlib
 import os
 import platform
 import warnings
+from collections.abc import Iterator
 
 from qkdlib import checks, torch_settings
 
@@ -94,12 +95,12 @@ def _probe() -> str:
 
 
 @contextlib.contextmanager
-def convolutions():
+def convolutions() -> Iterator[None]:
     """Compute PyTorch's convolutions without oneDNN for a while, in the portable mode."""
     import torch
 
     before = torch.backends.mkldnn.enabled
-    torch.backends.mkldnn.enabled = before and not wanted()
+    torch.backends.mkldnn.enabled = before and not wanted()  # type: ignore[assignment]  # torch shows its descriptor
     try:
         yield
     finally:

@@ -5,8 +5,12 @@ leaves the others as they are, and seed 7 draws the same numbers alone or beside
 """
 
 import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 
 def stream(seed: int, stage: str) -> np.random.SeedSequence:
@@ -19,7 +23,7 @@ def number(seed: int, stage: str) -> int:
     return int(stream(seed, stage).generate_state(1)[0] >> 1)
 
 
-def generator(seed: int, stage: str):
+def generator(seed: int, stage: str) -> "torch.Generator":
     """A `torch.Generator` on the CPU for `stage` under `seed`; draws are moved to the device afterwards, so
     that results do not depend on it."""
     import torch

@@ -7,9 +7,15 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qkdlib import checks, portable
+
+if TYPE_CHECKING:
+    import torch
+    from tqdm import tqdm
 
 DEVICES = ("auto", "cpu", "cuda")
 QUIET = False  # True in a worker, whose parent shows the progress
@@ -29,7 +35,7 @@ def threads() -> int:
     return checks.whole("QKD_THREADS", int(text) if is_number else text)
 
 
-def start(device: str = "auto"):
+def start(device: str = "auto") -> "torch.device":
     """Set torch's threads, see whether the portable mode is on, and return the `torch.device` to compute on.
 
     Args:
@@ -45,7 +51,7 @@ def start(device: str = "auto"):
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def provenance(device="cpu") -> dict:
+def provenance(device: "str | torch.device" = "cpu") -> dict:
     """Commit, library versions, device, processor and kernels, for the record of a run."""
     made = portable.facts()
     return {
@@ -86,7 +92,7 @@ def _commit() -> str | None:
     return None
 
 
-def progress(iterable=None, **options):
+def progress(iterable: Iterable | None = None, **options: object) -> "tqdm":
     """A tqdm bar with the time left; silent where nobody watches (no terminal), so that logs stay short."""
     from tqdm import tqdm
 

@@ -3,9 +3,13 @@
 import dataclasses
 import functools
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from qkdlib import checks
+
+if typing.TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 ARCHITECTURES = ("lenet", "alexnet", "ensemble")
 LABELS = ("own", "smoothed", "shuffled")
@@ -36,7 +40,7 @@ class Teacher:
     seed: int = 0
     labels: str = "own"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         custom = isinstance(self.architecture, str) and self.architecture.startswith(CUSTOM)
         name = self.architecture.removeprefix(CUSTOM) if custom else ""
         if not name.strip():
@@ -64,7 +68,9 @@ class Teacher:
         return (self,)
 
 
-def take(described, check, *names: str, says: str = "", **limits) -> None:
+def take(
+    described: "DataclassInstance", check: Callable[..., object], *names: str, says: str = "", **limits: object
+) -> None:
     """Check fields and keep what the check returns; None stays None where a field may be."""
     optional = _optional(type(described))
     for name in names:
@@ -74,5 +80,5 @@ def take(described, check, *names: str, says: str = "", **limits) -> None:
 
 
 @functools.cache
-def _optional(kind: type) -> set[str]:
+def _optional(kind: "type[DataclassInstance]") -> set[str]:
     return {item.name for item in dataclasses.fields(kind) if type(None) in typing.get_args(item.type)}

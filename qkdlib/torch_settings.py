@@ -2,12 +2,17 @@
 
 import contextlib
 import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 ALONE = threading.RLock()  # of the thread that computes: torch's settings and random numbers are its process's
 
 
 @contextlib.contextmanager
-def one_thread(wanted: bool = True):
+def one_thread(wanted: bool = True) -> Iterator[None]:
     """Let torch compute on one thread for a while, if that is `wanted`."""
     import torch
 
@@ -21,7 +26,7 @@ def one_thread(wanted: bool = True):
 
 
 @contextlib.contextmanager
-def plain_torch(dtype: str = "float32", device="cpu"):
+def plain_torch(dtype: str = "float32", device: "str | torch.device" = "cpu") -> Iterator[None]:
     """Compute as torch does by default, whatever the session has set: with gradients, in whole float32, without
     autocast, with every algorithm; restored afterwards. Threads that do so take turns.
 
@@ -43,7 +48,8 @@ def plain_torch(dtype: str = "float32", device="cpu"):
             torch.use_deterministic_algorithms(False)
         kernels = torch.backends.mkldnn, torch.backends.cuda
         for part in (getattr(each, name, None) for each in kernels for name in ("matmul", "conv")):
-            if hasattr(part, "fp32_precision"):  # torch 2.9 and later; "medium" means bfloat16 there, "high" TF32
+            # Of torch 2.9 and later, where "medium" means bfloat16, "high" TF32.
+            if part is not None and hasattr(part, "fp32_precision"):
                 stack.callback(setattr, part, "fp32_precision", part.fp32_precision)
                 part.fp32_precision = "ieee"
         stack.callback(torch.set_default_dtype, number)

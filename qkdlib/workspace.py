@@ -81,7 +81,7 @@ class Workspace:
 
     root: str | os.PathLike = "."
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         folder_place(self.root, "workspace")
 
     def folder(self, *names: str) -> Path:

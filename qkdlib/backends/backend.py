@@ -3,14 +3,23 @@
 
 import contextlib
 import functools
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from qkdlib import checks, runtime
 from qkdlib.backends import aer_import
-from qkdlib.backends.sampling import UNKNOWN, Backend
+from qkdlib.backends.sampling import UNKNOWN, Backend, Job
 from qkdlib.noise import IDEAL, NOISY_GATES, QUIET_GATES, Noise
 
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+    from qiskit.primitives import BaseSamplerV2, PrimitiveResult
+    from qiskit.providers import BackendV2
+    from qiskit_aer import AerSimulator
+    from qiskit_aer.noise import NoiseModel
+
+AnyBackend: TypeAlias = "Backend | Noise | BackendV2 | BaseSamplerV2 | None"  # as `get` takes it
 LEAST_QUBITS, MOST_QUBITS = 2, 100  # of a made-up device
 
 
@@ -21,10 +30,12 @@ class Aer(Backend):
         written: run circuits gate by gate as they are written, so that noise acts on those gates.
     """
 
-    def __init__(self, simulator, name: str, noise: str, written: bool):
+    home: "AerSimulator"
+
+    def __init__(self, simulator: "AerSimulator", name: str, noise: str, written: bool):
         super().__init__(name, noise, None if written else simulator, rows_per_job=2000, home=simulator)
 
-    def send(self, quantum, angles, shots, seed):
+    def send(self, quantum: "QuantumCircuit", angles: np.ndarray, shots: int, seed: int) -> Job:
         """As `Backend.send`."""
         binds = {parameter: angles[:, parameter.index].tolist() for parameter in quantum.parameters}
         rows = [quantum] if binds else [quantum] * len(angles)
@@ -40,11 +51,13 @@ class Qiskit(Backend):
         options: handed to its `run`.
     """
 
-    def __init__(self, home, options: dict | None = None):
+    home: "BackendV2"
+
+    def __init__(self, home: "BackendV2", options: dict | None = None):
         name, most = home.name or type(home).__name__, home.max_circuits or 300
         super().__init__(name, _noise(home, options), home, most, settings=options, known=bool(home.name))
 
-    def send(self, quantum, angles, shots, seed):
+    def send(self, quantum: "QuantumCircuit", angles: np.ndarray, shots: int, seed: int) -> Job:
         """As `Backend.send`; the seed is for simulators that take one."""
         order = [parameter.index for parameter in quantum.parameters]
         bound = [quantum.assign_parameters(row[order]) for row in angles]
@@ -56,13 +69,16 @@ class Primitive(Backend):
     """Any V2 sampler primitive.
 
     Args:
-        sampler: for instance a provider's own.
+        sampler: for instance a provider's own; None: circuits are transpiled, and cannot be run.
         target: the Qiskit backend that it runs on, to transpile for; None if it takes any circuit.
         name: tells samplers apart that do not show their backend: without one, jobs of such a sampler are not kept.
         noise: by default what `target` says of itself.
     """
 
-    def __init__(self, sampler, target=None, name: str = "", noise: str = "", rows_per_job: int = 300):
+    def __init__(
+        self, sampler: "BaseSamplerV2 | None", target: "BackendV2 | None" = None, name: str = "", noise: str = "",
+        rows_per_job: int = 300,
+    ):  # fmt: skip
         shown, seed = getattr(target, "name", None), getattr(sampler, "seed", None)
         settings = [type(sampler), getattr(sampler, "options", None), seed if isinstance(seed, int) else None]
         super().__init__(
@@ -71,19 +87,21 @@ class Primitive(Backend):
         )  # fmt: skip
         self.sampler = sampler
 
-    def send(self, quantum, angles, shots, seed):
+    def send(self, quantum: "QuantumCircuit", angles: np.ndarray, shots: int, seed: int) -> Job:
         """As `Backend.send`; samplers have seeds of their own.
 
         Raises:
-            ValueError: so many samples do not fit into memory.
+            ValueError: so many samples do not fit into memory; or there is no sampler.
         """
+        if self.sampler is None:
+            checks.fail("backend", self.name, "one that runs circuits: this one shows what they become")
         packed = len(angles) * shots * -(-quantum.num_clbits // 8)
         checks.memory("shots", shots, 4 * packed, f"a job of {len(angles)} circuits")  # the samples, and their copies
         order = [parameter.index for parameter in quantum.parameters]  # samplers take columns in Qiskit's own order
         block = (quantum, angles[:, order]) if order else (quantum,)
         return self.sampler.run([block] if order else [block] * len(angles), shots=shots)
 
-    def counts(self, result, quantum, rows):
+    def counts(self, result: "PrimitiveResult", quantum: "QuantumCircuit", rows: int) -> np.ndarray:
         """As `Backend.counts`, of a `PrimitiveResult`."""
         found = [each.data.meas for each in result]
         wrong = {bits.num_bits for bits in found} - {quantum.num_clbits}
@@ -93,7 +111,7 @@ class Primitive(Backend):
         return np.array([_tallied(each, quantum.num_clbits) for samples in drawn for each in samples])
 
 
-def get(on=None) -> Backend:
+def get(on: AnyBackend = None) -> Backend:
     """The backend that a user means.
 
     Args:
@@ -120,7 +138,7 @@ def get(on=None) -> Backend:
         return Primitive(on, name=type(on).__name__, noise="none")
     if isinstance(on, BaseSamplerV2):
         return Primitive(on, _home(on))
-    return checks.fail("backend", on, "None, a qkdlib.noise.Noise, an AerSimulator, a BackendV2 or a V2 sampler")
+    checks.fail("backend", on, "None, a qkdlib.noise.Noise, an AerSimulator, a BackendV2 or a V2 sampler")
 
 
 @functools.cache
@@ -132,7 +150,7 @@ def aer(noise: Noise = IDEAL) -> Backend:
     return Aer(simulator, "aer_simulator", str(noise), written=True)
 
 
-def _aer_model(noise: Noise):
+def _aer_model(noise: Noise) -> "NoiseModel | None":
     """The noise as a `qiskit_aer.noise.NoiseModel`; None where nothing happens."""
     if noise.is_ideal:
         return None
@@ -167,7 +185,7 @@ def line(qubits: int) -> Backend:
     return Primitive(None, _generic(qubits, noise_info=False), noise="none")
 
 
-def _generic(qubits: int, seed: int = 0, noise_info: bool = True):
+def _generic(qubits: int, seed: int = 0, noise_info: bool = True) -> "BackendV2":
     from qiskit.providers.fake_provider import GenericBackendV2
     from qiskit.transpiler import CouplingMap
 
@@ -175,7 +193,7 @@ def _generic(qubits: int, seed: int = 0, noise_info: bool = True):
     return GenericBackendV2(qubits, ["cx", "rz", "sx", "x"], coupling_map=in_a_line, seed=seed, noise_info=noise_info)
 
 
-def _noise(home, options: dict | None = None) -> str:
+def _noise(home: "BackendV2 | None", options: dict | None = None) -> str:
     """The noise of a Qiskit backend in words, which `options` of its `run` may change."""
     if home is None:
         return UNKNOWN
@@ -185,7 +203,7 @@ def _noise(home, options: dict | None = None) -> str:
     return "none" if model is None or model.is_ideal() else "a noise model"
 
 
-def _home(sampler):
+def _home(sampler: "BaseSamplerV2") -> "BackendV2 | None":
     """The Qiskit backend behind a sampler; None if it shows none."""
     from qiskit.providers import BackendV2
 

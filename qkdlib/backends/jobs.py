@@ -17,6 +17,7 @@ import numbers
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,13 +58,13 @@ class Kept:
 
     def load(self, name: str, rows: int) -> np.ndarray | None:
         """Frequencies (rows, 2^Q) of a finished job; None where there are none. A damaged file is set aside."""
-        return None if self.folder is None else files.or_aside(self._read, name, rows)
+        return None if self.folder is None else files.or_aside(self._read, self.folder / f"{name}.npz", rows)
 
-    def _read(self, name: str, rows: int) -> np.ndarray:
-        path, bits = self.folder / f"{name}.npz", self.circuit.qubits
+    def _read(self, path: Path, rows: int) -> np.ndarray:
+        bits = self.circuit.qubits
         with files.checked(path):
             found = files.read_arrays(path, rows * 2**bits * 8 + HEAD)
-            if str(found["job"]) != name:
+            if str(found["job"]) != path.stem:
                 raise ValueError(f"it is that of {found['job']}")
             frequencies = valid(found["frequencies"], rows, bits, self.shots)
             self.earlier += str(found["calibration"]) != self.calibration
@@ -154,7 +155,7 @@ def calibration(backend: Backend) -> str:
     return hashlib.sha256(repr(rates).encode()).hexdigest()[:16]
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """The same JSON for the same content in every session: containers by their members, noise models by their errors,
     what JSON does not know by its text, or by its class where the text is an address in memory."""
     if value is None or isinstance(value, (bool, int, float, str)):

@@ -65,9 +65,9 @@ def _of_numbers(draw: Callable[[np.ndarray], np.ndarray], values: np.ndarray, ou
     return found.reshape(*values.shape[:-1], outcomes)
 
 
-def build(name: str, shots: int, seeds: list[int], noise: Noise) -> list:
+def build(name: str, shots: int, seeds: list[int], noise: Noise) -> list[simulation.Outcomes]:
     """The sampler called `name` for training and for testing, each with streams of its own; [] for exact outcomes."""
     if name == "exact":
         return []
-    sampler = {"multinomial": Multinomial, "aer": OnAer}[name]
-    return [sampler(shots, seeds, stage, noise) for stage in ("training shots", "test shots")]
+    kinds: dict[str, type[Multinomial] | type[OnAer]] = {"multinomial": Multinomial, "aer": OnAer}
+    return [kinds[name](shots, seeds, stage, noise) for stage in ("training shots", "test shots")]

@@ -5,12 +5,19 @@ import abc
 import contextlib
 import numbers
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from qkdlib import checks, circuits
 from qkdlib.circuits import Circuit
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+    from qiskit.providers import BackendV2
+    from qiskit.result import Result
 
 SEED = 0  # of the transpiler, whose routing is random
 UNKNOWN, AS_WRITTEN, TRANSPILED = "unknown", "as written", "transpiled"
@@ -23,6 +30,13 @@ class Failed(RuntimeError):
 
 class Unusable(ValueError):
     """A result that is not what was asked for."""
+
+
+class Job(Protocol):
+    """A job that was sent, as Qiskit's are; most have a `job_id()` and a `status()`, too."""
+
+    def result(self) -> Any:
+        """Wait for what the backend answers."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +71,14 @@ class Backend(abc.ABC):
     """
 
     def __init__(
-        self, name: str, noise: str, target, rows_per_job: int, home=None, settings=None, known: bool = True
+        self, name: str, noise: str, target: "BackendV2 | None", rows_per_job: int, home: "BackendV2 | None" = None,
+        settings: Any = None, known: bool = True,
     ):  # fmt: skip
         self.name, self.noise, self.target, self.rows_per_job = name, noise, target, rows_per_job
         self.home, self.settings, self.known = target if home is None else home, settings, known
-        self._prepared = {}
+        self._prepared: dict[Circuit, QuantumCircuit] = {}
 
-    def prepare(self, circuit: Circuit):
+    def prepare(self, circuit: Circuit) -> "QuantumCircuit":
         """The transpiled `qiskit.QuantumCircuit` with measurement, of which the angles are open parameters.
 
         Raises:
@@ -73,7 +88,7 @@ class Backend(abc.ABC):
         if most is not None and circuit.qubits > most:
             checks.fail("qubits", circuit.qubits, f"at most {most} on backend {self.name}")
         if circuit not in self._prepared:
-            what, base = STATES.get(getattr(getattr(self.home, "options", None), "method", None), ("", 0))
+            what, base = STATES.get(getattr(getattr(self.home, "options", None), "method", ""), ("", 0))
             checks.memory("qubits", circuit.qubits, 16 * base**circuit.qubits, what)
             self._prepared[circuit] = self._transpiled(circuits.to_qiskit(circuit))
         return self._prepared[circuit]
@@ -84,7 +99,7 @@ class Backend(abc.ABC):
         became = TRANSPILED if self.target is not None else UNKNOWN if self.noise == UNKNOWN else AS_WRITTEN
         return Facts(self.name, self.noise, bare.depth(), bare.size(), bare.num_nonlocal_gates(), became)
 
-    def sample(self, quantum, angles: np.ndarray, shots: int, seed: int) -> np.ndarray:
+    def sample(self, quantum: "QuantumCircuit", angles: np.ndarray, shots: int, seed: int) -> np.ndarray:
         """Send one job and wait for it; frequencies (N, 2^Q), wire 0 least significant, of a prepared circuit and
         angles (N, A).
 
@@ -93,7 +108,7 @@ class Backend(abc.ABC):
         """
         return self.read(self.send(quantum, angles, shots, seed).result(), quantum, len(angles), shots)
 
-    def read(self, result, quantum, rows: int, shots: int) -> np.ndarray:
+    def read(self, result: Any, quantum: "QuantumCircuit", rows: int, shots: int) -> np.ndarray:
         """Frequencies (rows, 2^Q) in the result of a job.
 
         Raises:
@@ -114,10 +129,10 @@ class Backend(abc.ABC):
             ) from error
 
     @abc.abstractmethod
-    def send(self, quantum, angles: np.ndarray, shots: int, seed: int):
-        """Start one job of a prepared circuit and angles (N, A); what is returned has `result()`."""
+    def send(self, quantum: "QuantumCircuit", angles: np.ndarray, shots: int, seed: int) -> Job:
+        """Start one job of a prepared circuit and angles (N, A)."""
 
-    def counts(self, result, quantum, rows: int) -> np.ndarray:
+    def counts(self, result: "Result", quantum: "QuantumCircuit", rows: int) -> np.ndarray:
         """How often each outcome was measured, (rows, 2^Q), wire 0 least significant, in a `qiskit.result.Result`."""
         counts = np.zeros((rows, 2**quantum.num_clbits))
         for row in range(rows):
@@ -126,12 +141,12 @@ class Backend(abc.ABC):
         return counts
 
     @property
-    def find(self):
+    def find(self) -> Callable[[str], Job] | None:
         """The function by which the provider gives a job again for its id; None if there is none."""
         service = getattr(self.home, "service", None)
         return getattr(service, "job", None) or getattr(self.home, "retrieve_job", None)
 
-    def _transpiled(self, quantum):
+    def _transpiled(self, quantum: "QuantumCircuit") -> "QuantumCircuit":
         from qiskit import transpile
         from qiskit.transpiler.exceptions import TranspilerError
 
@@ -141,7 +156,7 @@ class Backend(abc.ABC):
             return transpile(quantum, self.target, optimization_level=1, seed_transpiler=SEED)
         except TranspilerError as error:
             why = checks.line(error.message, 200)
-            return checks.fail("backend", self.name, f"one that can run circuit {quantum.name} ({why})")
+            checks.fail("backend", self.name, f"one that can run circuit {quantum.name} ({why})")
 
 
 def valid(frequencies: np.ndarray, rows: int, bits: int, shots: int) -> np.ndarray:
@@ -165,7 +180,7 @@ def valid(frequencies: np.ndarray, rows: int, bits: int, shots: int) -> np.ndarr
     return frequencies
 
 
-def _counts(result, row: int) -> dict:
+def _counts(result: "Result", row: int) -> dict[object, int]:
     """Counts by outcome of one circuit, from wherever a provider puts them; else its single shots, counted."""
     for read in (lambda: result.results[row].data.counts, lambda: result.get_counts(row)):
         with contextlib.suppress(Exception):
@@ -175,7 +190,7 @@ def _counts(result, row: int) -> dict:
     raise ValueError(f"neither counts nor single shots of circuit {row}")
 
 
-def _outcome(key, bits: int) -> int:
+def _outcome(key: object, bits: int) -> int:
     """The number of an outcome that is a number, a bit string or a hexadecimal one."""
     text = str(key).replace(" ", "").lower()
     base = 10 if isinstance(key, numbers.Integral) else 16 if text.startswith("0x") else 2

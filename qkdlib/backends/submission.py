@@ -6,15 +6,19 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qkdlib import checks, runtime, workspace
 from qkdlib.backends import backend as backends
 from qkdlib.backends import jobs
-from qkdlib.backends.sampling import Facts, Failed, Unusable
+from qkdlib.backends.sampling import Facts, Failed, Job, Unusable
 from qkdlib.circuits import Circuit
 from qkdlib.randomness import number
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
 
 PAUSE = 2.0  # seconds before a failed job is tried again; doubled each time
 
@@ -31,8 +35,8 @@ class Sampled:
 
 
 def sample(
-    circuit: Circuit, angles: np.ndarray, shots: int, seed: int, on=None, *, rows_per_job: int | None = None,
-    attempts: int = 3, keep: Path | None = None,
+    circuit: Circuit, angles: np.ndarray, shots: int, seed: int, on: backends.AnyBackend = None, *,
+    rows_per_job: int | None = None, attempts: int = 3, keep: Path | None = None,
 ) -> Sampled:  # fmt: skip
     """Run the circuit once for each row of angles. It is transpiled once.
 
@@ -81,17 +85,18 @@ def _jobs(angles: np.ndarray, size: int, seed: int) -> Iterator[tuple[np.ndarray
         yield angles[start : start + size], number(seed, f"job {job}") if job else seed
 
 
-def _frequencies(kept: jobs.Kept, quantum, rows: np.ndarray, seed: int, attempts: int) -> np.ndarray:
+def _frequencies(kept: jobs.Kept, quantum: "QuantumCircuit", rows: np.ndarray, seed: int, attempts: int) -> np.ndarray:
     """Of one job: those that are kept, or else of a job that is sent once, and then asked for until it answers."""
     backend, shots, name = kept.backend, kept.shots, kept.name(rows, seed)
     frequencies = kept.load(name, len(rows))
     if frequencies is not None:
         return frequencies
-    job, sent, attempt = None, kept.sent(name), 0
+    job: Job | None = None
+    sent, attempt = kept.sent(name), 0
     while frequencies is None:
         try:
             if job is None:
-                job = backend.find(sent) if sent else backend.send(quantum, rows, shots, seed)
+                job = backend.find(sent) if sent and backend.find else backend.send(quantum, rows, shots, seed)
                 sent = _id(job)
                 kept.note(name, sent)
             frequencies = backend.read(job.result(), quantum, len(rows), shots)
@@ -114,14 +119,14 @@ def _frequencies(kept: jobs.Kept, quantum, rows: np.ndarray, seed: int, attempts
     return frequencies
 
 
-def _id(job) -> str:
+def _id(job: Any) -> str:
     """The provider's id of a job; "?" if it has none."""
     with contextlib.suppress(Exception):
         return str(job.job_id())
     return "?"
 
 
-def _ended(job) -> bool:
+def _ended(job: Any) -> bool:
     """Whether a job failed or was cancelled, as far as it can be asked."""
     with contextlib.suppress(Exception):
         status = job.status()

@@ -137,7 +137,8 @@ def measured(circuit: Circuit) -> Circuit:
     The angles of such gates have a gradient of exactly 0. Simulated, it would be rounding noise, of which Adam makes
     whole steps. The other angles keep their places.
     """
-    kept, mixed = [], set()  # wires on which a later gate turns phases into probabilities
+    kept: list[Gate] = []
+    mixed: set[int] = set()  # wires on which a later gate turns phases into probabilities
     for gate in reversed(circuit.gates):
         seen = gate.name not in DIAGONAL or mixed & set(gate.wires)
         if gate.name not in (*DIAGONAL, "cx") or mixed & set(gate.wires):

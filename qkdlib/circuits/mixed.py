@@ -7,6 +7,7 @@ Coefficient i belongs to the Pauli string whose k-th base-4 digit (I, X, Y, Z) i
 """
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -85,7 +86,7 @@ def _wire(state: torch.Tensor, wire: int) -> torch.Tensor:
     return state.view(len(state), -1, 4, 4**wire)
 
 
-def _shrunk(parts, noise: Noise) -> list[torch.Tensor]:
+def _shrunk(parts: Sequence[torch.Tensor], noise: Noise) -> list[torch.Tensor]:
     """I, X, Y, Z parts of one wire after the noise of a gate on it."""
     a, b, c = noise.bloch()
     if (a, b, c) == (1, 1, 0):

@@ -12,6 +12,8 @@ from qkdlib import checks
 from qkdlib.circuits.gatelist import ROTATIONS, Circuit
 from qkdlib.noise import IDEAL, QUIET_GATES, Noise
 
+Component = float | torch.Tensor  # of Bloch vectors: a number where it is the same for all of them, else (..., Q)
+
 # R(theta) v = cos(theta / 2) v + sin(theta / 2) G v, and G only swaps and negates the four numbers of a spinor.
 FLIPS = {"rx": (0, 1), "ry": (0,), "rz": (1,)}
 SIGNS = {"rx": ((1, -1), (1, -1)), "ry": ((-1, -1), (1, 1)), "rz": ((1, -1), (-1, 1))}
@@ -24,13 +26,18 @@ def probabilities(circuit: Circuit, angles: torch.Tensor, noise: Noise = IDEAL) 
     a, b, c = noise.bloch()
     if angles.shape[-1] != circuit.angles:
         checks.fail("angles", tuple(angles.shape), f"a last axis of {circuit.angles} for circuit {circuit.name}")
-    x, y, z = 0.0, 0.0, 1.0  # |0>; each becomes (..., Q)
+    x: Component
+    y: Component
+    z: Component
+    x, y, z = 0.0, 0.0, 1.0  # |0>
     for name, places in columns:
         if name == "h":
             x, y, z = z, -y, x
-        else:
+        elif places and name in ROTATIONS:
             theta = angles if places == tuple(range(angles.shape[-1])) else angles[..., list(places)]  # (..., Q)
             x, y, z = _turned(name, torch.cos(theta), torch.sin(theta), x, y, z)
+        else:
+            checks.fail("gate", name, "h, rx, ry or rz where no gate acts between wires")
         if not noise.is_ideal and name not in QUIET_GATES:
             x, y, z = a * x, a * y, b * z + c
     if noise.flips:
@@ -38,14 +45,14 @@ def probabilities(circuit: Circuit, angles: torch.Tensor, noise: Noise = IDEAL) 
     return outcomes(torch.as_tensor(z, dtype=angles.dtype).expand(*angles.shape[:-1], circuit.qubits))
 
 
-def _turned(name: str, cos, sin, x, y, z):
+def _turned(
+    name: str, cos: torch.Tensor, sin: torch.Tensor, x: Component, y: Component, z: Component
+) -> tuple[Component, Component, Component]:
     if name == "rx":
         return x, y * cos - z * sin, y * sin + z * cos
     if name == "ry":
         return x * cos + z * sin, y, z * cos - x * sin
-    if name == "rz":
-        return x * cos - y * sin, x * sin + y * cos, z
-    return checks.fail("gate", name, "h, rx, ry or rz where no gate acts between wires")
+    return x * cos - y * sin, x * sin + y * cos, z
 
 
 def outcomes(z: torch.Tensor) -> torch.Tensor:
@@ -86,12 +93,12 @@ def expectations(spinors: torch.Tensor, wires: torch.Tensor) -> torch.Tensor:
     """
     parts = torch.view_as_real(wires)[:, None].movedim((3, 4, 5), (0, 1, 2))  # (2, 2, 2, S, 1, Q)
     (a_re, a_im), (b_re, b_im) = spinors
-    z = 0.0
-    for sign, ((u_re, u_im), (v_re, v_im)) in zip((1, -1), parts, strict=True):
+    chances = []  # of 0 and of 1
+    for (u_re, u_im), (v_re, v_im) in parts:
         real = u_re * a_re - u_im * a_im + v_re * b_re - v_im * b_im
         imaginary = u_re * a_im + u_im * a_re + v_re * b_im + v_im * b_re
-        z = z + sign * (real * real + imaginary * imaginary)
-    return z
+        chances.append(real * real + imaginary * imaginary)
+    return chances[0] - chances[1]
 
 
 def amplitudes(spinors: torch.Tensor) -> torch.Tensor:

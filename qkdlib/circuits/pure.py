@@ -11,6 +11,7 @@ i at (i // L, i % L), wire 0 least significant.
 import functools
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -63,15 +64,15 @@ def fewer_operations(circuit: Circuit, batch: int, real: bool = True) -> str:
 
 def unitary(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
     """The circuit's matrix (S, 2^Q, 2^Q), complex, wire 0 least significant, of angles (S, A) in radians."""
-    total = None
+    found = []
     for layer in layers(circuit):
         matrix = _kron(wire_matrices(layer.local, angles))
         if layer.order is not None:
             matrix = matrix[:, layer.order.to(matrix.device)]
         if layer.signs is not None:
             matrix = matrix * layer.signs.to(matrix.device)[:, None]
-        total = matrix if total is None else matrix @ total
-    return total
+        found.append(matrix)
+    return functools.reduce(lambda earlier, matrix: matrix @ earlier, found)
 
 
 def wire_matrices(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
@@ -98,9 +99,10 @@ def layers(circuit: Circuit) -> tuple[Layer, ...]:
 
 
 def _layers(circuit: Circuit) -> tuple[Layer, ...]:
-    found, local = [], ()
-    for between, run in itertools.groupby(circuit.gates, lambda gate: len(gate.wires) > 1):
-        run = tuple(run)
+    found = []
+    local: tuple[Gate, ...] = ()
+    for between, gates in itertools.groupby(circuit.gates, lambda gate: len(gate.wires) > 1):
+        run = tuple(gates)
         if between:
             found.append(Layer(Circuit(circuit.name, circuit.qubits, local), *_permutation(run, circuit.qubits)))
             local = ()
@@ -185,11 +187,11 @@ class _Reordered(torch.autograd.Function):
     """The last axis in another order; PyTorch's own gradient of an index would add up where nothing meets."""
 
     @staticmethod
-    def forward(ctx, values, places):
+    def forward(ctx: Any, values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(places)
         return values.index_select(-1, places)
 
     @staticmethod
-    def backward(ctx, upstream):
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor, None]:
         (places,) = ctx.saved_tensors
         return upstream.index_select(-1, places.argsort()), None

@@ -12,6 +12,7 @@ tested against TorchQuantum, Qiskit and, for the published circuit, p(i) = prod_
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -74,7 +75,9 @@ class _Shifted(torch.autograd.Function):
     Exact only where each angle turns one gate, once, as in every circuit here."""
 
     @staticmethod
-    def forward(ctx, circuit, angles, shift, factor, draw):
+    def forward(
+        ctx: Any, circuit: Circuit, angles: torch.Tensor, shift: float, factor: float, draw: Outcomes
+    ) -> torch.Tensor:
         if not ctx.needs_input_grad[1]:
             return draw(circuit, angles)
         size = angles.shape[-1]
@@ -86,6 +89,6 @@ class _Shifted(torch.autograd.Function):
         return here.squeeze(-2).contiguous()
 
     @staticmethod
-    def backward(ctx, upstream):
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[None, torch.Tensor, None, None, None]:
         (jacobian,) = ctx.saved_tensors
         return None, (jacobian * upstream.unsqueeze(-2)).sum(-1), None, None, None

@@ -15,6 +15,7 @@ import sys
 import types
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -36,9 +37,9 @@ class _StandIn(types.ModuleType):
     """A module in which every public name exists and is an empty class."""
 
     QISKIT_INCOMPATIBLE_FUNC_NAMES: tuple[str, ...] = ()
-    __path__: tuple[str, ...] = ()
+    __path__ = []
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> type:
         if name.startswith("__"):
             raise AttributeError(name)
         return type(name, (), {})
@@ -121,7 +122,7 @@ class _Rotation(torch.autograd.Function):
     dozen complex operations."""
 
     @staticmethod
-    def forward(ctx, name, angles):
+    def forward(ctx: Any, name: str, angles: torch.Tensor) -> torch.Tensor:
         assert name in ROTATIONS, name
         both = torch.stack([angles, angles + math.pi])  # (2, ...)
         here, ahead = load().functional.mat_dict[name](both.reshape(-1, 1)).view(*both.shape, 2, 2)
@@ -129,6 +130,6 @@ class _Rotation(torch.autograd.Function):
         return here.contiguous()
 
     @staticmethod
-    def backward(ctx, upstream):
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[None, torch.Tensor]:
         (ahead,) = ctx.saved_tensors
         return None, (torch.view_as_real(upstream) * torch.view_as_real(ahead)).sum((-3, -2, -1)) / 2

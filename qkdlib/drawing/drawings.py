@@ -2,14 +2,19 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.patches import Arc, FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.path import Path
 from torch import nn
 
 from qkdlib import checks
 from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.typing import ColorType
 
 INK, GREY, PALE = "#333333", "#dddddd", "#f4f4f4"
 KNOWN = "Conv2d, AvgPool2d, MaxPool2d, Linear, Tanh, ReLU, Sigmoid, Dropout, Dropout2d, Flatten"
@@ -35,7 +40,8 @@ def trace(network: nn.Sequential, shape: tuple[int, int, int]) -> list[Stage]:
     if not isinstance(network, nn.Sequential):
         checks.fail("network", type(network).__name__, "a torch.nn.Sequential")
     values = next(network.parameters(), torch.empty(0)).new_zeros(1, *shape)
-    stages, waiting = [], []
+    stages: list[Stage] = []
+    waiting: list[str] = []
     with torch.inference_mode():
         for place, layer in enumerate(network):
             kind, phrase = _describe(place, layer)
@@ -72,13 +78,13 @@ def _describe(place: int, layer: nn.Module) -> tuple[str, str]:
     checks.fail(f"layer {place}", type(layer).__name__, "one of " + KNOWN)
 
 
-def _size(value) -> str:
+def _size(value: int | tuple[int, ...]) -> str:
     """2 and (2, 2) are `2`; (2, 3) is `2x3`."""
     sizes = value if isinstance(value, tuple) else (value,)
     return str(sizes[0]) if len(set(sizes)) == 1 else "x".join(map(str, sizes))
 
 
-def _unusual(layer: nn.Module, **usual) -> str:
+def _unusual(layer: nn.Module, **usual: int | tuple[int, ...]) -> str:
     """The settings of a layer that are not as usual, each after a comma."""
     said = {name: _size(getattr(layer, name)) for name in usual}
     return "".join(f", {name} {said[name]}" for name, value in usual.items() if said[name] != _size(value))
@@ -113,7 +119,7 @@ def architecture(network: nn.Sequential, shape: tuple[int, int, int], title: str
     return figure
 
 
-def _output(axes, x: float, y: float, stage: Stage, side: int, units: int, colour: str) -> float:
+def _output(axes: Axes, x: float, y: float, stage: Stage, side: int, units: int, colour: str) -> float:
     """Draw a stage's output around (x, y); `side` and `units` are the largest of all. Returns its width."""
     if len(stage.shape) == 1:
         height = 0.85 * math.log1p(stage.shape[0]) / math.log1p(units)
@@ -123,7 +129,8 @@ def _output(axes, x: float, y: float, stage: Stage, side: int, units: int, colou
     slices = 1 + round(math.log2(stage.shape[0]))
     face = {"image": GREY, "pooling": (colour, 0.2)}.get(stage.kind, (colour, 0.6))
     for place in range(slices):  # from the one behind, above right, to the front
-        corner = [middle + 0.027 * ((slices - 1) / 2 - place) for middle in (x - width / 2, y - height / 2)]
+        shift = 0.027 * ((slices - 1) / 2 - place)
+        corner = (x - width / 2 + shift, y - height / 2 + shift)
         for paint in ("white", face):  # or the slices behind would shine through
             axes.add_patch(Rectangle(corner, width, height, facecolor=paint, edgecolor=INK, lw=0.6))
     return width + 0.027 * (slices - 1)
@@ -151,7 +158,7 @@ def method() -> Figure:
     return figure
 
 
-def _student(axes) -> None:
+def _student(axes: Axes) -> None:
     """The lower way: a trained reducer's features are the angles of a circuit."""
     draw_box(axes, 1.1, 0.55, 5.3, 1.62, face=PALE)
     draw_words(axes, 1.22, 1.99, "quantum student", 8, ha="left", weight="bold")
@@ -165,7 +172,7 @@ def _student(axes) -> None:
         draw_arrow(axes, (start, 1.23), (end, 1.23))
 
 
-def _circuit(axes, x: float, y: float) -> None:
+def _circuit(axes: Axes, x: float, y: float) -> None:
     """Three wires with Hadamard, rotation and measurement, in a box with the corner (x, y)."""
     draw_box(axes, x, y, 1.5, 1.2)
     draw_words(axes, x + 0.75, y + 1.07, "quantum circuit")
@@ -179,7 +186,7 @@ def _circuit(axes, x: float, y: float) -> None:
         axes.plot([x + 1.295, x + 1.37], [level - 0.05, level + 0.07], color=INK, lw=0.7)
 
 
-def _losses(axes) -> None:
+def _losses(axes: Axes) -> None:
     """Both parts of the loss, and what its gradient changes."""
     draw_box(axes, 7.6, 2.7, 1.4, 0.64, "KL divergence", note="softened by T")
     draw_box(axes, 7.6, 0.97, 0.95, 0.52, "cross entropy")
@@ -194,15 +201,19 @@ def _losses(axes) -> None:
     draw_words(axes, 4.1, 0.36, "gradient", 7, style="italic")
 
 
-def canvas(width: float, height: float):
+def canvas(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure and its one invisible axes, which counts in inches from the lower left corner."""
-    figure = Figure(figsize=(width, height), layout="none")
+    # "none" is missing in matplotlib's types alone.
+    figure = Figure(figsize=(width, height), layout="none")  # type: ignore[arg-type]
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
     axes.set_axis_off()
     return figure, axes
 
 
-def draw_box(axes, x, y, width, height, words="", face="white", note="", edge=INK, size=7.5) -> None:
+def draw_box(
+    axes: Axes, x: float, y: float, width: float, height: float, words: str = "", face: "ColorType" = "white",
+    note: str = "", edge: str = INK, size: float = 7.5,
+) -> None:  # fmt: skip
     """A box with the lower left corner (x, y), and words in its middle with an italic note under them."""
     style = f"round,pad=0,rounding_size={min(0.05, height / 8)}"
     axes.add_patch(FancyBboxPatch((x, y), width, height, style, facecolor=face, edgecolor=edge, lw=0.8))
@@ -210,11 +221,11 @@ def draw_box(axes, x, y, width, height, words="", face="white", note="", edge=IN
     draw_words(axes, x + width / 2, y + 0.17, note, size - 0.5, style="italic")
 
 
-def draw_words(axes, x: float, y: float, words: str, size: float = 7.5, **font) -> None:
+def draw_words(axes: Axes, x: float, y: float, words: str, size: float = 7.5, **font: Any) -> None:
     """Words around (x, y)."""
     axes.text(x, y, words, fontsize=size, **{"ha": "center", "va": "center", **font})
 
 
-def draw_arrow(axes, *points: tuple[float, float], colour: str = INK, **line) -> None:
+def draw_arrow(axes: Axes, *points: tuple[float, float], colour: str = INK, **line: Any) -> None:
     """A line through points with a head at the last."""
     axes.add_patch(FancyArrowPatch(path=Path(points), arrowstyle="-|>", mutation_scale=7, color=colour, **line))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import scipy.special
+from matplotlib.axes import Axes
 
 from qkdlib import circuits
 from qkdlib.drawing.style import COLOURS, OTHER, PAPER, Figure, styled
@@ -32,7 +33,7 @@ def sample_images(parts: Splits | Mapping[str, Splits], per_class: int = 6) -> F
     return figure
 
 
-def _images_by_class(axes, splits: Splits) -> None:
+def _images_by_class(axes: np.ndarray, splits: Splits) -> None:
     for place, name in enumerate(splits.class_names):
         chosen = splits.train.x[splits.train.y == place][: axes.shape[1]]
         for axis, image in zip(axes[place], chosen, strict=True):
@@ -93,7 +94,7 @@ def teacher_curves(teachers: Mapping[str, TeacherLogits]) -> Figure:
         else:
             axis.plot(range(1, len(values) + 1), values, marker=".", color=COLOURS.get(name, OTHER), label=name)
     axis.set(xlabel="epoch", ylabel="test accuracy (%)")
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.locator_params("x", integer=True)
     axis.legend()
     return figure
 
@@ -143,7 +144,9 @@ def seed_spread(records: Mapping[str, Record], paper: Mapping[str, float] | None
     return figure
 
 
-def _accuracy_axis(axis, records: Mapping[str, Record], paper: Mapping[str, float] | None, beside: float = 0.0) -> None:
+def _accuracy_axis(
+    axis: Axes, records: Mapping[str, Record], paper: Mapping[str, float] | None, beside: float = 0.0
+) -> None:
     for place, label in enumerate(records):
         if paper and label in paper:
             axis.plot(place + beside, paper[label], marker="D", color=PAPER, markersize=5, markerfacecolor="none",

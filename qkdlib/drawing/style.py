@@ -6,11 +6,14 @@ import importlib.resources
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec
 
 import matplotlib
 import matplotlib.figure
 
 from qkdlib.files import atomic
+
+P = ParamSpec("P")
 
 STYLE = importlib.resources.files("qkdlib.drawing").joinpath("style.mplstyle")
 COLOURS = {"placebo": "#7f7f7f", "lenet": "#0072b2", "alexnet": "#d55e00", "ensemble": "#009e73"}
@@ -24,18 +27,18 @@ class Figure(matplotlib.figure.Figure):
 
     alt = ""
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
         picture = base64.b64encode(buffer.getvalue()).decode()
         return {"image/png": picture, "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
 
 
-def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Draw under the one style file, without a window and without touching the reader's own settings."""
 
     @functools.wraps(draw)
-    def wrapper(*arguments, **options) -> Figure:
+    def wrapper(*arguments: P.args, **options: P.kwargs) -> Figure:
         with matplotlib.rc_context(fname=str(STYLE)):
             figure = draw(*arguments, **options)
         figure.alt = " ".join((draw.__doc__ or "").partition(".")[0].partition(":")[0].split())

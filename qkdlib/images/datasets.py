@@ -6,6 +6,7 @@ Pixels are in [0, 1], as the authors' notebooks scale them; nothing else is norm
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,8 @@ CIFAR10_JPEG = "cifar10-images"  # folder below QKD_DATA: {train,test}/<class na
 CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 CIFAR10_SHAPE = (3, 32, 32)
 
+Loaded = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, list[str]]  # as `load` returns
+
 
 @dataclass(frozen=True)
 class Images:
@@ -36,7 +39,7 @@ class Images:
     def __len__(self) -> int:
         return len(self.y)
 
-    def take(self, places) -> "Images":
+    def take(self, places: torch.Tensor | Sequence[int]) -> "Images":
         """The images at `places`."""
         places = torch.as_tensor(places)
         return Images(self.x[places], self.y[places], self.index[places])
@@ -58,7 +61,8 @@ class Splits:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
-        return tuple(self.train.x.shape[1:])
+        channels, height, width = self.train.x.shape[1:]
+        return channels, height, width
 
 
 def splits(experiment: Experiment) -> Splits:
@@ -71,14 +75,14 @@ def splits(experiment: Experiment) -> Splits:
     """
     experiment = identified(experiment) if an_experiment(experiment).images else experiment
     x_train, y_train, x_test, y_test, names = load(experiment.dataset, experiment.image_size)
-    names = _chosen(experiment, names)
+    chosen = _chosen(experiment, names)
     all_train = _of_classes(x_train, y_train, experiment.classes)
     all_test = _of_classes(x_test, y_test, experiment.classes)
     train, validation = _choose(
         all_train, experiment, "train", (experiment.train_per_class, experiment.validation_per_class)
     )
     (test,) = _choose(all_test, experiment, "test", (experiment.test_per_class,))
-    return Splits(train, validation, test, all_train, all_test, names)
+    return Splits(train, validation, test, all_train, all_test, chosen)
 
 
 def class_names(experiment: Experiment) -> tuple[str, ...]:
@@ -103,7 +107,7 @@ def _of_classes(x: torch.Tensor, y: torch.Tensor, classes: tuple[int, ...]) -> I
 def _choose(images: Images, experiment: Experiment, part: str, sizes: tuple[int | None, ...]) -> list[Images]:
     """For each class, consecutive groups of `sizes` images, in file order or in a random one; a size of None takes
     what the other groups leave. Returns one `Images` per size, in file order."""
-    chosen = [[] for _ in sizes]
+    chosen: list[list[torch.Tensor]] = [[] for _ in sizes]
     names = ["test_per_class"] if part == "test" else ["train_per_class", "validation_per_class"]
     asked = sum(size or 0 for size in sizes)
     for place, label in enumerate(experiment.classes):
@@ -143,64 +147,65 @@ def fingerprint(experiment: Experiment) -> str:
     and on nothing else; "" for a named data set, whose images are always the same."""
     if not experiment.dataset.startswith(IMAGEFOLDER):
         return ""
-    return _fingerprint(experiment.dataset, experiment.image_size, _source(experiment.dataset))
+    return _fingerprint(experiment.dataset, experiment.image_size, *_source(experiment.dataset))
 
 
 @lru_cache(maxsize=64)
-def _fingerprint(dataset: str, image_size: int | None, source) -> str:
-    *arrays, names = _load(dataset, image_size, source)
+def _fingerprint(dataset: str, image_size: int | None, root: Path, signature: str) -> str:
+    *arrays, names = _load(dataset, image_size, root, signature)
     content = hashlib.sha256(json.dumps([names, [list(array.shape) for array in arrays]]).encode())
     for array in arrays:
-        content.update(array.numpy())
+        content.update(array.numpy().data)
     return content.hexdigest()[:12]
 
 
-def load(dataset: str, image_size: int | None = None):
+def load(dataset: str, image_size: int | None = None) -> Loaded:
     """Both parts of a data set: x_train, y_train, x_test, y_test, class names.
 
     Images are uint8 (N, C, H, W), labels int64 (N,). The last three data sets stay in memory, a folder of images until
     one of its files changes.
     """
-    return _load(dataset, image_size, _source(dataset))
+    return _load(dataset, image_size, *_source(dataset))
 
 
-def _source(dataset: str):
-    """What the images of a data set come from: once it changes, they are read again."""
+def _source(dataset: str) -> tuple[Path, str]:
+    """Where the images of a data set come from, and what a folder's files are like: once it changes, they are read
+    again."""
     if dataset.startswith(IMAGEFOLDER):
         root = workspace.place(dataset.removeprefix(IMAGEFOLDER), "dataset")
         return root, imagefolder.layout(root, dataset).signature
-    return None if dataset == "digits" else workspace.data_root()
+    return (Path() if dataset == "digits" else workspace.data_root()), ""
 
 
 @lru_cache(maxsize=3)  # the data sets of v2
-def _load(dataset: str, image_size: int | None, source):
+def _load(dataset: str, image_size: int | None, root: Path, signature: str) -> Loaded:
     if dataset == "digits":
         return _digits()
     if dataset.startswith(IMAGEFOLDER):
-        return imagefolder.load_folder(source[0], image_size, dataset)
-    return _jpeg(source) if dataset == "cifar10_jpeg" else downloads.load(dataset, source)
+        return imagefolder.load_folder(root, image_size, dataset)
+    return _jpeg(root) if dataset == "cifar10_jpeg" else downloads.load(dataset, root)
 
 
-load.cache_clear, load.cache_info = _load.cache_clear, _load.cache_info
+load.cache_clear, load.cache_info = _load.cache_clear, _load.cache_info  # type: ignore[attr-defined]
 
 
-def _jpeg(root: Path):
+def _jpeg(root: Path) -> Loaded:
     """CIFAR10 as anybody's folder of JPEG files, which differ a little from the original pixels; as `load`."""
     if not (root / CIFAR10_JPEG).is_dir():
         raise FileNotFoundError(
             f"dataset='cifar10_jpeg' is not in QKD_DATA={str(root)!r}; allowed: a folder {CIFAR10_JPEG} there "
             "with train/<class>/*.jpg and test/<class>/*.jpg, or dataset='cifar10', which torchvision downloads."
         )
-    *arrays, names = imagefolder.load_folder(root / CIFAR10_JPEG, None, "cifar10_jpeg")
-    shape = tuple(arrays[0].shape[1:])
+    loaded = imagefolder.load_folder(root / CIFAR10_JPEG, None, "cifar10_jpeg")
+    shape, names = tuple(loaded[0].shape[1:]), loaded[-1]
     if shape != CIFAR10_SHAPE or names != CIFAR10_CLASSES:
         allowed = f"images of shape {CIFAR10_SHAPE} in the classes {', '.join(CIFAR10_CLASSES)}"
         there = f"{CIFAR10_JPEG} in QKD_DATA={str(root)!r} holds {shape} in {', '.join(names)[:200]}"
         checks.fail("dataset", "cifar10_jpeg", f"{allowed}; {there}")
-    return *arrays, names
+    return loaded
 
 
-def _digits():
+def _digits() -> Loaded:
     """scikit-learn's 1,797 real 8x8 digits, brought to 28x28 by bilinear interpolation. The last 50 of each class
     are the test images."""
     from sklearn.datasets import load_digits

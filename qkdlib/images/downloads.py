@@ -5,10 +5,14 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from qkdlib import files
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 SOURCES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}  # torchvision's classes
 
@@ -29,7 +33,7 @@ IDX_MD5 = {
 }
 
 
-def load(dataset: str, root: Path):
+def load(dataset: str, root: Path) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, list[str]]:
     """One of torchvision's data sets, as `datasets.load`; downloaded if it is not there.
 
     Raises:
@@ -69,7 +73,7 @@ def _check(dataset: str, root: Path) -> None:
             )
 
 
-def _tensors(x, y) -> tuple[torch.Tensor, torch.Tensor]:
+def _tensors(x: "ArrayLike", y: "ArrayLike") -> tuple[torch.Tensor, torch.Tensor]:
     return torch.as_tensor(x).contiguous(), torch.as_tensor(y, dtype=torch.int64)
 
 

@@ -5,12 +5,16 @@ Greys of more than 8 bits are scaled by their white, which is one number for all
 """
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from qkdlib import files
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000")
 ENDINGS = {
@@ -42,7 +46,7 @@ def is_deep(mode: str) -> bool:
 
 
 @contextlib.contextmanager
-def opened(file: Path):
+def opened(file: Path) -> "Iterator[Picture]":
     """The image in a file, not yet decoded; what its content provokes in the body, too, becomes the one error.
 
     Raises:
@@ -107,21 +111,21 @@ def pixels(file: Path, size: int | None, whites: dict[str, float]) -> np.ndarray
     with opened(file) as image:
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
-        image = _eight_bits(image, whites[image.mode[0]]) if is_deep(image.mode) else _on_white(image)
+        shown = _eight_bits(image, whites[image.mode[0]]) if is_deep(image.mode) else _on_white(image)
         if size is not None:
-            image = image.resize((size, size), Image.Resampling.BILINEAR)
-        array = np.asarray(image)
+            shown = shown.resize((size, size), Image.Resampling.BILINEAR)
+        array = np.asarray(shown)
         return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
-def _greys(image) -> np.ndarray:
+def _greys(image: "Picture") -> np.ndarray:
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all() or values.min() < 0:
         raise ValueError("greys that are negative or not finite")
     return values
 
 
-def _eight_bits(image, white: float):
+def _eight_bits(image: "Picture", white: float) -> "Picture":
     from PIL import Image
 
     values = _greys(image)
@@ -129,14 +133,14 @@ def _eight_bits(image, white: float):
     return Image.fromarray(scaled.astype(np.uint8))
 
 
-def _on_white(image):
+def _on_white(image: "Picture") -> "Picture":
     """The image in mode L or RGB, with its transparent parts over white."""
     from PIL import Image, ImageCms
 
     grey = image.mode in GREY
     if image.mode == "LAB":
-        standard = ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(image, ImageCms.createProfile("LAB"), standard, outputMode="RGB")
+        profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        return ImageCms.buildTransform(*profiles, "LAB", "RGB").apply(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -11,15 +11,19 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Concatenate, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 import torch
 
 from qkdlib import checks, files
 from qkdlib.images import image_files
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PARTS = ("train", "test")
 TEST_EVERY = 5
@@ -54,7 +58,7 @@ class Layout:
         """The name of a file in a message."""
         return checks.shortened(str(file.relative_to(self.root)))
 
-    def unlike(self, what: str):
+    def unlike(self, what: str) -> NoReturn:
         """Fail, because the folder is not as it should be."""
         checks.fail("dataset", self.name, f"{LAYOUT}, unlike this one: {what}")
 
@@ -92,10 +96,10 @@ def _listed(folder: Path, found: Layout) -> tuple[list[Path], list[Path]]:
     """Its folders and its files, each in the order of their names."""
     try:
         with os.scandir(folder) as entries:
-            kept = sorted((each.name, each.is_dir()) for each in entries if each.name[0] != ".")
+            names = sorted((each.name, each.is_dir()) for each in entries if each.name[0] != ".")
     except OSError as error:
         found.unlike(f"{found.shown(folder)} cannot be read ({error.strerror})")
-    kept = [(folder / name, is_folder) for name, is_folder in kept if name.casefold() not in LITTER]
+    kept = [(folder / name, is_folder) for name, is_folder in names if name.casefold() not in LITTER]
     return [path for path, is_folder in kept if is_folder], [path for path, is_folder in kept if not is_folder]
 
 
@@ -154,7 +158,9 @@ def _counted(kinds: Counter) -> str:
     return f" ({text})" if text else ""
 
 
-def load_folder(path: Path, image_size: int | None, name: str = ""):
+def load_folder(
+    path: Path, image_size: int | None, name: str = ""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, list[str]]:
     """Images (N, C, H, W) uint8 and labels (N,) of both parts, and class names. C is 1 if every image is grey.
 
     Args:
@@ -172,8 +178,8 @@ def load_folder(path: Path, image_size: int | None, name: str = ""):
     found = layout(path, name or f"imagefolder:{path}")
     listed, labels, _ = zip(*found.samples, strict=True)
     headers = [_of(image_files.header, file, found) for file in listed]
-    x = _pixels(found, listed, headers, image_size)
-    firsts = _firsts(found, x)
+    pixels = _pixels(found, listed, headers, image_size)
+    firsts = _firsts(found, pixels)
     counts = {
         f"files that are not read{_counted(found.passed_over)}": found.passed_over.total(),
         "files of several frames, of which the first is read": sum(header.animated for header in headers),
@@ -186,22 +192,24 @@ def load_folder(path: Path, image_size: int | None, name: str = ""):
         notes.append(f"names of classes are in the order of text: class {moved[0]} is {names[moved[0]]!r}")
     if notes:
         warnings.warn(f"{checks.shortened(found.name)}: {'; '.join(notes)}", stacklevel=2)
-    x, y = torch.from_numpy(x), torch.tensor(labels)
+    x, y = torch.from_numpy(pixels), torch.tensor(labels)
     test = torch.tensor([found.samples[first][-1] == "test" for first in firsts])
     return x[~test], y[~test], x[test], y[test], found.class_names
 
 
-def _of(read, file: Path, found: Layout, *more):
+def _of(read: Callable[Concatenate[Path, P], T], file: Path, found: Layout, *more: P.args, **named: P.kwargs) -> T:
     """What `read` finds in a file."""
     try:
-        return read(file, *more)
+        return read(file, *more, **named)
     except (files.Damaged, OSError, MemoryError) as error:
         cause = error.__cause__ or error
         reason = f"{type(cause).__name__}: {str(cause)[:120]}"
         checks.fail("dataset", found.name, f"images that can be read, unlike {found.shown(file)} ({reason})")
 
 
-def _pixels(found: Layout, listed: Sequence[Path], headers: list, image_size: int | None) -> np.ndarray:
+def _pixels(
+    found: Layout, listed: Sequence[Path], headers: list[image_files.Header], image_size: int | None
+) -> np.ndarray:
     """All images as one array (N, C, H, W) of uint8."""
     sizes = {tuple(sorted(header.size)) for header in headers}  # a camera's rotation may swap them
     if image_size is None and len(sizes) > 1:
@@ -209,21 +217,21 @@ def _pixels(found: Layout, listed: Sequence[Path], headers: list, image_size: in
     channels = max(header.channels for header in headers)
     area = image_size**2 if image_size else np.prod(next(iter(sizes)), dtype=float)
     needed = 5.0 * len(listed) * channels * area  # a byte as read, four in an experiment
-    parameter = ("image_size", image_size) if image_size else ("dataset", found.name)
+    parameter: tuple[str, object] = ("image_size", image_size) if image_size else ("dataset", found.name)
     checks.memory(*parameter, needed, f"all {len(listed)} images")
     deep = [file for file, header in zip(listed, headers, strict=True) if image_files.is_deep(header.mode)]
     whites = image_files.shared_whites([_of(image_files.brightest, file, found) for file in deep])
-    x = None
     for place, file in enumerate(listed):
         image = _of(image_files.pixels, file, found, image_size, whites)
-        x = np.empty((len(listed), channels, *image.shape[1:]), np.uint8) if x is None else x
+        if place == 0:
+            x = np.empty((len(listed), channels, *image.shape[1:]), np.uint8)
         if x.shape[2:] != image.shape[1:]:
             _fail_size(2, found.name)
         x[place] = image
     return x
 
 
-def _fail_size(count: int, name: str):
+def _fail_size(count: int, name: str) -> NoReturn:
     allowed = f"a size, e.g. 28, to bring the {count} sizes of train and test in {checks.shortened(name)} to"
     checks.fail("image_size", None, allowed)
 
@@ -234,7 +242,7 @@ def _firsts(found: Layout, x: np.ndarray) -> list[int]:
     Raises:
         ValueError: an image is in both parts, where they are folders, or has two labels, or all of a part are equal.
     """
-    keys = [hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest() for image in x]
+    keys = [hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest() for image in x]
     for part in PARTS:
         of_part = [key for key, (*_, each) in zip(keys, found.samples, strict=True) if each == part]
         if len(of_part) > 1 and len(set(of_part)) == 1:

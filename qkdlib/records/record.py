@@ -8,13 +8,17 @@ under another's name is nobody's record.
 import json
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
 
 from qkdlib import experiment as experiments
 from qkdlib.experiment import Experiment
 from qkdlib.files import Damaged, DamagedFile, checked, lock, read_json, set_aside, write_text
 from qkdlib.workspace import Workspace
+
+P = ParamSpec("P")
 
 DIGITS = 6  # decimals kept of a curve's numbers
 MOST_SEED = 10**6
@@ -49,6 +53,10 @@ class Record:
         """This record with just the seeds that `experiment` asks for; None if it lacks one of them."""
         if replace(self, experiment=experiment).missing():
             return None
+        return self.of(experiment)
+
+    def of(self, experiment: Experiment) -> "Record":
+        """As `asked`, where it lacks none."""
         return replace(self, experiment=experiment, seeds={s: self.seeds[s] for s in range(experiment.seeds)})
 
     def save(self, workspace: Workspace) -> Path:
@@ -106,9 +114,9 @@ def _path(experiment: Experiment, workspace: Workspace) -> Path:
     return workspace.students / f"{experiment.name}.json"
 
 
-def rounded(value):
-    """Numbers as records keep them, in lists and dictionaries too: with `DIGITS` decimals; None, which stays None, stands
-    for what is not finite."""
+def rounded(value: Any) -> Any:
+    """Numbers as records keep them, in lists and dictionaries too: with `DIGITS` decimals; None, which stays None,
+    stands for what is not finite."""
     if isinstance(value, dict):
         return {name: rounded(each) for name, each in value.items()}
     if isinstance(value, list):
@@ -257,10 +265,12 @@ def outcomes(results: dict) -> dict:
     }
 
 
-def _passed(reading, path: Path, *more) -> Record | None:
+def _passed(
+    reading: Callable[Concatenate[Path, P], Record], path: Path, *more: P.args, **named: P.kwargs
+) -> Record | None:
     """What `reading` gives of a file; None if it is not there or cannot be trusted, which a warning says."""
     try:
-        return reading(path, *more)
+        return reading(path, *more, **named)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (Damaged, OSError) as error:

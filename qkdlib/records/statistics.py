@@ -44,20 +44,20 @@ class Gain(Summary):
     chance_single_pair: float | None
 
 
-def summarise(values: Sequence[float]) -> Summary:
+def summarise(values: Sequence[float] | np.ndarray) -> Summary:
     """Summary of one number per seed. The interval is scipy's bias-corrected accelerated bootstrap; with fewer than
     two different values it has no width."""
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-        checks.fail("values", values, "one finite number per seed")
-    return _summary(tuple(values.tolist()), RESAMPLES)
+    numbers = np.asarray(values, dtype=float)
+    if numbers.ndim != 1 or not len(numbers) or not np.isfinite(numbers).all():
+        checks.fail("values", numbers, "one finite number per seed")
+    return _summary(tuple(numbers.tolist()), RESAMPLES)
 
 
 @functools.lru_cache(maxsize=4096)  # tables, figures and claims summarise the same numbers
-def _summary(values: tuple[float, ...], resamples: int) -> Summary:
+def _summary(numbers: tuple[float, ...], resamples: int) -> Summary:
     from scipy import stats
 
-    values = np.array(values)
+    values = np.array(numbers)
     mean = float(values.mean())
     if np.ptp(values) <= 1e-9:  # equal but for rounding: the bootstrap would divide by it
         return Summary(len(values), mean, 0.0 if len(values) > 1 else math.nan, mean, mean)
@@ -67,24 +67,27 @@ def _summary(values: tuple[float, ...], resamples: int) -> Summary:
     return Summary(len(values), mean, float(values.std(ddof=1)), float(interval.low), float(interval.high))
 
 
-def paired_gain(distilled: Sequence[float], placebo: Sequence[float], claimed: float | None = None) -> Gain:
+def paired_gain(
+    distilled: Sequence[float] | np.ndarray, placebo: Sequence[float] | np.ndarray, claimed: float | None = None
+) -> Gain:
     """Gain over seeds of two arms, given in the same order of seeds.
 
     Args:
         claimed: a gain that somebody saw in one pair of single runs.
     """
-    distilled, placebo = np.asarray(distilled, dtype=float), np.asarray(placebo, dtype=float)
-    if distilled.shape != placebo.shape:
-        raise ValueError(f"distilled and placebo have {distilled.size} and {placebo.size} seeds; allowed: the same")
-    difference, p = distilled - placebo, signed_rank(distilled - placebo)
+    taught, alone = np.asarray(distilled, dtype=float), np.asarray(placebo, dtype=float)
+    if taught.shape != alone.shape:
+        raise ValueError(f"distilled and placebo have {taught.size} and {alone.size} seeds; allowed: the same")
+    difference = taught - alone
     chance = None
-    if claimed is not None and len(distilled) > 1:
-        unpaired = ~np.eye(len(distilled), dtype=bool)
-        chance = float((distilled[:, None] - placebo[None, :] >= claimed - SAME)[unpaired].mean())
-    return Gain(**dataclasses.asdict(summarise(difference)), p_wilcoxon=p, claimed=claimed, chance_single_pair=chance)
+    if claimed is not None and len(taught) > 1:
+        unpaired = ~np.eye(len(taught), dtype=bool)
+        chance = float((taught[:, None] - alone[None, :] >= claimed - SAME)[unpaired].mean())
+    summary = dataclasses.asdict(summarise(difference))
+    return Gain(**summary, p_wilcoxon=signed_rank(difference), claimed=claimed, chance_single_pair=chance)
 
 
-def signed_rank(difference: Sequence[float]) -> float:
+def signed_rank(difference: Sequence[float] | np.ndarray) -> float:
     """p of Wilcoxon's signed-rank test that paired differences, in points, are symmetric about 0; 1 if all are 0."""
     from scipy import stats
 
@@ -93,7 +96,7 @@ def signed_rank(difference: Sequence[float]) -> float:
         return 1.0
     if not 2 <= len(levels) <= EXACT:
         return float(stats.wilcoxon(levels).pvalue)
-    # What scipy does with so few seeds where sizes tie, but all sign flips at once, which takes a hundredth of the time.
+    # What scipy does with so few seeds where sizes tie, but all sign flips at once, in a hundredth of the time.
     unequal = levels != 0
     ranks = np.zeros(len(levels))
     ranks[unequal] = np.sign(levels[unequal]) * stats.rankdata(np.abs(levels[unequal]))
@@ -103,7 +106,7 @@ def signed_rank(difference: Sequence[float]) -> float:
     return float(flips.pvalue)
 
 
-def _levels(difference):
+def _levels(difference: np.ndarray) -> np.ndarray:
     """Signed whole numbers that rank as `difference` does, sizes less than `SAME` apart being equal."""
     sizes = np.concatenate([[0.0], np.abs(difference)])
     order = np.argsort(sizes, kind="stable")

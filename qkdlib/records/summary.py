@@ -36,11 +36,11 @@ def arms(found: Iterable[Record]) -> pd.DataFrame:
 def _row(record: Record, placebo: Record | None) -> dict:
     last = statistics.summarise(statistics.accuracies(record, statistics.kept(record)))
     qasm = statistics.accuracies(record, "qasm")
-    common = [] if placebo in (None, record) else sorted(set(record.seeds) & set(placebo.seeds))
     gain = ""
-    if common:
+    if placebo not in (None, record) and (common := sorted(set(record.seeds) & set(placebo.seeds))):
         pair = [Record(r.experiment, {seed: r.seeds[seed] for seed in common}) for r in (record, placebo)]
-        paired = statistics.paired_gain(*(statistics.accuracies(r, statistics.kept(r)) for r in pair))
+        distilled, alone = (statistics.accuracies(each, statistics.kept(each)) for each in pair)
+        paired = statistics.paired_gain(distilled, alone)
         gain = f"{paired.mean:+.2f} [{paired.low:+.2f}, {paired.high:+.2f}]"
     return {
         "task": experiment.task_name(record.experiment),

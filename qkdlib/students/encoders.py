@@ -109,4 +109,9 @@ def blanks(features: torch.Tensor) -> torch.Tensor:
     return torch.linalg.vector_norm(features, dim=-1) < SMALLEST
 
 
-ENCODERS = {"amplitude": Amplitude, "amplitude_tanh": AmplitudeTanh, "angle": Angle, "qubit": Qubit}
+ENCODERS: dict[str, type[Amplitude] | type[Angle]] = {
+    "amplitude": Amplitude,
+    "amplitude_tanh": AmplitudeTanh,
+    "angle": Angle,
+    "qubit": Qubit,
+}

@@ -5,6 +5,7 @@ Pooling and cropping work on grey images (the mean over channels) and a grid of 
 row by row: 4x4 for 4 qubits, 16x16 for 8. Their features are `pixels` in [0, 1].
 """
 
+import abc
 import math
 
 import torch
@@ -14,10 +15,26 @@ from torch.nn import functional
 from qkdlib import checks, torch_settings
 
 
-class FixedReducer(nn.Module):
+class Reducer(nn.Module, abc.ABC):
+    """What all reducers have (`reducers`), those with trained parameters, too."""
+
+    pixels, masks, evaluation_batch, kept = False, 0, 512, 1
+    standardised = False  # whether features are to have a standard deviation of 1, as far as the reducer fits them
+    leak = 0.0  # slope of a hidden layer's ReLU below 0
+
+    def fit(self, images: torch.Tensor) -> None:
+        """Fit what has to be from training images (N, C, H, W): nothing, for most reducers."""
+
+    @abc.abstractmethod
+    def prepare(self, images: torch.Tensor) -> torch.Tensor:
+        """What `forward` takes of images (..., C, H, W); the same for every seed."""
+
+
+class FixedReducer(Reducer):
     """A function of the images alone, so that `prepare` computes it once for each image."""
 
-    masks, pixels, evaluation_batch, kept = 0, True, 512, 1
+    name: str
+    pixels = True
 
     def __init__(self, shape: tuple[int, int, int], features: int, generators: list[torch.Generator], dropout: float):
         super().__init__()
@@ -25,6 +42,14 @@ class FixedReducer(nn.Module):
             checks.fail("dropout", dropout, f"0 for the {self.name} reducer, which has nothing to drop")
         self.seeds = len(generators)
         self._check(shape, features)
+
+    @abc.abstractmethod
+    def _check(self, shape: tuple[int, int, int], features: int) -> None:
+        """Raise `ValueError` unless it gives so many features of such images."""
+
+    @abc.abstractmethod
+    def _features(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, F) of images (N, C, H, W)."""
 
     def prepare(self, images: torch.Tensor) -> torch.Tensor:
         """Features (..., F) of images (..., C, H, W)."""
@@ -39,19 +64,21 @@ class FixedReducer(nn.Module):
 class _Grid(FixedReducer):
     """What the reducers on a grid of cells share."""
 
-    def _check(self, shape, features: int) -> None:
-        self.grid = grid(features)
-        if self.grid is None:
+    def _check(self, shape: tuple[int, int, int], features: int) -> None:
+        if (cells := grid(features)) is None:
             checks.fail("reducer", self.name, f"fully_connected or pca for {features} features: {self.name} gives 2^Q, "
                         "4 or more")  # fmt: skip
-        if any(side < cells for side, cells in zip(shape[1:], self.grid, strict=True)):
-            cells = "x".join(map(str, self.grid))
-            checks.fail(
-                "image size", f"{shape[1]}x{shape[2]}", f"{cells} or larger for {self.name} to {features} features"
-            )
+        if shape[1] < cells[0] or shape[2] < cells[1]:
+            allowed = f"{cells[0]}x{cells[1]} or larger for {self.name} to {features} features"
+            checks.fail("image size", f"{shape[1]}x{shape[2]}", allowed)
+        self.grid = cells
 
     def _features(self, images: torch.Tensor) -> torch.Tensor:
         return self._cells(images.mean(1, keepdim=True)).flatten(1)
+
+    @abc.abstractmethod
+    def _cells(self, grey: torch.Tensor) -> torch.Tensor:
+        """(N, 1, rows, columns) of grey images (N, 1, H, W)."""
 
 
 class AvgPool(_Grid):
@@ -87,13 +114,15 @@ class PCA(FixedReducer):
     (x - mean) V^T, and for an encoder of angles divided by their standard deviation."""
 
     name, pixels = "pca", False
+    mean: torch.Tensor | None
+    axes: torch.Tensor | None
 
-    def _check(self, shape, features: int) -> None:
+    def _check(self, shape: tuple[int, int, int], features: int) -> None:
         size = math.prod(shape)
         if features > size:
             allowed = f"one that gives {features} features: an image of {size} values has no more components"
             checks.fail("reducer", self.name, allowed)
-        self.components, self.standardised = features, False
+        self.components = features
         for name in ("mean", "axes"):
             self.register_buffer(name, None, persistent=False)
 
@@ -111,7 +140,7 @@ class PCA(FixedReducer):
         self.mean, self.axes = (each.float().to(images.device) for each in (mean, axes))
 
     def _features(self, images: torch.Tensor) -> torch.Tensor:
-        if self.axes is None:
+        if self.mean is None or self.axes is None:
             raise RuntimeError("reducer 'pca' has no components yet; call student.fit_reducer(training images) first")
         return (images.flatten(1) - self.mean) @ self.axes.T
 

@@ -5,7 +5,7 @@ wire.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -42,7 +42,9 @@ def pauli_z(qubits: int) -> torch.Tensor:
     return (1 - 2 * (torch.arange(2**qubits)[:, None] >> wires & 1)).float()
 
 
-def build(name: str, classes: int, measured: int = 0, generators: Sequence[torch.Generator] = ()):
+def build(
+    name: str, classes: int, measured: int = 0, generators: Sequence[torch.Generator] = ()
+) -> Callable[[torch.Tensor], torch.Tensor]:
     """The head called `name`: a fixed function of outcomes (..., 2^Q); or `linear`, a layer from `measured` numbers to
     C logits, trained for each of the seeds that `generators` belong to."""
     if name == "linear":

@@ -7,45 +7,39 @@ training keeps for each pixel.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
-from torch import nn
 from torch.nn import functional
 
 from qkdlib import checks
-from qkdlib.students.fixed_reducers import PCA, AvgPool, CenterCrop, MaxPool
+from qkdlib.students.fixed_reducers import PCA, AvgPool, CenterCrop, MaxPool, Reducer
 from qkdlib.students.stacked import StackedConv2d, StackedLinear, max_pool_relu
 
 CONV1, CONV2, HIDDEN, KERNEL = 10, 20, 50, 5
 
 
-class CNN(nn.Module):
+class CNN(Reducer):
     """The convolutional front end of the authors' student notebooks; v1 does not mention it.
 
     conv 1->10 5x5, max-pool 2, ReLU; conv 10->20 5x5, Dropout2d, max-pool 2, ReLU; linear ->50, ReLU, dropout;
     linear 50->F. For 28x28 grey images and F = 3 it has 21,483 parameters, which is all of the student's.
     """
 
-    pixels, evaluation_batch = False, 8  # patches of more images leave the cache: twice as slow
-    leak = 0.0  # slope of the hidden layer's ReLU below 0
+    evaluation_batch = 8  # patches of more images leave the cache: twice as slow
     kept = 80  # most of them in patches
 
     def __init__(self, shape: tuple[int, int, int], features: int, generators: list[torch.Generator], dropout: float):
         super().__init__()
-        channels, *sides = shape
-        sides = [((side - KERNEL + 1) // 2 - KERNEL + 1) // 2 for side in sides]
+        channels, *image = shape
+        sides = [((side - KERNEL + 1) // 2 - KERNEL + 1) // 2 for side in image]
         if min(sides) < 1:
             checks.fail("image size", f"{shape[1]}x{shape[2]}", "16x16 or larger for the cnn reducer")
-        self.dropout = dropout
+        self.masks = CONV2 + HIDDEN if dropout > 0 else 0  # a number for each channel of conv2 and each hidden unit
         self.conv1 = StackedConv2d(channels, CONV1, KERNEL, generators)
         self.conv2 = StackedConv2d(CONV1, CONV2, KERNEL, generators)
         self.hidden = StackedLinear(CONV2 * sides[0] * sides[1], HIDDEN, generators)
         self.out = StackedLinear(HIDDEN, features, generators)
-
-    @property
-    def masks(self) -> int:
-        """How many numbers decide the dropout of one image: one per channel of conv2, one per hidden unit."""
-        return CONV2 + HIDDEN if self.dropout > 0 else 0
 
     def prepare(self, images: torch.Tensor) -> torch.Tensor:
         """The images themselves."""
@@ -70,10 +64,8 @@ class CNN(nn.Module):
         return self.out(x)
 
 
-class FullyConnected(nn.Module):
+class FullyConnected(Reducer):
     """All pixels of all channels into one trainable linear layer (v1, section 3.4, and v2)."""
-
-    masks, pixels, evaluation_batch, kept = 0, False, 512, 1
 
     def __init__(self, shape: tuple[int, int, int], features: int, generators: list[torch.Generator], dropout: float):
         super().__init__()
@@ -90,7 +82,8 @@ class FullyConnected(nn.Module):
         return self.out(x if x.ndim == 3 else x.expand(len(self.out.weight), -1, -1))
 
 
-REDUCERS = {
+Make = Callable[[tuple[int, int, int], int, list[torch.Generator], float], Reducer]
+REDUCERS: dict[str, Make] = {
     "cnn": CNN, "fully_connected": FullyConnected, "avg_pool": AvgPool, "max_pool": MaxPool,
     "center_crop": CenterCrop, "pca": PCA,
 }  # fmt: skip

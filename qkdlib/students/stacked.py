@@ -8,6 +8,8 @@ differently); `optimizers` and `readouts` see to the rest.
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,7 +18,7 @@ from torch.nn import functional
 from qkdlib import checks
 
 
-def uniform(shape: tuple[int, ...], fan_in: int, generators: list[torch.Generator]) -> nn.Parameter:
+def uniform(shape: tuple[int, ...], fan_in: int, generators: Sequence[torch.Generator]) -> nn.Parameter:
     """A parameter (S, *shape), PyTorch's default for linear and convolutional layers, one generator per seed.
 
     Raises:
@@ -31,7 +33,7 @@ def uniform(shape: tuple[int, ...], fan_in: int, generators: list[torch.Generato
 class StackedLinear(nn.Module):
     """`x W^T + b` for each seed: (S, B, in) -> (S, B, out)."""
 
-    def __init__(self, inputs: int, outputs: int, generators: list[torch.Generator]):
+    def __init__(self, inputs: int, outputs: int, generators: Sequence[torch.Generator]):
         super().__init__()
         self.weight = uniform((outputs, inputs), inputs, generators)  # (S, out, in)
         self.bias = uniform((outputs,), inputs, generators)  # (S, out)
@@ -44,12 +46,12 @@ class _Linear(torch.autograd.Function):
     """PyTorch's own gradient of the weights comes transposed, which costs more than the product where they are many."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias):
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(x, weight)
         return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
 
     @staticmethod
-    def backward(ctx, upstream):
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]:
         x, weight = ctx.saved_tensors
         images = upstream @ weight if ctx.needs_input_grad[0] else None
         return images, upstream.transpose(1, 2) @ x, upstream.sum(1)
@@ -61,7 +63,7 @@ class StackedConv2d(nn.Module):
     Between stacked convolutions the batch stands behind the channels: (S, in, B, H, W) -> (S, out, B, H', W').
     """
 
-    def __init__(self, inputs: int, outputs: int, size: int, generators: list[torch.Generator]):
+    def __init__(self, inputs: int, outputs: int, size: int, generators: Sequence[torch.Generator]):
         super().__init__()
         fan_in = inputs * size * size
         self.size = size
@@ -97,13 +99,13 @@ class _Patches(torch.autograd.Function):
     """All k x k patches of images (S, in, B, H, W) as columns: (S, in k k, B H' W')."""
 
     @staticmethod
-    def forward(ctx, x, size):
+    def forward(ctx: Any, x: torch.Tensor, size: int) -> torch.Tensor:
         ctx.shape, ctx.size = x.shape, size
         windows = x.unfold(3, size, 1).unfold(4, size, 1)  # (S, in, B, H', W', k, k), a view
         return windows.permute(0, 1, 5, 6, 2, 3, 4).reshape(len(x), x.shape[1] * size * size, -1)
 
     @staticmethod
-    def backward(ctx, upstream):
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor, None]:
         seeds, channels, batch, *sides = ctx.shape
         columns = upstream.view(seeds, upstream.shape[1], batch, -1).transpose(1, 2)  # (S, B, in k k, H' W')
         images = functional.fold(columns.flatten(0, 1), sides, ctx.size)  # (S B, in, H, W)
@@ -121,13 +123,15 @@ class _MaxReLU(torch.autograd.Function):
     """ReLU of the largest of four tensors, place by place."""
 
     @staticmethod
-    def forward(ctx, first, second, third, fourth):
+    def forward(
+        ctx: Any, first: torch.Tensor, second: torch.Tensor, third: torch.Tensor, fourth: torch.Tensor
+    ) -> torch.Tensor:
         best = torch.maximum(torch.maximum(first, second), torch.maximum(third, fourth))
         ctx.save_for_backward(first, second, third, fourth, best)
         return best.clamp_min(0)
 
     @staticmethod
-    def backward(ctx, upstream):
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor, ...]:
         *places, best = ctx.saved_tensors
         mask = torch.empty_like(best)  # 0 or 1 as numbers: products of numbers and truth values are slow
         left, gradients = upstream * torch.gt(best, 0, out=mask), []

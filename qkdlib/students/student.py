@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from qkdlib import circuits
+from qkdlib import checks, circuits
 from qkdlib.backends import samplers
 from qkdlib.circuits import simulation
 from qkdlib.experiment import TWINS, Experiment
@@ -20,7 +20,7 @@ from qkdlib.noise import Noise
 from qkdlib.randomness import generator
 from qkdlib.rounding import shared_product
 from qkdlib.students import readouts, twins
-from qkdlib.students.encoders import ENCODERS, blanks
+from qkdlib.students.encoders import ENCODERS, Amplitude, Angle, blanks
 from qkdlib.students.reducers import REDUCERS
 
 LEAK = 0.01  # PyTorch's own
@@ -45,29 +45,31 @@ class Student(nn.Module):
         ValueError: the parts do not fit each other or the image.
     """
 
+    signs: torch.Tensor  # (2^Q, Q)
+
     def __init__(self, experiment: Experiment, shape: tuple[int, int, int], seeds: list[int]):
         super().__init__()
         self.experiment, self.seeds = experiment, list(seeds)
         qubits, classes = experiment.qubits, len(experiment.classes)
         encoder, self.twin = ENCODERS.get(experiment.encoder), experiment.ansatz in TWINS
-        self.circuit = self.measured = None
+        circuit = None
         if not self.twin:
-            self.circuit = circuits.build(experiment.ansatz, qubits, experiment.layers, experiment.entangler)
-            self.measured = circuits.measured(self.circuit)
-        features = encoder.features(qubits) if encoder else qubits if self.twin else self.circuit.angles
+            circuit = circuits.build(experiment.ansatz, qubits, experiment.layers, experiment.entangler)
+        self.circuit, self.measured = circuit, circuit and circuits.measured(circuit)
+        features = encoder.features(qubits) if encoder else circuit.angles if circuit else qubits
         generators = [generator(seed, "weights") for seed in seeds]
         self.reducer = REDUCERS[experiment.reducer](shape, features, generators, experiment.dropout)
         self.reducer.standardised = encoder is None or encoder.product
         self.reducer.leak = LEAK if experiment.activation == "leaky_relu" else 0.0
-        self.encoder = None
+        self.encoder: Amplitude | Angle | None = None
         if encoder:
-            self.encoder = encoder(qubits, self.reducer.pixels) if encoder.product else encoder(qubits)
-            count = 3 * qubits if self.twin else self.circuit.angles
+            self.encoder = encoder(qubits, self.reducer.pixels) if issubclass(encoder, Angle) else encoder(qubits)
+            count = circuit.angles if circuit else 3 * qubits
             starts = torch.stack([torch.empty(count).uniform_(-math.pi, math.pi, generator=g) for g in generators])
             # A twin draws as many numbers as its circuit, so that its other weights start as those do.
             starts = starts[:, : twins.parameter_count(qubits)] / math.pi if self.twin else starts
             self.theta = nn.Parameter(starts.clone())  # (S, A)
-        self.executed = circuits.join(self.encoder.circuit, self.circuit) if encoder and self.circuit else self.circuit
+        self.executed = circuits.join(self.encoder.circuit, circuit) if self.encoder and circuit else circuit
         self.noise = Noise(experiment.noise, experiment.noise_level)
         self.register_buffer("signs", readouts.pauli_z(qubits), persistent=False)
         measured = qubits if experiment.readout == "pauli_z" else 2**qubits
@@ -76,8 +78,7 @@ class Student(nn.Module):
 
     def fit_reducer(self, images: torch.Tensor) -> "Student":
         """Fit what the reducer takes from training images (N, C, H, W) before training: only `pca` does."""
-        if hasattr(self.reducer, "fit"):
-            self.reducer.fit(images)
+        self.reducer.fit(images)
         return self
 
     def forward(self, images: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
@@ -102,8 +103,12 @@ class Student(nn.Module):
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
         """Exact outcome probabilities (S, B, 2^Q), wire 0 least significant, without samples and without noise."""
+        if self.circuit is None or self.measured is None:
+            checks.fail("ansatz", self.experiment.ansatz, "h_ry or rx_ry_rz: a classical twin has no circuit")
         features = self.reducer(self.reducer.prepare(images))
-        return self._state_outcomes(features) if self.encoder else simulation.exact(self.circuit, self._turns(features))
+        if self.encoder is None:
+            return simulation.exact(self.circuit, self._turns(features))
+        return simulation.after_encoding(self.measured, self.encoder.state(features), self.theta)
 
     def read_out(self, outcomes: torch.Tensor, place: int) -> torch.Tensor:
         """Logits (B, L) of the `place`-th seed for outcome frequencies (B, 2^Q)."""
@@ -117,7 +122,7 @@ class Student(nn.Module):
         if self.encoder is None or self.encoder.product:
             return [0] * len(self.seeds)
         chunks = prepared.split(self.reducer.evaluation_batch)
-        return sum(blanks(self.reducer(chunk)).sum(1) for chunk in chunks).tolist()
+        return torch.stack([blanks(self.reducer(chunk)).sum(1) for chunk in chunks]).sum(0).tolist()
 
     def finite(self) -> list[bool]:
         """Whether all weights of each seed are finite."""
@@ -160,30 +165,30 @@ class Student(nn.Module):
         return math.pi * self.experiment.angle_reach * torch.tanh(features)
 
     def _outcomes(self, features: torch.Tensor) -> torch.Tensor:
-        if self.twin:
+        if self.measured is None or self.executed is None:
             return twins.bernoulli(features, self.experiment.angle_reach)
-        if not self._as_executed:
-            return self._state_outcomes(features)
+        if self.encoder and not self._as_executed:
+            return simulation.after_encoding(self.measured, self.encoder.state(features), self.theta)
         draw = self.draws[0 if self.training else 1] if self.draws else None
         gradient = self.experiment.gradient
         return simulation.probabilities(self.executed, self._angles(features), gradient, draw, self.noise)
 
-    def _state_outcomes(self, features: torch.Tensor) -> torch.Tensor:
-        return simulation.after_encoding(self.measured, self.encoder.state(features), self.theta)
-
     def _expectations(self, features: torch.Tensor) -> torch.Tensor:
         """<Z> on each wire, (S, B, Q)."""
-        if self.twin:
+        encoder, circuit = self.encoder, self.measured
+        if encoder and circuit is None:
             linear = self.experiment.ansatz == "classical_linear"
-            return twins.pooled(self.encoder.state(features), self.signs, self.theta, linear)
-        if not self._as_executed and self.encoder.product and not self.measured.entangles:
-            return simulation.wires_after_encoding(self.measured, self.encoder.state(features), self.theta)
+            return twins.pooled(encoder.state(features), self.signs, self.theta, linear)
+        if encoder and circuit and encoder.product and not (self._as_executed or circuit.entangles):
+            return simulation.wires_after_encoding(circuit, encoder.state(features), self.theta)
         return shared_product(self._outcomes(features), self.signs)
 
     def save_weights(self, path: Path) -> None:
         """Write the digest of the experiment, the seeds and the parameters, each (S, ...), atomically as npz."""
         arrays = {name: value.detach().cpu().numpy() for name, value in self.named_parameters()}
-        write_arrays(path, digest=np.array(self.experiment.digest), seeds=np.array(self.seeds), **arrays)
+        write_arrays(
+            path, compressed=False, digest=np.array(self.experiment.digest), seeds=np.array(self.seeds), **arrays
+        )
 
     def load_weights(self, path: Path, diverged: Collection[int] = ()) -> bool:
         """Take the parameters of this student's seeds from a file; False if it is not there or lacks a seed.

@@ -5,7 +5,7 @@ import math
 
 import torch
 
-from qkdlib.circuits import simulation
+from qkdlib.circuits import product
 from qkdlib.rounding import shared_product
 
 
@@ -16,7 +16,7 @@ def bernoulli(features: torch.Tensor, reach: float = 1.0) -> torch.Tensor:
     Features (S, B, Q) -> outcome probabilities (S, B, 2^Q), wire 0 least significant, without a trained parameter, as
     the circuit. A reach of 1 / (2 pi) is the plain sigmoid.
     """
-    return simulation.product(-torch.tanh(math.pi * reach * features))
+    return product.outcomes(-torch.tanh(math.pi * reach * features))
 
 
 def pooled(state: torch.Tensor, signs: torch.Tensor, parameters: torch.Tensor, linear: bool = False) -> torch.Tensor:

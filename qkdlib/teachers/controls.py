@@ -19,15 +19,15 @@ def apply(experiment: Experiment, logits: torch.Tensor, parts: Splits) -> torch.
     What is taken from the teacher (entropy, other images' logits) is taken from the student's own training images, and
     for its validation images from those.
     """
-    kind = experiment.teacher.labels
-    if kind == "own":
+    teacher = experiment.teacher
+    if teacher is None or teacher.labels == "own":
         return logits
     given = logits.clone()
     for part, rows in zip((parts.train, parts.validation), students_rows(parts), strict=True):
-        if kind == "smoothed":
+        if teacher.labels == "smoothed":
             given[rows] = smoothed(logits[rows], part.y, experiment.temperature)
         else:
-            given[rows] = shuffled(logits[rows], part.y, experiment.teacher.seed)
+            given[rows] = shuffled(logits[rows], part.y, teacher.seed)
     return given
 
 

@@ -5,6 +5,7 @@ Both are adapted to grey or colour images of 28x28, 32x32 or other sizes that su
 
 import contextlib
 import math
+from collections.abc import Iterator
 
 import torch
 from scipy import optimize
@@ -94,7 +95,7 @@ def build(architecture: str, shape: tuple[int, int, int], classes: int) -> nn.Mo
     return networks[architecture](shape, classes)
 
 
-def check_network(network) -> None:
+def check_network(network: object) -> None:
     """A network of your own is a network.
 
     Raises:
@@ -106,7 +107,7 @@ def check_network(network) -> None:
 
 
 @contextlib.contextmanager
-def evaluation(network: nn.Module):
+def evaluation(network: nn.Module) -> Iterator[None]:
     """A network in evaluation mode for a while; afterwards each of its modules is in the mode that it was in."""
     modes = [(module, module.training) for module in network.modules()]
     training = network.training
@@ -154,6 +155,6 @@ def alike(logits: torch.Tensor, others: torch.Tensor, same: float = SAME) -> boo
     return bool((centred - other).square().mean().sqrt() <= rounding)
 
 
-def _check_size(shape, sides, allowed: str) -> None:
+def _check_size(shape: tuple[int, int, int], sides: list[int], allowed: str) -> None:
     if min(sides) < 1:
         checks.fail("image size", f"{shape[1]}x{shape[2]}", allowed)

@@ -7,7 +7,7 @@ import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -73,7 +73,8 @@ class TeacherLogits:
                 raise ValueError(f"{checks.shortened(meta)} in place of the facts about it")
             if "teacher" in meta and (name := _own_name(meta)) != path.stem:
                 raise ValueError(f"it is the file of another teacher, {name}")
-        return cls(*(torch.from_numpy(arrays[name].astype(np.float32)) for name in ("train", "test")), history, meta)
+        train, test = (torch.from_numpy(arrays[name].astype(np.float32)) for name in ("train", "test"))
+        return cls(train, test, history, meta)
 
     @classmethod
     def find(cls, path: Path) -> "TeacherLogits | None":
@@ -85,6 +86,15 @@ class TeacherLogits:
         except files.Damaged as damaged:
             warnings.warn(f"{damaged}; passed over", files.DamagedFile, stacklevel=2)
             return None
+
+
+class TeacherTask(NamedTuple):
+    """Of an experiment what a teacher depends on."""
+
+    dataset: str
+    classes: tuple[int, ...]
+    image_size: int | None
+    images: str
 
 
 def load(path: Path, task: Experiment, parts: Splits) -> TeacherLogits:
@@ -107,12 +117,12 @@ def without_offset(logits: torch.Tensor) -> torch.Tensor:
     if not logits.numel():
         return logits
     largest, spread = logits.abs().max(), (logits.amax(1) - logits.amin(1)).max()
-    if largest <= min(LARGEST_16, OFFSET * spread):
+    if largest <= (OFFSET * spread).clamp_max(LARGEST_16):
         return logits
     return logits - logits.amax(1, keepdim=True)
 
 
-def teacher_name(task: Experiment, teacher: Teacher) -> str:
+def teacher_name(task: Experiment | TeacherTask, teacher: Teacher) -> str:
     """The file name of a teacher's logits: data set, classes, architecture, digest of all that changes them."""
     if teacher.architecture.startswith(CUSTOM):  # its name says it all
         teacher = Teacher(architecture=teacher.architecture)
@@ -140,10 +150,7 @@ def _own_name(meta: dict) -> str:
     """The file name of the teacher that a file says it is of; files of earlier versions say less."""
     fields = dict(meta["teacher"])
     members = tuple(Teacher(**{**member, "members": ()}) for member in fields.pop("members", ()))
-    task = SimpleNamespace(
-        dataset=meta["dataset"], classes=tuple(meta["classes"]), image_size=meta.get("image_size"),
-        images=meta.get("images", ""),
-    )  # fmt: skip
+    task = TeacherTask(meta["dataset"], tuple(meta["classes"]), meta.get("image_size"), meta.get("images", ""))
     return teacher_name(task, Teacher(**fields, members=members))
 
 

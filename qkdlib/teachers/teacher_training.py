@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import math
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -31,8 +32,9 @@ EVALUATION_BATCH = 512
 
 @torch_settings.plain_torch()
 def train_teacher(
-    task: Experiment, teacher: Teacher, parts: Splits, workspace: Workspace | str | Path, device="cpu", fresh=False
-) -> TeacherLogits:
+    task: Experiment, teacher: Teacher, parts: Splits, workspace: Workspace | str | Path,
+    device: str | torch.device = "cpu", fresh: bool = False,
+) -> TeacherLogits:  # fmt: skip
     """The teacher's logits: read from the workspace if they are there, else after training it. Their
     `meta["accuracy"]` is the teacher's on the student's `train` and `validation` images; `DoubtfulTeacher` warns where
     that or the logits look wrong. A file that is damaged or another teacher's is set aside, with a warning.
@@ -67,7 +69,10 @@ def train_teacher(
     return _judged(found, parts, path.stem)
 
 
-def _make(path: Path, task: Experiment, teacher: Teacher, parts, workspace: Workspace, device, fresh: bool) -> None:
+def _make(
+    path: Path, task: Experiment, teacher: Teacher, parts: Splits, workspace: Workspace, device: str | torch.device,
+    fresh: bool,
+) -> None:  # fmt: skip
     """Train a teacher and save its logits."""
     if teacher.architecture.startswith(CUSTOM):
         checks.fail("teacher", teacher.architecture, "a custom network handed to run(..., teacher=network)")
@@ -79,14 +84,16 @@ def _make(path: Path, task: Experiment, teacher: Teacher, parts, workspace: Work
     _judged(logits, parts, path.stem, say=True).save(path)
 
 
-def _combine(task, teacher, parts, members: list[TeacherLogits]) -> TeacherLogits:
+def _combine(task: Experiment, teacher: Teacher, parts: Splits, members: list[TeacherLogits]) -> TeacherLogits:
     train, test = (networks.mean_probabilities([getattr(m, part) for m in members]) for part in ("train", "test"))
     history = [{"test_accuracy": accuracy(test, parts.all_test.y)}]
     return TeacherLogits(train, test, history, _meta(task, teacher, sum(m.meta["parameters"] for m in members)))
 
 
 @portable.convolutions()
-def _train(task, teacher: Teacher, parts: Splits, checkpoint: Path, device, fresh: bool) -> TeacherLogits:
+def _train(
+    task: Experiment, teacher: Teacher, parts: Splits, checkpoint: Path, device: str | torch.device, fresh: bool
+) -> TeacherLogits:
     if fresh:
         checkpoint.unlink(missing_ok=True)
     images = parts.all_train
@@ -103,9 +110,10 @@ def _train(task, teacher: Teacher, parts: Splits, checkpoint: Path, device, fres
         torch.manual_seed(number(teacher.seed, "weights"))
         network = networks.build(teacher.architecture, parts.shape, len(task.classes)).to(device)
         optimizer = torch.optim.Adam(network.parameters(), lr=teacher.learning_rate, fused=True)
-        losses, now = [], 0
+        losses: list[torch.Tensor] = []
+        now = 0
 
-        def batches(epoch: int):
+        def batches(epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
             nonlocal now
             now = epoch + 1
             torch.manual_seed(number(teacher.seed, f"dropout {epoch}"))
@@ -113,7 +121,7 @@ def _train(task, teacher: Teacher, parts: Splits, checkpoint: Path, device, fres
             for rows in order.split(teacher.batch_size):
                 yield images.x[rows].to(device), images.y[rows].to(device)
 
-        def loss_of(x, y):
+        def loss_of(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
             loss = torch.nn.functional.cross_entropy(network(x), y)
             losses.append(loss.detach() * len(y))
             return loss
@@ -131,14 +139,16 @@ def _train(task, teacher: Teacher, parts: Splits, checkpoint: Path, device, fres
             network, optimizer, batches, loss_of, measure, teacher.epochs,
             title=checkpoint.stem, checkpoint=checkpoint, steps=-(-len(images) // teacher.batch_size),
         )  # fmt: skip
-        logits = [logits_of(network, split.x, device) for split in (parts.all_train, parts.all_test)]
+        train, test = (logits_of(network, split.x, device) for split in (parts.all_train, parts.all_test))
         made = {"trained_on": len(images), "threads": torch.get_num_threads()}
     count = sum(parameter.numel() for parameter in network.parameters())
-    return TeacherLogits(*logits, history, _meta(task, teacher, count, device) | made)
+    return TeacherLogits(train, test, history, _meta(task, teacher, count, device) | made)
 
 
 @torch_settings.plain_torch()
-def save_custom(task: Experiment, network: torch.nn.Module, parts: Splits, workspace: Workspace, device) -> Teacher:
+def save_custom(
+    task: Experiment, network: torch.nn.Module, parts: Splits, workspace: Workspace, device: str | torch.device
+) -> Teacher:
     """Store the logits of a network of your own and return the `Teacher` that names it: by its class and a
     fingerprint of its logits. A network whose logits differ from stored ones by rounding only, because another
     processor computed them, is the stored one. It is used where it lies, in evaluation mode, and left as it was.
@@ -155,7 +165,6 @@ def save_custom(task: Experiment, network: torch.nn.Module, parts: Splits, works
     task, name = datasets.identified(task), f"{CUSTOM}{type(network).__name__}"
     train, test = _own_logits(network, task, parts, device, name)
     asked = task.teacher or Teacher()
-    control = {"labels": asked.labels, "seed": asked.seed if asked.labels == "shuffled" else 0}
     teacher = _known(task, name, train, test, parts, workspace)
     path = logits_path(workspace, task, teacher)
     history = [{"test_accuracy": accuracy(test, parts.all_test.y)}]
@@ -163,10 +172,12 @@ def save_custom(task: Experiment, network: torch.nn.Module, parts: Splits, works
     logits = _judged(TeacherLogits(train, test, history, _meta(task, teacher, count)), parts, path.stem, say=True)
     if not path.exists():
         logits.save(path, bits=32)  # else rounding would hide small differences between networks
-    return dataclasses.replace(teacher, **control)
+    return dataclasses.replace(teacher, labels=asked.labels, seed=asked.seed if asked.labels == "shuffled" else 0)
 
 
-def _own_logits(network: torch.nn.Module, task: Experiment, parts: Splits, device, name: str):
+def _own_logits(
+    network: torch.nn.Module, task: Experiment, parts: Splits, device: str | torch.device, name: str
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits of all training and all test images; further passes over some of them have to give the same."""
     device = next((weights.device for weights in network.parameters()), torch.device(device))
     kind = "float64" if networks.number_type(network) == torch.float64 else "float32"
@@ -190,7 +201,9 @@ def _own_logits(network: torch.nn.Module, task: Experiment, parts: Splits, devic
     return train, test
 
 
-def _known(task: Experiment, name: str, train: torch.Tensor, test: torch.Tensor, parts, workspace) -> Teacher:
+def _known(
+    task: Experiment, name: str, train: torch.Tensor, test: torch.Tensor, parts: Splits, workspace: Workspace
+) -> Teacher:
     """The teacher with these logits: one of the same class of network that is stored already, else a new one."""
     fingerprint = hashlib.sha256(train.half().numpy().tobytes() + test.half().numpy().tobytes()).hexdigest()[:8]
     teacher = Teacher(architecture=f"{name}-{fingerprint}")
@@ -207,7 +220,9 @@ def _known(task: Experiment, name: str, train: torch.Tensor, test: torch.Tensor,
     return teacher
 
 
-def logits_of(network: torch.nn.Module, images: torch.Tensor, device="cpu", name: str = "") -> torch.Tensor:
+def logits_of(
+    network: torch.nn.Module, images: torch.Tensor, device: str | torch.device = "cpu", name: str = ""
+) -> torch.Tensor:
     """Logits (N, C) of a network in evaluation mode, on the CPU, in float32; without an offset that all share.
 
     Raises:
@@ -254,5 +269,5 @@ def _judged(logits: TeacherLogits, parts: Splits, name: str, say: bool = False) 
     return dataclasses.replace(logits, meta=logits.meta | {"accuracy": {"train": right[0], "validation": right[1]}})
 
 
-def _meta(task: Experiment, teacher: Teacher, parameters: int, device="cpu") -> dict:
+def _meta(task: Experiment, teacher: Teacher, parameters: int, device: str | torch.device = "cpu") -> dict:
     return identity(task, teacher) | {"parameters": parameters, **runtime.provenance(device)}

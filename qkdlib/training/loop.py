@@ -13,7 +13,7 @@ from qkdlib.training import checkpoints
 def fit(
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
-    batches: Callable[[int], Iterable],
+    batches: Callable[[int], Iterable[tuple]],
     loss_of: Callable[..., torch.Tensor],
     measure: Callable[[], dict],
     epochs: int,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import torch
 
@@ -20,25 +21,26 @@ from qkdlib.training.selection import Selection, join
 class Running:
     """Sums of a loss's parts over the batches of an epoch."""
 
-    parts: torch.Tensor | None = None
+    parts: torch.Tensor = dataclasses.field(init=False)  # (3, S), once there are images
     images: int = 0
 
     def add(self, loss: Loss, images: int) -> None:
         """Count a batch of `images`."""
         parts = torch.stack([loss.total.detach(), loss.cross_entropy.detach(), loss.divergence.detach()]) * images
-        self.parts = parts if self.parts is None else self.parts + parts  # (3, S)
+        self.parts = self.parts + parts if self.images else parts
         self.images += images
 
     def means(self, prefix: str) -> dict[str, list[float]]:
         """Mean of each part over the images, one number per seed; starts anew."""
         means = (self.parts / self.images).tolist()
-        self.parts, self.images = None, 0
+        self.images = 0
         return {f"{prefix}_{name}": row for name, row in zip(("loss", "ce", "kl"), means, strict=True)}
 
 
 def train_students(
-    experiment: Experiment, parts: Splits, teacher_logits: torch.Tensor | None, seeds: list[int], device="cpu"
-) -> tuple[Student, list[dict]]:
+    experiment: Experiment, parts: Splits, teacher_logits: torch.Tensor | None, seeds: list[int],
+    device: str | torch.device = "cpu",
+) -> tuple[Student, list[dict]]:  # fmt: skip
     """Train the students of all `seeds` side by side, on one thread. On the processors seen so far each one ends the
     same, to the last digit, whatever others train beside it.
 
@@ -70,14 +72,16 @@ def train_students(
         results = [each.run() for each in tries]
         if experiment.tested == "every_epoch":
             return tries[0].student, results[0]
-        chosen, results = join([each.selection for each in tries], results)
-        return tries[0].finish(chosen, results)
+        return tries[0].finish(*join([each.selection for each in tries], results))
 
 
 class StudentTraining:
     """One training of all seeds, with one learning rate."""
 
-    def __init__(self, experiment: Experiment, rate: float, parts: Splits, teacher_logits, seeds: list[int], device):
+    def __init__(
+        self, experiment: Experiment, rate: float, parts: Splits, teacher_logits: torch.Tensor, seeds: list[int],
+        device: str | torch.device,
+    ):  # fmt: skip
         self.experiment, self.device = experiment, device
         self.student = Student(experiment, parts.shape, seeds).to(device).fit_reducer(parts.train.x.to(device))
         self.optimizer = FlatAdam(self.student.parameters(), rate)
@@ -105,7 +109,7 @@ class StudentTraining:
         ends = self.selection.epochs if chooses else [len(history)] * len(self.student.seeds)
         return [_curves(history[:end], seed) for seed, end in enumerate(ends)]
 
-    def _batches(self, _epoch: int):
+    def _batches(self, _epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]]:
         drawn = _draw_epoch(self.student, len(self.train), self.orders, self.drops)
         order, keep = (each.to(self.device) for each in drawn)
         for start in range(0, len(self.train), self.experiment.batch_size):
@@ -114,13 +118,15 @@ class StudentTraining:
             masks = keep[:, chunk] if self.student.reducer.masks else None
             yield self.train.x[rows], self.train.y[rows], self.taught[rows], masks
 
-    def _loss(self, prepared, labels, teacher, keep) -> torch.Tensor:
+    def _loss(
+        self, prepared: torch.Tensor, labels: torch.Tensor, teacher: torch.Tensor, keep: torch.Tensor | None
+    ) -> torch.Tensor:
         loss = loss_function(self.experiment, self.student.logits(prepared, keep), labels, teacher)
         self.running.add(loss, labels.shape[1])
         return loss.total.sum()
 
     def _measure(self) -> dict:
-        curves = self.running.means("train") | {"finite": self.student.finite()}
+        curves: dict[str, list] = self.running.means("train") | {"finite": self.student.finite()}
         losses, accuracy = evaluate(self.student, self.validation, self.taught_validation)
         curves |= losses.means("validation") | {"validation_accuracy": accuracy}
         if self.experiment.tested == "at_end":
@@ -161,14 +167,19 @@ def _curves(history: list[dict], seed: int) -> dict:
     return curves if all(sound) else curves | {"diverged": sound.index(False) + 1}
 
 
-def loss_function(experiment: Experiment, logits, labels, teacher_logits) -> Loss:
+def loss_function(
+    experiment: Experiment, logits: torch.Tensor, labels: torch.Tensor, teacher_logits: torch.Tensor
+) -> Loss:
     """The experiment's loss; see `losses.distillation_loss`."""
-    weights = {"ce_weight": experiment.ce_weight, "kd_weight": experiment.kd_weight}
-    scale = {"temperature": experiment.temperature, "temperature_squared": experiment.kd_temperature_squared}
-    return distillation_loss(logits, labels, teacher_logits, **weights, **scale)
+    return distillation_loss(
+        logits, labels, teacher_logits, ce_weight=experiment.ce_weight, kd_weight=experiment.kd_weight,
+        temperature=experiment.temperature, temperature_squared=experiment.kd_temperature_squared,
+    )  # fmt: skip
 
 
-def _draw_epoch(student: Student, images: int, orders: list, drops: list) -> tuple[torch.Tensor, torch.Tensor]:
+def _draw_epoch(
+    student: Student, images: int, orders: list[torch.Generator], drops: list[torch.Generator]
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Order (S, N) and dropout (S, N, masks) of an epoch, drawn at once because a draw per step would cost more
     than the step."""
     order = torch.stack([torch.randperm(images, generator=g) for g in orders])
@@ -178,14 +189,16 @@ def _draw_epoch(student: Student, images: int, orders: list, drops: list) -> tup
     return order, keep / chance
 
 
-def evaluate(student: Student, images: Images, teacher_logits: torch.Tensor | None = None):
+def evaluate(
+    student: Student, images: Images, teacher_logits: torch.Tensor | None = None
+) -> tuple[Running, list[float]]:
     """Mean loss parts and accuracy (list of S numbers in [0, 1]) of every seed on the same images.
 
     Args:
         images: `x` is what the student's reducer prepares of them.
         teacher_logits: (N, C); without them the divergence is taken from a uniform teacher.
     """
-    running, hits = Running(), 0
+    running, hits = Running(), []
     seeds, classes = len(student.seeds), len(student.experiment.classes)
     if teacher_logits is None:
         teacher_logits = torch.zeros(len(images), classes, device=images.y.device)
@@ -195,5 +208,5 @@ def evaluate(student: Student, images: Images, teacher_logits: torch.Tensor | No
         logits = student.logits(images.x[chunk])  # (S, B, L)
         loss = loss_function(student.experiment, logits, labels, teacher_logits[chunk].expand(seeds, -1, -1))
         running.add(loss, labels.shape[1])
-        hits = hits + (correct(logits, labels) & logits.isfinite().all(-1)).sum(1)  # (S,)
-    return running, (hits / len(images)).tolist()
+        hits.append((correct(logits, labels) & logits.isfinite().all(-1)).sum(1))  # (S,)
+    return running, (torch.stack(hits).sum(0) / len(images)).tolist()
