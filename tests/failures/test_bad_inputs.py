@@ -14,7 +14,7 @@ import pytest
 
 import qkdlib
 from qkdlib import __main__, checks, circuits, pipeline, runtime, teachers, workspace
-from qkdlib.execution import sample
+from qkdlib.backends import sample
 from qkdlib.experiment import Experiment, Teacher, from_dict
 from qkdlib.noise import Noise
 from qkdlib.students import Student
@@ -86,6 +86,11 @@ def nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     yield
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_refusal_names_parameter_value_and_what_is_allowed():
+    with pytest.raises(ValueError, match="^teacher='x' is not allowed; allowed: something else$"):
+        checks.fail("teacher", "x", "something else")
 
 
 @pytest.mark.parametrize("name", [item.name for item in dataclasses.fields(Experiment)])

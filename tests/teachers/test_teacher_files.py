@@ -1,9 +1,8 @@
-"""A teacher's file of logits and its checkpoint: whose they are, damage, what 16 bits keep."""
+"""A teacher's file of logits: whose it is, damage, what 16 bits keep; and whose checkpoint is gone on from."""
 
 import dataclasses
 import json
 import shutil
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,30 +11,29 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from torch import nn
 
-from qkdlib import files, training
+from qkdlib import files, runtime, teachers
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.files import Damaged, DamagedFile
 from qkdlib.images import datasets
-from qkdlib.teachers import teacher_files, teacher_training
-from qkdlib.teachers.teacher_files import TeacherLogits, teacher_name, without_offset
+from qkdlib.teachers import TeacherLogits, teacher_files, teacher_name
+from qkdlib.teachers.teacher_files import without_offset
 from qkdlib.workspace import Workspace
 
 TASK = Experiment(
     dataset="digits", classes=(0, 1, 2), train_per_class=5, validation_per_class=2, test_per_class=5, epochs=1, seeds=1
 )
 LENET = Teacher(epochs=2, images_per_class=10, batch_size=16)
-COMMITTED = sorted((Path(__file__).parents[1] / "results" / "teachers").glob("*.npz"))
+COMMITTED = sorted((Path(__file__).parents[2] / "results" / "teachers").glob("*.npz"))
 LOGITS, EPOCHS = np.zeros((3, 6), np.float16), [{"test_accuracy": 0.5, "seconds": 1.0}]
 
 
 def train(teacher: Teacher, workspace: Workspace, task: Experiment = TASK, **options) -> TeacherLogits:
-    return teacher_training.train_teacher(task, teacher, datasets.splits(task), workspace, **options)
+    return teachers.train_teacher(task, teacher, datasets.splits(task), workspace, **options)
 
 
 def path_of(teacher: Teacher, workspace: Workspace) -> Path:
-    return workspace.teachers / f"{teacher_name(TASK, teacher)}.npz"
+    return teachers.logits_path(workspace, TASK, teacher)
 
 
 def write(path: Path, history=EPOCHS, meta=(), text=None, **arrays) -> Path:
@@ -96,6 +94,19 @@ def test_images_of_a_folder_that_have_changed_have_another_teacher(tmp_path, wor
     Image.fromarray(np.full((28, 28), 7, np.uint8)).save(path)
     after = train(teacher, workspace, task)
     assert not torch.equal(after.train, before.train) and len(list(workspace.teachers.glob("*.npz"))) == 2
+
+
+def test_a_checkpoint_copied_to_anothers_name_is_not_gone_on_from(workspace, monkeypatch):
+    other, started = dataclasses.replace(LENET, epochs=3), []
+    expected = train(other, Workspace(workspace.folder("alone")))
+    train(LENET, workspace)
+    names = [workspace.checkpoints / f"{teacher_name(TASK, one)}.pt" for one in (LENET, other)]
+    shutil.copy(*names)
+    progress = runtime.progress
+    monkeypatch.setattr(runtime, "progress", lambda **o: started.append(o["initial"]) or progress(**o))
+    with pytest.warns(DamagedFile, match=f"{names[1].name} is damaged.*another training, '{names[0].stem}'"):
+        found = train(other, workspace)
+    assert started == [0] and len(found.history) == 3 and torch.equal(found.train, expected.train)
 
 
 # Damage
@@ -184,107 +195,3 @@ def test_saving_changes_no_probability_by_more_than_rounding_explains(tmp_path_f
     for temperature in (1.0, 3.0, 10.0):
         expected, found = (torch.softmax(each.double() / temperature, 1) for each in (given_, back))
         torch.testing.assert_close(found, expected, atol=atol, rtol=0)
-
-
-# Checkpoints
-
-
-def trained(steps: int = 2) -> tuple[nn.Module, torch.optim.Optimizer]:
-    with torch.random.fork_rng():
-        torch.manual_seed(steps)
-        model = nn.Linear(3, 2)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        model(torch.ones(4, 3)).square().sum().backward()
-        optimizer.step()
-    return model, optimizer
-
-
-def tensors(model, optimizer) -> list[torch.Tensor]:
-    state = [tensor for each in optimizer.state_dict()["state"].values() for tensor in each.values()]
-    return [tensor.clone() for tensor in (*model.state_dict().values(), *state)]
-
-
-def same(first, second) -> bool:
-    return len(first) == len(second) and all(map(torch.equal, first, second))
-
-
-def resumed(path: Path, title: str = "mine"):
-    """History, whether the file was set aside, what a new training then holds, and what it held before."""
-    model, optimizer = trained(0)
-    before = tensors(model, optimizer)
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        history = teacher_files.resume(path, title, model, optimizer)
-    named = [each for each in said if each.category is DamagedFile and path.name in str(each.message)]
-    return history, len(named) == 1 and not path.exists(), tensors(model, optimizer), before
-
-
-def test_every_flipped_bit_of_a_checkpoint_is_detected_or_harmless(tmp_path):
-    model, optimizer = trained()
-    path, detected = tmp_path / "t.pt", 0
-    teacher_files.keep(path, "mine", model, optimizer, EPOCHS)
-    history, aside, found, _ = resumed(path)
-    assert (history, aside) == (EPOCHS, False) and same(found, tensors(model, optimizer))
-    whole = path.read_bytes()
-    for place in range(0, len(whole), 11):
-        path.with_name("t.pt.damaged").unlink(missing_ok=True)
-        flipped = bytearray(whole)
-        flipped[place] ^= 1 << place % 8
-        path.write_bytes(flipped)
-        history, aside, found, before = resumed(path)
-        detected += aside
-        expected = ([], before) if aside else (EPOCHS, tensors(model, optimizer))
-        assert history == expected[0] and same(found, expected[1]), place
-    assert detected > len(whole) / 11 / 10
-
-
-CHECKPOINTS = {
-    "cut": lambda state, path: path.write_bytes(path.read_bytes()[:700]),
-    "empty": lambda state, path: path.write_bytes(b""),
-    "text": lambda state, path: path.write_bytes(b"version https://git-lfs.github.com/spec/v1"),
-    "code": lambda state, path: torch.save(state | {"history": [Path("x")]}, path),
-    "no title": lambda state, path: torch.save({k: v for k, v in state.items() if k != "title"}, path),
-    "no object": lambda state, path: torch.save([1], path),
-    "other shape": lambda state, path: torch.save(state | {"model": nn.Linear(3, 4).state_dict()}, path),
-    "other names": lambda state, path: torch.save(state | {"model": {"weight": torch.zeros(2, 3)}}, path),
-    "not finite": lambda state, path: torch.save(state | {"model": {"weight": torch.full((2, 3), torch.nan),
-                                                                    "bias": torch.zeros(2)}}, path),
-    "no optimizer": lambda state, path: torch.save(state | {"optimizer": {}}, path),
-    "other moments": lambda state, path: torch.save(state | {"optimizer": state["optimizer"] | {
-        "state": {0: {"exp_avg": torch.zeros(7)}}}}, path),
-    "wrong history": lambda state, path: torch.save(state | {"history": [{"test_accuracy": 97.5}]}, path),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", CHECKPOINTS)
-def test_a_checkpoint_that_cannot_be_trusted_is_set_aside_and_nothing_of_it_taken(tmp_path, kind):
-    model, optimizer = trained()
-    path = tmp_path / "t.pt"
-    teacher_files.keep(path, "mine", model, optimizer, EPOCHS)
-    CHECKPOINTS[kind](torch.load(path, weights_only=True), path)
-    content = path.read_bytes()
-    history, aside, found, before = resumed(path)
-    assert history == [] and aside and same(found, before)
-    assert path.with_name("t.pt.damaged").read_bytes() == content
-
-
-def test_a_checkpoint_copied_to_anothers_name_is_not_gone_on_from(workspace, monkeypatch):
-    other, started = dataclasses.replace(LENET, epochs=3), []
-    expected = train(other, Workspace(workspace.folder("alone")))
-    train(LENET, workspace)
-    names = [workspace.checkpoints / f"{teacher_name(TASK, one)}.pt" for one in (LENET, other)]
-    shutil.copy(*names)
-    progress = training.runtime.progress
-    monkeypatch.setattr(training.runtime, "progress", lambda **o: started.append(o["initial"]) or progress(**o))
-    with pytest.warns(DamagedFile, match=f"{names[1].name} is damaged.*another training, '{names[0].stem}'"):
-        found = train(other, workspace)
-    assert started == [0] and len(found.history) == 3 and torch.equal(found.train, expected.train)
-
-
-def test_a_checkpoint_larger_than_the_training_can_be_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "MOST_TEXT", 1 << 16)
-    torch.save({"title": "mine", "model": torch.zeros(10**5)}, tmp_path / "t.pt")
-    history, aside, *_ = resumed(tmp_path / "t.pt")
-    assert history == [] and aside

@@ -272,19 +272,6 @@ def test_learning_rate_is_chosen_among_trainings_that_start_alike(one_thread):
         assert torch.equal(weights(student, place), weights(apart[rate][0], place))
 
 
-@pytest.mark.parametrize("part", ["train", "validation", "test"])
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_pixels_that_are_no_numbers_are_refused_before_training(monkeypatch, part, value):
-    experiment, parts = task(), datasets.splits(task())
-    images = getattr(parts, part)
-    x = images.x.clone()
-    x[3, 0, 14, 14] = value
-    monkeypatch.setattr(training, "fit", lambda *_arguments, **_options: pytest.fail("training began"))
-    broken = dataclasses.replace(parts, **{part: dataclasses.replace(images, x=x)})
-    with pytest.raises(ValueError, match=f"^{part} images='NaN or infinity' is not allowed; allowed: finite pixels"):
-        train(experiment, [0], broken)
-
-
 def test_blank_images_are_counted_for_each_seed():
     experiment = task(method="max_pool", epochs=1)
     parts = datasets.splits(experiment)

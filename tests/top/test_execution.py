@@ -12,10 +12,10 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import Statevector
 from scipy import stats
 
-from qkdlib import circuits, execution
+from qkdlib import backends, circuits, execution
 from qkdlib.circuits import Circuit, Gate
 from qkdlib.experiment import Experiment
-from qkdlib.images.datasets import Images
+from qkdlib.images import Images
 from qkdlib.students import Student, correct
 from qkdlib.study.v2 import revised
 
@@ -23,7 +23,7 @@ SHOTS = 20_000
 
 
 def execute(circuit, angles, shots, seed):
-    return execution.sample(circuit, angles, shots, seed).frequencies
+    return backends.sample(circuit, angles, shots, seed).frequencies
 
 
 def angles_of(rows: int, count: int) -> np.ndarray:
@@ -160,7 +160,7 @@ def test_more_seeds_than_there_are_is_refused(seeds):
 
 def test_angles_that_are_not_numbers_are_named():
     with pytest.raises(ValueError, match="angles='NaN or infinity' is not allowed"):
-        execute(circuits.h_ry(2), np.array([[0.0, np.nan]]), shots=10, seed=0)
+        execute(circuits.build("h_ry", 2), np.array([[0.0, np.nan]]), shots=10, seed=0)
 
 
 def test_seeds_that_diverged_are_left_out_with_a_warning_and_the_others_executed():
@@ -216,7 +216,7 @@ def test_executed_circuit_has_the_students_outcomes(kind, qubits):
     for place in (0, 1):
         exact = np.stack([Statevector(quantum.assign_parameters(row)).probabilities() for row in angles[place]])
         np.testing.assert_allclose(expected[place], exact, atol=1e-5)
-        sampled = execution.sample(model.executed, angles[place], SHOTS, seed=place).frequencies
+        sampled = backends.sample(model.executed, angles[place], SHOTS, seed=place).frequencies
         assert min(map(p_value, sampled, expected[place])) > 1e-4
         torch.testing.assert_close(model.read_out(torch.from_numpy(exact), place), logits[place], atol=1e-4, rtol=0)
 

@@ -1,4 +1,4 @@
-"""Teachers: their size, their training, the file of logits, ensembles and networks of one's own."""
+"""The training of teachers: its file of logits, ensembles of trained networks, going on, and what is refused."""
 
 import dataclasses
 import json
@@ -6,113 +6,21 @@ import json
 import numpy as np
 import pytest
 import torch
+from small_teachers import GREY, LENET, TASK, SmallAlexNet, teacher_files, train
 from torch import nn
 
-from qkdlib import checks, teachers, training
+from qkdlib import teachers, training
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.images import datasets
-from qkdlib.teachers import teacher_training
-from qkdlib.teachers.teacher_files import TeacherLogits, teacher_name
+from qkdlib.teachers import TeacherLogits, teacher_name, teacher_training
 from qkdlib.workspace import Workspace
-
-TASK = Experiment(
-    dataset="digits", train_per_class=5, validation_per_class=2, test_per_class=5, epochs=1, batch_size=5, seeds=1,
-    shots=100,
-)  # fmt: skip
-LENET = Teacher(epochs=2, images_per_class=10, batch_size=16)
-GREY = (1, 28, 28)
-
-
-def refuse_training(monkeypatch):
-    def fail(*_arguments, **_options):
-        raise AssertionError("trained although it must not")
-
-    monkeypatch.setattr(training, "fit", fail)
-
-
-def train(teacher: Teacher, workspace: Workspace, **options) -> TeacherLogits:
-    return teacher_training.train_teacher(TASK, teacher, datasets.splits(TASK), workspace, **options)
 
 
 def stored(teacher: Teacher, workspace: Workspace) -> TeacherLogits:
-    return TeacherLogits.load(workspace.teachers / f"{teacher_name(TASK, teacher)}.npz")
+    return TeacherLogits.load(teachers.logits_path(workspace, TASK, teacher))
 
 
-def teacher_files(workspace: Workspace) -> list[str]:
-    return sorted(path.name for path in workspace.teachers.glob("*.npz"))
-
-
-@pytest.mark.parametrize(
-    ("architecture", "classes", "count"),
-    [
-        ("lenet", 6, 44_086), ("lenet", 8, 44_256),
-        ("alexnet", 6, 94_655_686), ("alexnet", 8, 94_663_880),
-        ("ensemble", 6, 94_699_772), ("ensemble", 8, 94_708_136),
-    ],
-)  # fmt: skip
-def test_parameter_count_is_the_authors(architecture, classes, count):
-    with torch.device("meta"):
-        network = teachers.build(architecture, GREY, classes)
-    assert sum(parameter.numel() for parameter in network.parameters()) == count
-
-
-@pytest.mark.parametrize("architecture", ["lenet", "alexnet", "ensemble"])
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 28, 28), (1, 32, 32), (3, 32, 32), (3, 28, 36)])
-def test_logits_have_a_column_per_class(architecture, shape):
-    with torch.device("meta"):
-        assert teachers.build(architecture, shape, 6)(torch.empty(2, *shape)).shape == (2, 6)
-
-
-def test_lenet_on_the_cpu_maps_images_to_finite_logits():
-    torch.manual_seed(0)
-    logits = teachers.build("lenet", (3, 32, 32), 8)(torch.rand(4, 3, 32, 32))
-    assert logits.shape == (4, 8)
-    assert torch.isfinite(logits).all() and logits.std() > 0
-
-
-@pytest.mark.parametrize(("architecture", "side"), [("lenet", 15), ("alexnet", 3), ("ensemble", 15)])
-def test_images_that_are_too_small_are_refused(architecture, side):
-    with torch.device("meta"), pytest.raises(ValueError, match=f"{side}x{side}.*or larger"):
-        teachers.build(architecture, (1, side, side), 6)
-
-
-def test_unknown_architecture_is_refused():
-    with pytest.raises(ValueError, match="^teacher='resnet'.*lenet, alexnet, ensemble"):
-        teachers.build("resnet", GREY, 6)
-
-
-@pytest.mark.parametrize("members", [1, 2, 3])
-def test_mean_probabilities_are_the_mean_of_the_softmaxes(members):
-    draw = torch.Generator().manual_seed(0)
-    logits = [5 * torch.randn(10, 6, generator=draw) for _ in range(members)]
-    expected = sum(torch.softmax(member.double(), dim=-1) for member in logits) / members
-    found = teachers.mean_probabilities(logits)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found.double(), expected.log(), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(torch.softmax(found, -1).double(), expected, atol=1e-6, rtol=1e-5)
-
-
-def test_mean_probabilities_of_sure_members_stay_finite():
-    sure = [torch.tensor([[1000.0, 0.0]]), torch.tensor([[0.0, 1000.0]])]
-    torch.testing.assert_close(teachers.mean_probabilities(sure), torch.full((1, 2), 0.5).log())
-
-
-class SmallAlexNet(nn.Sequential):
-    """Takes the place of the 94-million-parameter one, whose training would take minutes."""
-
-    def __init__(self, shape, classes):
-        super().__init__(nn.Flatten(), nn.Dropout(), nn.Linear(shape[0] * shape[1] * shape[2], classes))
-
-
-def test_joint_ensemble_averages_logits(monkeypatch):
-    monkeypatch.setattr(teachers, "AlexNet", SmallAlexNet)
-    network = teachers.build("ensemble", GREY, 6).eval()
-    x = torch.rand(3, *GREY)
-    torch.testing.assert_close(network(x), (network.lenet(x) + network.alexnet(x)) / 2)
-
-
-def test_ensemble_of_probabilities_trains_both_members_and_averages_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(teachers, "AlexNet", SmallAlexNet)
+def test_ensemble_of_probabilities_trains_both_members_and_averages_them(tmp_path, refuse_training, small_alexnet):
     workspace = Workspace(tmp_path)
     ensemble = Teacher(architecture="ensemble", epochs=1, images_per_class=10)
     found = train(ensemble, workspace)
@@ -123,12 +31,11 @@ def test_ensemble_of_probabilities_trains_both_members_and_averages_them(tmp_pat
         expected = sum(torch.softmax(getattr(member, part), -1) for member in members) / 2
         torch.testing.assert_close(torch.softmax(getattr(found, part), -1), expected, atol=1e-3, rtol=0)
     assert found.meta["parameters"] == 44_086 + 28 * 28 * 6 + 6
-    refuse_training(monkeypatch)
+    refuse_training()
     assert torch.equal(train(ensemble, workspace).train, found.train)
 
 
-def test_ensemble_combines_exactly_its_members(tmp_path, monkeypatch):
-    monkeypatch.setattr(teachers, "AlexNet", SmallAlexNet)
+def test_ensemble_combines_exactly_its_members(tmp_path, refuse_training, small_alexnet):
     workspace, parts = Workspace(tmp_path), datasets.splits(TASK)
     members = (
         Teacher(epochs=1, images_per_class=10, batch_size=16),
@@ -147,7 +54,7 @@ def test_ensemble_combines_exactly_its_members(tmp_path, monkeypatch):
     right = (found.test.argmax(1) == parts.all_test.y).double().mean().item()
     assert found.history[0]["test_accuracy"] == pytest.approx(right, abs=0.01)
     # A member is the same network as a teacher of its own.
-    refuse_training(monkeypatch)
+    refuse_training()
     assert torch.equal(train(members[1], workspace).train, trained[1].train)
 
 
@@ -158,15 +65,14 @@ def test_file_name_of_the_default_teacher_is_the_committed_one():
     assert teacher_name(Experiment(), ensemble) != teacher_name(Experiment(), same)
 
 
-def test_joint_ensemble_is_trained_as_one_network(tmp_path, monkeypatch):
-    monkeypatch.setattr(teachers, "AlexNet", SmallAlexNet)
+def test_joint_ensemble_is_trained_as_one_network(tmp_path, small_alexnet):
     workspace = Workspace(tmp_path)
     joint = Teacher(architecture="ensemble", ensemble="joint_logits", epochs=1, images_per_class=10)
     assert train(joint, workspace).meta["parameters"] == 44_086 + 28 * 28 * 6 + 6
     assert len(teacher_files(workspace)) == 1
 
 
-def test_trained_lenet_leaves_a_file_without_pickle_and_is_not_trained_again(tmp_path, monkeypatch):
+def test_trained_lenet_leaves_a_file_without_pickle_and_is_not_trained_again(tmp_path, refuse_training):
     workspace, parts = Workspace(tmp_path), datasets.splits(TASK)
     found = train(LENET, workspace)
     (name,) = teacher_files(workspace)
@@ -180,7 +86,7 @@ def test_trained_lenet_leaves_a_file_without_pickle_and_is_not_trained_again(tmp
     )
     assert found.meta["trained_on"] == 60
 
-    refuse_training(monkeypatch)
+    refuse_training()
     again = train(LENET, workspace)
     assert torch.equal(again.train, found.train) and torch.equal(again.test, found.test)
     assert again.history == found.history
@@ -238,11 +144,11 @@ def test_a_teacher_that_diverges_is_an_error_and_leaves_no_logits(tmp_path):
     assert teacher_files(workspace) == [] and not list(workspace.checkpoints.glob("*.pt"))
 
 
-def test_a_teacher_that_has_learned_nothing_is_warned_of_whenever_it_is_asked_for(tmp_path, monkeypatch):
+def test_a_teacher_that_has_learned_nothing_is_warned_of_whenever_it_is_asked_for(tmp_path, refuse_training):
     teacher, workspace = dataclasses.replace(LENET, learning_rate=1e-9), Workspace(tmp_path)
     with pytest.warns(teachers.DoubtfulTeacher, match="^teacher digits_0-5_lenet_.*: accuracy .*; near chance, 16.7%"):
         found = train(teacher, workspace)
-    refuse_training(monkeypatch)
+    refuse_training()
     with pytest.warns(teachers.DoubtfulTeacher, match="near chance"):
         assert train(teacher, workspace).meta["accuracy"] == found.meta["accuracy"]
 
@@ -268,8 +174,8 @@ def test_accuracy_is_that_on_the_images_of_the_student_who_asks(tmp_path):
         ("workspace", 3, "a path"), ("device", "gpu", "one of cpu, cuda"), ("fresh", "no", "True or False"),
     ],
 )  # fmt: skip
-def test_arguments_are_checked_before_a_teacher_trains(tmp_path, monkeypatch, name, value, allowed):
-    refuse_training(monkeypatch)
+def test_arguments_are_checked_before_a_teacher_trains(tmp_path, name, value, allowed, refuse_training):
+    refuse_training()
     given = {"task": TASK, "teacher": LENET, "parts": datasets.splits(TASK), "workspace": tmp_path, name: value}
     said = {"task": "experiment"}.get(name, name)
     with pytest.raises(ValueError, match=f"^{said}=.* is not allowed; allowed: .*{allowed}"):
@@ -282,8 +188,8 @@ def test_a_workspace_may_be_a_path(tmp_path):
     assert torch.equal(train(LENET, Workspace(tmp_path)).train, logits.train)
 
 
-def test_more_images_per_class_than_there_are_is_refused_before_training(tmp_path, monkeypatch):
-    refuse_training(monkeypatch)
+def test_more_images_per_class_than_there_are_is_refused_before_training(tmp_path, refuse_training):
+    refuse_training()
     with pytest.raises(ValueError, match="images_per_class=5000"):
         train(Teacher(images_per_class=5000), Workspace(tmp_path))
 
@@ -294,8 +200,3 @@ def test_logits_do_not_depend_on_the_evaluation_batch_and_have_no_dropout(monkey
         expected = network[2](x.flatten(1))
     monkeypatch.setattr(teacher_training, "EVALUATION_BATCH", 4)
     torch.testing.assert_close(teacher_training.logits_of(network, x), expected)
-
-
-def test_refusal_names_parameter_value_and_what_is_allowed():
-    with pytest.raises(ValueError, match="^teacher='x' is not allowed; allowed: something else$"):
-        checks.fail("teacher", "x", "something else")

@@ -1,58 +1,21 @@
-"""The training loop: seeds side by side, bit-equal repeats, arms that differ in the teacher alone, resuming."""
+"""The training of students: seeds side by side, bit-equal repeats, arms that differ in the teacher alone."""
+
+import dataclasses
+import math
 
 import pytest
 import torch
-from torch import nn
+from protocols import DESCRIBED, PROTOCOLS, REVISED, experiment, teacher_logits, train, weights
 from torch.nn import functional
 
 from qkdlib import training
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.images import datasets
 from qkdlib.students import Student
+from qkdlib.training import student_training
 
 GRADIENTS = ("autograd", "parameter_shift", "published_shift")
 LEARNS_NOTHING = 1e-12  # a learning rate that leaves the weights as they are, to 1e-9
-DESCRIBED = {"reducer": "fully_connected", "encoder": "amplitude_tanh", "head": "renormalised", "dropout": 0.0}
-REVISED = {
-    "reducer": "fully_connected", "encoder": "amplitude", "ansatz": "rx_ry_rz", "readout": "pauli_z", "head": "linear",
-    "dropout": 0.0,
-}  # fmt: skip
-
-
-def experiment(**fields) -> Experiment:
-    tiny = {
-        "dataset": "digits", "train_per_class": 10, "validation_per_class": 5, "test_per_class": 10,
-        "epochs": 1, "batch_size": 4,
-    }  # fmt: skip
-    return Experiment(**{**tiny, **fields})
-
-
-def train(task: Experiment, seeds, logits: torch.Tensor | None = None) -> tuple[Student, list[dict]]:
-    return training.train_students(task, datasets.splits(task), logits, list(seeds))
-
-
-def teacher_logits(task: Experiment) -> torch.Tensor:
-    """A teacher that is right and unsure in its own way about each image, so that a mix-up of images shows."""
-    labels = datasets.splits(task).all_train.y
-    noise = torch.randn(len(labels), len(task.classes), generator=torch.Generator().manual_seed(3))
-    return noise + 4 * functional.one_hot(labels, len(task.classes))
-
-
-def weights(student: Student, place: int = 0) -> torch.Tensor:
-    return torch.cat([parameter[place].detach().flatten() for parameter in student.parameters()])
-
-
-PROTOCOLS = {
-    "published": {},
-    "published shift": {"gradient": "published_shift"},
-    "published, sampled": {"gradient": "published_shift", "sampler": "multinomial", "shots": 100},
-    "described": DESCRIBED,
-    "revised": REVISED,
-    "revised, qubit encoding": {**REVISED, "encoder": "qubit", "entangler": "ring_cz", "layers": 2},
-    "revised, under noise": {**REVISED, "noise": "depolarising", "noise_level": 0.05},
-    "revised, pca": {**REVISED, "reducer": "pca"},
-    "twin": {**REVISED, "ansatz": "classical"},
-}
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -155,7 +118,7 @@ def test_dropout_keeps_its_share_and_the_expectation():
     task = experiment(dropout=0.25)
     student = Student(task, (1, 28, 28), [0, 1])
     draws = [[torch.Generator().manual_seed(seed) for seed in (0, 1)] for _ in range(2)]
-    order, keep = training._draw_epoch(student, 500, *draws)
+    order, keep = student_training._draw_epoch(student, 500, *draws)
     assert keep.shape == (2, 500, 70)
     assert keep.unique().tolist() == pytest.approx([0, 1 / 0.75])
     assert keep.mean().item() == pytest.approx(1, abs=0.01)
@@ -197,80 +160,15 @@ def test_parameter_shift_trains_as_autograd_does_and_the_published_shift_otherwi
     assert not torch.equal(weights(trained["published_shift"][0]), weights(trained["autograd"][0]))
 
 
-class Interrupter:
-    """A small training whose batches or measure can be interrupted in the second epoch."""
-
-    def __init__(self, where: str | None):
-        self.where = where
-        torch.manual_seed(0)
-        self.model = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 1))
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=0.01, fused=True)
-        self.x = torch.randn(20, 5)
-        self.epochs_seen = []
-
-    def batches(self, epoch: int):
-        self.epochs_seen.append(epoch)
-        order = torch.randperm(20, generator=torch.Generator().manual_seed(epoch))
-        for step, rows in enumerate(order.split(6)):
-            if self.where == "batches" and epoch == 1 and step == 2:
-                raise KeyboardInterrupt
-            yield (self.x[rows],)
-
-    def loss_of(self, x):
-        assert self.model.training
-        return (self.model(x) - x.sum(1, keepdim=True)).square().mean()
-
-    def measure(self) -> dict:
-        assert not self.model.training
-        if self.where == "measure" and self.epochs_seen[-1] == 1:
-            raise KeyboardInterrupt
-        return {"loss": float((self.model(self.x) - self.x.sum(1, keepdim=True)).square().mean())}
-
-    def fit(self, checkpoint=None, epochs=4, **options) -> list[dict]:
-        parts = (self.model, self.optimizer, self.batches, self.loss_of, self.measure)
-        return training.fit(*parts, epochs, "test", 4, checkpoint, **options)
-
-
-def losses(history: list[dict]) -> list[float]:
-    return [epoch["loss"] for epoch in history]
-
-
-@pytest.mark.parametrize("where", ["batches", "measure"])
-def test_interrupted_training_goes_on_to_the_same_weights(tmp_path, where):
-    whole = Interrupter(None)
-    expected = whole.fit()
-    checkpoint = tmp_path / "training.pt"
-    with pytest.raises(KeyboardInterrupt):
-        Interrupter(where).fit(checkpoint)
-    assert [path.name for path in tmp_path.iterdir()] == ["training.pt"]
-
-    resumed = Interrupter(None)
-    history = resumed.fit(checkpoint)
-    assert resumed.epochs_seen == [1, 2, 3]
-    assert losses(history) == losses(expected)
-    for one, other in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
-        assert torch.equal(one, other)
-
-
-def test_finished_checkpoint_is_loaded_and_not_trained_again(tmp_path):
-    checkpoint = tmp_path / "training.pt"
-    first = Interrupter(None)
-    expected = first.fit(checkpoint)
-    again = Interrupter(None)
-    assert again.fit(checkpoint) == expected
-    assert again.epochs_seen == []
-    assert torch.equal(again.model[0].weight, first.model[0].weight)
-
-
-def test_history_has_an_entry_with_seconds_for_each_epoch():
-    history = Interrupter(None).fit(epochs=3)
-    assert len(history) == 3
-    assert all(epoch["seconds"] >= 0 for epoch in history)
-    assert losses(history)[-1] < losses(history)[0]
-
-
-def test_training_stops_after_the_epoch_that_finished_it():
-    stopped = Interrupter(None)
-    history = stopped.fit(finished=lambda: len(stopped.epochs_seen) == 3)
-    assert stopped.epochs_seen == [0, 1, 2]
-    assert losses(history) == losses(Interrupter(None).fit(epochs=3))
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_pixels_that_are_no_numbers_are_refused_before_training(monkeypatch, part, value):
+    task = experiment()
+    parts = datasets.splits(task)
+    images = getattr(parts, part)
+    x = images.x.clone()
+    x[3, 0, 14, 14] = value
+    monkeypatch.setattr(student_training, "fit", lambda *_arguments, **_options: pytest.fail("training began"))
+    broken = dataclasses.replace(parts, **{part: dataclasses.replace(images, x=x)})
+    with pytest.raises(ValueError, match=f"^{part} images='NaN or infinity' is not allowed; allowed: finite pixels"):
+        training.train_students(task, broken, None, [0])
