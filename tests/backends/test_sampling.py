@@ -9,7 +9,7 @@ from qiskit.providers import BackendV2, Options
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.result.models import ExperimentResultData
 
-from qkdlib import circuits, execution
+from qkdlib import backends, circuits
 from qkdlib.backends import aer_import
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*has no QubitProperties")  # Aer, of GenericBackendV2 without noise
@@ -60,7 +60,7 @@ TURNED = np.array([[math.pi / 2] * 3, [math.pi / 2, -math.pi / 2, -math.pi / 2],
 @pytest.mark.parametrize("wrap", [lambda on: on, lambda on: BackendSamplerV2(backend=on)], ids=["itself", "a sampler"])
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_counts_are_read_in_whatever_form_a_provider_gives_them(answer, wrap):
-    found = execution.sample(circuits.h_ry(3), TURNED, 2000, 0, wrap(Answering(ANSWERS[answer]))).frequencies
+    found = backends.sample(circuits.build("h_ry", 3), TURNED, 2000, 0, wrap(Answering(ANSWERS[answer]))).frequencies
     assert found[0, 7] == found[1, 1] == 1
     np.testing.assert_allclose(found[2], 1 / 8, atol=0.05)
 
@@ -92,7 +92,7 @@ def test_an_answer_that_lacks_what_was_asked_for_is_one_error_and_not_asked_for_
     calls, run, (change, reason) = [], Answering.run, UNUSABLE[answer]
     monkeypatch.setattr(Answering, "run", lambda *a, **options: calls.append(1) or run(*a, **options))
     with pytest.raises(ValueError) as caught:
-        execution.sample(circuits.h_ry(3), TURNED, 2000, 0, Answering(change))
+        backends.sample(circuits.build("h_ry", 3), TURNED, 2000, 0, Answering(change))
     text = str(caught.value)
     assert text.startswith("backend answering gave an answer that cannot be used (") and reason in text
     assert text.endswith("; expected: 2000 shots over 8 outcomes for each of 3 circuits (job ?)") and "\n" not in text
@@ -131,4 +131,4 @@ def test_samples_that_are_not_those_asked_for_are_one_error(wrong):
     with pytest.raises(
         ValueError, match=f"^backend Sampling gave an answer that cannot be used .*{reason}.*; expected"
     ):
-        execution.sample(circuits.h_ry(3), TURNED, 50, 0, Sampling(change))
+        backends.sample(circuits.build("h_ry", 3), TURNED, 50, 0, Sampling(change))

@@ -1,4 +1,4 @@
-"""Exact and sampled probabilities, and the three gradients of a circuit."""
+"""The three gradients of a circuit, exact and from samples."""
 
 import math
 
@@ -7,12 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 from torch.autograd.gradcheck import GradcheckError
 
-from qkdlib import circuits, execution
+from qkdlib import circuits
 from qkdlib.backends.samplers import Multinomial
-from qkdlib.circuits import Circuit, Gate, simulation
+from qkdlib.circuits import Circuit, Gate, product, simulation
 
 EXACT = ("autograd", "parameter_shift")
 
@@ -22,7 +21,7 @@ def draw(*shape: int, dtype=torch.float64, seed: int = 0) -> torch.Tensor:
     return ((values * 2 - 1) * 3).to(dtype)
 
 
-def mixed(qubits: int = 3) -> Circuit:
+def mixed_columns(qubits: int = 3) -> Circuit:
     """A circuit with every gate, two angles per wire and angle places that do not follow the wires."""
     gates = [Gate("h", (wire,)) for wire in range(qubits)]
     gates += [Gate("rz", (wire,), angle=wire) for wire in range(qubits)]
@@ -31,7 +30,7 @@ def mixed(qubits: int = 3) -> Circuit:
     return Circuit("mixed", qubits, tuple(gates))
 
 
-CIRCUITS = {"h_ry": circuits.build("h_ry", 3), "mixed": mixed()}
+CIRCUITS = {"h_ry": circuits.build("h_ry", 3), "mixed": mixed_columns()}
 
 
 def gradient(circuit: Circuit, angles: torch.Tensor, weights: torch.Tensor, which: str) -> torch.Tensor:
@@ -48,7 +47,7 @@ def finite_difference(circuit: Circuit, angles: torch.Tensor, weights: torch.Ten
         for sign in (1, -1):
             moved = angles.clone()
             moved[place] += sign * step
-            values.append((simulation.bloch(circuit, moved) * weights).sum())
+            values.append((product.probabilities(circuit, moved) * weights).sum())
         result[place] = (values[0] - values[1]) / (2 * step)
     return result
 
@@ -84,12 +83,12 @@ def test_published_shift_is_sqrt_2_times_the_gradient(name):
 
 @pytest.mark.parametrize("which", EXACT)
 def test_gradcheck_accepts_the_exact_gradients(which):
-    circuit, angles = mixed(2), draw(2, 4).requires_grad_()
+    circuit, angles = mixed_columns(2), draw(2, 4).requires_grad_()
     assert torch.autograd.gradcheck(lambda theta: simulation.probabilities(circuit, theta, which), (angles,))
 
 
 def test_gradcheck_refuses_the_published_shift():
-    circuit, angles = mixed(2), draw(2, 4).requires_grad_()
+    circuit, angles = mixed_columns(2), draw(2, 4).requires_grad_()
     with pytest.raises(GradcheckError):
         torch.autograd.gradcheck(lambda theta: simulation.probabilities(circuit, theta, "published_shift"), (angles,))
 
@@ -97,7 +96,7 @@ def test_gradcheck_refuses_the_published_shift():
 @pytest.mark.parametrize("which", ["parameter_shift", "published_shift"])
 def test_way_of_the_gradient_leaves_probabilities_as_they_are(which):
     circuit, angles = CIRCUITS["mixed"], draw(4, 6)
-    assert torch.equal(simulation.probabilities(circuit, angles, which), simulation.bloch(circuit, angles))
+    assert torch.equal(simulation.probabilities(circuit, angles, which), product.probabilities(circuit, angles))
 
 
 @pytest.mark.parametrize("which", ["autograd", "parameter_shift", "published_shift"])
@@ -112,113 +111,14 @@ def test_seed_and_batch_axes_are_independent(which):
 @settings(deadline=None, max_examples=30, database=None)
 @given(angles=st.lists(st.floats(-100, 100), min_size=6, max_size=6))
 def test_probabilities_are_probabilities(angles):
-    found = simulation.bloch(CIRCUITS["mixed"], torch.tensor(angles, dtype=torch.float64))
+    found = product.probabilities(CIRCUITS["mixed"], torch.tensor(angles, dtype=torch.float64))
     assert found.min() >= -1e-15
     assert found.sum().item() == pytest.approx(1, abs=1e-12)
-
-
-@settings(deadline=None, max_examples=30, database=None)
-@given(z=st.lists(st.floats(-1, 1), min_size=1, max_size=6))
-def test_product_is_the_kronecker_product_of_the_wires(z):
-    expected = np.ones(1)
-    for value in z:
-        expected = np.kron([(1 + value) / 2, (1 - value) / 2], expected)  # a later wire is more significant
-    found = simulation.product(torch.tensor(z, dtype=torch.float64))
-    np.testing.assert_allclose(found, expected, atol=1e-14)
-
-
-def test_circuit_without_angles_is_uniform():
-    circuit = Circuit("h", 3, tuple(Gate("h", (wire,)) for wire in range(3)))
-    assert torch.equal(simulation.bloch(circuit, torch.zeros(2, 0)), torch.full((2, 8), 1 / 8))
-
-
-def test_a_wrong_number_of_angles_is_named():
-    with pytest.raises(ValueError, match=r"angles=\(2, 4\) is not allowed; allowed: a last axis of 3"):
-        simulation.bloch(circuits.h_ry(3), torch.zeros(2, 4))
 
 
 # Samples
 
 SHOTS = 5000
-
-
-def random_probabilities(*shape: int, seed: int = 0) -> torch.Tensor:
-    """Outcome probabilities of the published circuit with random angles away from certain outcomes."""
-    return simulation.bloch(circuits.build("h_ry", 3), draw(*shape, 3, seed=seed) / 4)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@settings(deadline=None, max_examples=25, database=None)
-@given(
-    shots=st.integers(1, 10_000),
-    rows=st.lists(
-        st.lists(st.floats(0, 1), min_size=4, max_size=4).filter(lambda row: sum(row) > 0.01), min_size=1, max_size=5
-    ),
-)
-def test_frequencies_times_shots_are_whole_numbers_that_sum_to_the_shots(dtype, shots, rows):
-    exact = torch.tensor(rows, dtype=dtype)[:, None]
-    exact = exact / exact.sum(-1, keepdim=True)
-    found = Multinomial(shots, list(range(len(rows))), "training shots").frequencies(exact)
-    assert (found.shape, found.dtype) == (exact.shape, dtype)
-    counts = found.double() * shots
-    torch.testing.assert_close(counts, counts.round(), atol=2e-3, rtol=0)
-    assert counts.round().sum(-1).eq(shots).all()
-    assert found[exact == 0].eq(0).all()  # what cannot happen is never seen
-
-
-def test_rounding_below_0_is_no_error_and_never_drawn():
-    exact = torch.tensor([[[1.0 + 1e-7, -1e-7, 0.0, 0.0]]])
-    assert Multinomial(100, [0], "training shots").frequencies(exact).tolist() == [[[1.0, 0.0, 0.0, 0.0]]]
-
-
-def test_draws_of_a_seed_do_not_depend_on_the_others():
-    exact = random_probabilities(8, 2)
-    together, alone = Multinomial(SHOTS, list(range(8)), "training shots"), Multinomial(SHOTS, [3], "training shots")
-    for _ in range(3):
-        assert torch.equal(together.frequencies(exact)[3], alone.frequencies(exact[3:4])[0])
-    found = Multinomial(SHOTS, list(range(8)), "training shots").frequencies(exact[:1].expand(8, -1, -1))
-    assert len({tuple(row.flatten().tolist()) for row in found}) == 8  # each seed draws its own
-
-
-def test_stages_draw_from_streams_of_their_own():
-    exact = random_probabilities(1, 4)
-    first, again, other = (
-        Multinomial(SHOTS, [0], stage).frequencies(exact) for stage in ("training", "training", "test")
-    )
-    assert torch.equal(first, again) and not torch.equal(first, other)
-
-
-def test_samples_carry_no_gradient_and_leave_the_probabilities_as_they_are():
-    exact = random_probabilities(2, 3).requires_grad_()
-    before = exact.detach().clone()
-    assert not Multinomial(SHOTS, [0, 1], "training shots").frequencies(exact).requires_grad
-    assert torch.equal(exact, before)
-
-
-def test_mean_of_many_draws_converges_to_the_probabilities():
-    exact, draws = random_probabilities(2, 1), 400
-    sample = Multinomial(50, [0, 1], "training shots")
-    found = sample.frequencies(exact.expand(-1, draws, -1))  # (2, draws, 8)
-    error = (exact * (1 - exact) / 50).sqrt()[:, 0]
-    assert ((found.mean(1) - exact[:, 0]).abs() < 5 * error / math.sqrt(draws)).all()
-    torch.testing.assert_close(found.std(1), error, atol=0.0, rtol=0.2)  # neither more nor less than shot noise
-
-
-def test_counts_are_those_of_the_exact_probabilities():
-    exact = random_probabilities(3, 50)  # 150 circuits
-    assert SHOTS * exact.min() > 5
-    counts = SHOTS * Multinomial(SHOTS, [0, 1, 2], "test shots").frequencies(exact)
-    values = stats.chisquare(counts.numpy(), SHOTS * exact.numpy(), axis=-1).pvalue.ravel()
-    assert values.min() > 1e-5
-    assert stats.kstest(values, "uniform").pvalue > 1e-3  # neither too far from the probabilities nor too near
-
-
-def test_counts_are_distributed_as_aers():
-    circuit, angles = circuits.build("h_ry", 3), draw(5, 3) / 4
-    aer = SHOTS * execution.sample(circuit, angles.numpy(), SHOTS, seed=0).frequencies
-    ours = SHOTS * Multinomial(SHOTS, [0], "test shots").frequencies(simulation.bloch(circuit, angles)[None])[0].numpy()
-    for pair in zip(aer, ours, strict=True):
-        assert stats.chi2_contingency(np.round(pair)).pvalue > 1e-4
 
 
 @pytest.mark.parametrize("which", ["parameter_shift", "published_shift"])
@@ -255,7 +155,7 @@ def test_outcomes_without_a_gradient_are_sampled_once():
     with torch.inference_mode():
         found = simulation.probabilities(
             circuits.build("h_ry", 3), draw(2, 4, 3), "published_shift",
-            lambda circuit, angles: seen.append(angles.shape) or simulation.bloch(circuit, angles),
+            lambda circuit, angles: seen.append(angles.shape) or product.probabilities(circuit, angles),
         )  # fmt: skip
     assert found.shape == (2, 4, 8) and seen == [(2, 4, 3)]
 

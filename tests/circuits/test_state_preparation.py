@@ -1,5 +1,4 @@
-"""Amplitude encoding as a circuit: the state that Qiskit reaches with its angles, its size and its gradient; and
-circuits one after the other."""
+"""Amplitude encoding as a circuit: the state that Qiskit reaches with its angles, its size and its gradient."""
 
 import math
 
@@ -10,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit
 from qiskit.circuit.library import StatePreparation
-from qiskit.quantum_info import Operator, Statevector
+from qiskit.quantum_info import Statevector
 
 from qkdlib import circuits
-from qkdlib.circuits import Circuit, Gate, state_preparation
+from qkdlib.circuits import state_preparation
 
 QUBITS = range(1, 9)
 
@@ -174,47 +173,3 @@ def test_gradient_is_finite_where_halves_are_empty(qubits, dtype):
     assert torch.isfinite(states.grad).all()
     assert (states.grad[0] == 0).all()  # of a vector without direction
     assert (states.grad[-4:] != 0).any(-1).all()
-
-
-# Circuits one after the other
-
-
-def test_joined_angles_are_those_of_the_first_then_those_of_the_second():
-    first, second = circuits.amplitude_encoding(3), circuits.rx_ry_rz(3, entangler="ring_cnot")
-    joined = circuits.join(first, second)
-    assert (joined.qubits, joined.angles) == (3, 7 + 9)
-    assert joined.gates[: len(first.gates)] == first.gates
-    rest = joined.gates[len(first.gates) :]
-    assert [(gate.name, gate.wires) for gate in rest] == [(gate.name, gate.wires) for gate in second.gates]
-    shifts = [(gate.angle, other.angle) for gate, other in zip(rest, second.gates, strict=True)]
-    assert [place for place, _ in shifts if place is not None] == list(range(7, 16))
-    assert all((place is None) == (before is None) for place, before in shifts)
-    assert first.name in joined.name and second.name in joined.name
-
-
-PAIRS = [
-    (circuits.amplitude_encoding(3), circuits.rx_ry_rz(3, entangler="ring_cnot")),
-    (circuits.angle_encoding(3, 9), circuits.rx_ry_rz(3, layers=2)),
-    (circuits.qubit_encoding(2), circuits.h_ry(2, entangler="ring_cz")),
-    (Circuit("turned", 2, (Gate("sx", (1,)), Gate("cx", (1, 0)))), circuits.h_ry(2)),  # no angles before
-    (circuits.h_ry(1), Circuit("bare", 1, (Gate("h", (0,)),))),  # no angles after
-    (circuits.join(circuits.h_ry(2), circuits.amplitude_encoding(2)), circuits.rx_ry_rz(2)),
-]
-
-
-@pytest.mark.parametrize(("first", "second"), PAIRS, ids=[f"{a.name}+{b.name}" for a, b in PAIRS])
-def test_joined_circuit_is_qiskits_composition(first, second):
-    angles = np.random.default_rng(0).uniform(-3, 3, first.angles + second.angles)
-    joined = circuits.to_qiskit(circuits.join(first, second), measure=False).assign_parameters(angles)
-    one = circuits.to_qiskit(first, measure=False).assign_parameters(angles[: first.angles])
-    other = circuits.to_qiskit(second, measure=False).assign_parameters(angles[first.angles :])
-    found = Operator(joined).data
-    np.testing.assert_allclose(found, Operator(one.compose(other)).data, atol=1e-12)
-    swapped = circuits.to_qiskit(circuits.join(second, first), measure=False)
-    turned = Operator(swapped.assign_parameters(np.roll(angles, second.angles))).data
-    assert not np.allclose(found, turned, atol=1e-3)  # the order counts
-
-
-def test_joined_circuits_need_equal_numbers_of_qubits():
-    with pytest.raises(ValueError, match="^qubits=2 is not allowed; allowed: 3, as in circuit amplitude_encoding$"):
-        circuits.join(circuits.amplitude_encoding(3), circuits.rx_ry_rz(2))

@@ -8,8 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch
 from torch import nn
 
-from qkdlib import teachers
-from qkdlib.drawing import drawings, figures
+from qkdlib import drawing, teachers
+from qkdlib.drawing import drawings
 from qkdlib.study.v2 import strategies
 
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
@@ -165,5 +165,5 @@ def test_strategies_can_be_read_and_say_who_teaches_whom():
     "draw", [drawings.method, strategies.strategies, lambda: drawings.architecture(OWN, COLOUR, "own")]
 )
 def test_drawn_twice_is_the_same_file(draw, tmp_path):
-    one, two = (figures.save(draw(), tmp_path / name, "drawing") for name in ("one", "two"))
+    one, two = (drawing.save(draw(), tmp_path / name, "drawing") for name in ("one", "two"))
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]

@@ -1,5 +1,6 @@
 """Figures show what the records hold, and equal figures are equal files."""
 
+import base64
 import dataclasses
 import io
 
@@ -8,12 +9,11 @@ import pytest
 from matplotlib.container import BarContainer
 from PIL import Image
 
-from qkdlib import circuits
+from qkdlib import circuits, drawing, images
 from qkdlib.drawing import figures
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.images import datasets
-from qkdlib.records import Record, statistics
-from qkdlib.teachers.teacher_files import TeacherLogits
+from qkdlib.records import Record, summarise
+from qkdlib.teachers import TeacherLogits
 
 DIGITS = Experiment(
     dataset="digits", classes=(0, 1), train_per_class=8, validation_per_class=2, test_per_class=2, epochs=3
@@ -44,7 +44,7 @@ def test_spread_has_a_point_per_seed_at_its_accuracy(arms):
 def test_bars_stand_at_the_mean_and_reach_over_the_interval(arms):
     axis = figures.accuracy_bars(arms, {"placebo": 95.0}).axes[0]
     assert np.allclose([bar.get_height() for bar in axis.patches], [60, 60])
-    summary = statistics.summarise([20, 90, 70])
+    summary = summarise([20, 90, 70])
     bars = next(one for one in axis.containers if isinstance(one, BarContainer))
     reach = bars.errorbar.lines[2][0].get_segments()[0][:, 1]
     assert np.allclose(reach, [summary.low, summary.high])
@@ -86,7 +86,7 @@ def test_seeds_that_have_stopped_leave_the_loss_curves_and_the_chosen_epoch_is_s
 
 
 def test_sample_images_show_a_row_per_class():
-    parts = datasets.splits(DIGITS)
+    parts = images.splits(DIGITS)
     axes = figures.sample_images(parts, per_class=4).axes
     assert len(axes) == 8
     first = axes[4].images[0].get_array()  # the first image of the second class
@@ -95,7 +95,7 @@ def test_sample_images_show_a_row_per_class():
 
 def test_sample_images_of_several_data_sets_stand_side_by_side():
     wider = dataclasses.replace(DIGITS, classes=(2, 3, 4))
-    named = {"first": datasets.splits(DIGITS), "second": datasets.splits(wider)}
+    named = {"first": images.splits(DIGITS), "second": images.splits(wider)}
     figure = figures.sample_images(named, per_class=3)
     assert [panel.get_suptitle() for panel in figure.subfigs] == ["first", "second"]
     assert [len(panel.axes) for panel in figure.subfigs] == [2 * 3, 3 * 3]
@@ -122,7 +122,7 @@ def test_teacher_curves_and_the_line_of_an_ensemble():
 
 def test_saved_twice_is_the_same_file(arms, tmp_path):
     for name in ("one", "two"):
-        paths = figures.save(figures.seed_spread(arms), tmp_path / name, "spread")
+        paths = drawing.save(figures.seed_spread(arms), tmp_path / name, "spread")
         assert [path.suffix for path in paths] == [".pdf", ".png"]
     for ending in ("pdf", "png"):
         one, two = ((tmp_path / name / f"spread.{ending}").read_bytes() for name in ("one", "two"))
@@ -130,12 +130,14 @@ def test_saved_twice_is_the_same_file(arms, tmp_path):
 
 
 def test_circuits_stand_side_by_side():
-    axes = figures.circuit_diagram(circuits.h_ry(3), circuits.h_ry(4)).axes
+    axes = figures.circuit_diagram(circuits.build("h_ry", 3), circuits.build("h_ry", 4)).axes
     assert [axis.get_title() for axis in axes] == ["3 qubits", "4 qubits"]
 
 
 def test_a_notebook_can_show_a_circuit():
-    picture = Image.open(io.BytesIO(figures.circuit_diagram(circuits.h_ry(3), circuits.h_ry(4))._repr_png_()))
+    diagram = figures.circuit_diagram(circuits.build("h_ry", 3), circuits.build("h_ry", 4))
+    shown, _ = diagram._repr_mimebundle_()
+    picture = Image.open(io.BytesIO(base64.b64decode(shown["image/png"])))
     assert min(picture.size) > 200
     assert np.asarray(picture.convert("L")).std() > 10  # something is drawn
 

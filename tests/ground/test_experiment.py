@@ -1,4 +1,4 @@
-"""Experiments: their checks, digests, names and the way to JSON and back."""
+"""Experiments: their checks, what equals what, and the way to JSON and back."""
 
 import dataclasses
 import enum
@@ -6,22 +6,17 @@ import functools
 import inspect
 import itertools
 import json
-import random
+import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from any_experiments import experiments_of_all_kinds
+from hypothesis import given, settings
 
 import qkdlib
-from qkdlib import checks, files, names
-from qkdlib import experiment as experiments
-from qkdlib.experiment import Experiment, Teacher, as_dict, digest, from_dict, slug, task_name
-from qkdlib.teachers import teacher_files
-
-NAN = float("nan")
+from qkdlib import checks
+from qkdlib.experiment import Experiment, Teacher, as_dict, from_dict
 
 # field, value, words that the message has besides the field and the value
 BAD_FIELDS = [
@@ -116,7 +111,7 @@ BAD_FIELDS = [
     ("ce_weight", -1.0, "0 or more"),
     ("ce_weight", "1", "finite number"),
     ("kd_weight", 0.9, "placebo"),
-    ("kd_weight", NAN, "finite number"),
+    ("kd_weight", math.nan, "finite number"),
     ("temperature", 0, "greater than 0"),
     ("temperature", float("inf"), "finite number"),
     ("epochs", 0, "1 or more"),
@@ -125,37 +120,12 @@ BAD_FIELDS = [
     ("batch_size", False, "whole number"),
     ("learning_rate", 0.0, "greater than 0"),
     ("learning_rate", -1e-3, "greater than 0"),
-    ("learning_rate", NAN, "finite number"),
+    ("learning_rate", math.nan, "finite number"),
     ("learning_rate", True, "finite number"),
     ("shots", 0, "1 or more"),
     ("shots", -5000, "1 or more"),
     ("seeds", 0, "1 or more"),
     ("seeds", True, "whole number"),
-]
-
-# field of Teacher, value, name in the message, further words
-BAD_TEACHER_FIELDS = [
-    ("architecture", "resnet", "teacher", "lenet, alexnet, ensemble, custom:<name>"),
-    ("architecture", "custom:", "teacher", "custom:<name>"),
-    ("architecture", "custom: ", "teacher", "custom:<name>"),
-    ("architecture", "", "teacher", "lenet"),
-    ("epochs", 0, "teacher epochs", "1 or more"),
-    ("epochs", True, "teacher epochs", "whole number"),
-    ("batch_size", -1, "teacher batch_size", "1 or more"),
-    ("learning_rate", NAN, "teacher learning_rate", "greater than 0"),
-    ("learning_rate", 0, "teacher learning_rate", "greater than 0"),
-    ("images_per_class", 0, "teacher images_per_class", "1 or more"),
-    ("ensemble", "vote", "ensemble", "mean_probabilities, joint_logits"),
-    ("seed", -1, "teacher seed", "0 or more"),
-    ("seed", 2**64, "teacher seed", "0 or more"),
-    ("architecture", None, "teacher", "lenet"),
-    ("architecture", "custom:a\nb", "teacher", "100 printable characters"),
-    ("architecture", "custom:\x00", "teacher", "100 printable characters"),
-    ("architecture", "custom:" + 101 * "x", "teacher", "100 printable characters"),
-    ("epochs", "10", "teacher epochs", "whole number"),
-    ("batch_size", 2**40, "teacher batch_size", "at most 1,000,000"),
-    ("learning_rate", "1e-3", "teacher learning_rate", "finite number"),
-    ("labels", "hard", "teacher labels", "own, smoothed, shuffled"),
 ]
 
 
@@ -169,15 +139,6 @@ def test_a_wrong_field_is_one_error_with_name_value_and_what_is_allowed(name, va
     assert caught.value.__context__ is None  # one error, not a chain
     assert "\n" not in message and len(message) < 400
     assert checks.shortened(value) in message or name == "classes"  # of classes, the wrong one is named
-
-
-@pytest.mark.parametrize(("field", "value", "name", "words"), BAD_TEACHER_FIELDS)
-def test_a_wrong_teacher_field_is_one_error(field, value, name, words):
-    with pytest.raises(ValueError) as caught:
-        Teacher(**{field: value})
-    message = str(caught.value)
-    assert message.startswith(f"{name}={checks.shortened(value)} is not allowed; allowed: ")
-    assert words in message and len(message.splitlines()) == 1 and len(message) < 400
 
 
 @pytest.mark.parametrize(
@@ -220,32 +181,6 @@ def test_a_linear_head_has_a_logit_for_every_class_whatever_the_qubits():
     assert Experiment(qubits=2, **fields).qubits == 2
 
 
-LENET, ALEXNET = Teacher(), Teacher(architecture="alexnet")
-
-
-@pytest.mark.parametrize(
-    ("fields", "allowed"),
-    [
-        ({"members": (LENET, ALEXNET)}, r"\(\) but for an ensemble of mean_probabilities"),
-        ({"architecture": "alexnet", "members": (LENET,)}, r"\(\) but for an ensemble"),
-        ({"architecture": "custom:mine", "members": (LENET,)}, r"\(\) but for an ensemble"),
-        (
-            {"architecture": "ensemble", "ensemble": "joint_logits", "members": (LENET, ALEXNET)},
-            r"\(\) but for an ensemble",
-        ),
-        ({"architecture": "ensemble", "members": (LENET, Teacher(architecture="ensemble"))}, "single networks"),
-        ({"architecture": "ensemble", "members": ("lenet", "alexnet")}, "single networks"),
-        ({"architecture": "ensemble", "members": (LENET, None)}, "single networks"),
-        ({"architecture": "ensemble", "members": LENET}, "a tuple of teachers"),
-        ({"architecture": "ensemble", "members": 2}, "a tuple of teachers"),
-        ({"architecture": "ensemble", "members": [{"architecture": "lenet"}]}, "single networks"),
-    ],
-)
-def test_members_are_single_networks_of_an_ensemble_of_probabilities(fields, allowed):
-    with pytest.raises(ValueError, match=f"^teacher members=.*; allowed: .*{allowed}"):
-        Teacher(**fields)
-
-
 def test_unknown_fields_of_a_dictionary_are_named():
     with pytest.raises(ValueError, match="qbits"):
         from_dict({"qbits": 3})
@@ -285,13 +220,6 @@ def test_a_dictionary_that_describes_no_experiment_is_one_error(values, name):
     assert message.startswith(f"{name}=") and len(message.splitlines()) == 1 and len(message) < 400
 
 
-def test_unknown_teacher_fields_of_a_dictionary_are_named():
-    with pytest.raises(ValueError, match="depth"):
-        from_dict({"teacher": {"depth": 3}, "kd_weight": 0.9})
-    with pytest.raises(ValueError, match="width"):
-        from_dict({"teacher": {"architecture": "ensemble", "members": [{"width": 3}]}, "kd_weight": 0.9})
-
-
 def test_borders_that_are_allowed():
     assert Experiment(qubits=1, classes=(0, 1)).qubits == 1
     assert Experiment(qubits=3, classes=range(8)).classes == tuple(range(8))
@@ -310,84 +238,6 @@ def test_the_defaults_are_the_published_protocol():
     # 900 training and 900 test images of six classes, batches of 1, Adam 1e-3, 10 epochs, 5000 shots
     assert 6 * e.train_per_class == 6 * e.test_per_class == 900
     assert (e.batch_size, e.learning_rate, e.epochs, e.shots) == (1, 1e-3, 10, 5000)
-
-
-# Digests
-
-
-def test_pinned_digests():
-    """If this fails, every committed record has lost its name: raise NUMERICS only when numbers change."""
-    distilled = Experiment().distilled(Teacher())
-    assert Experiment().name == "mnist_0-5_3q_placebo_9e34c4900c"
-    assert distilled.name == "mnist_0-5_3q_lenet_73db362c5b"
-    assert (Experiment().digest, distilled.digest) == ("9e34c4900c", "73db362c5b")
-
-
-def test_the_digest_changes_with_every_field_but_seeds():
-    base = Experiment(dataset="imagefolder:pictures").distilled(Teacher())
-    other = {
-        "dataset": "digits", "classes": (0, 1), "train_per_class": None, "validation_per_class": 49,
-        "test_per_class": 1, "selection": "random", "data_seed": 1, "image_size": 28, "qubits": 4, "head": "softmax",
-        "reducer": "fully_connected", "encoder": "amplitude_tanh",
-        "dropout": 0.25, "teacher": Teacher(seed=1), "ce_weight": 0.5, "kd_weight": 0.5, "temperature": 2.0,
-        "kd_temperature_squared": False, "epochs": 1, "batch_size": 2, "learning_rate": 0.5,
-        "gradient": "parameter_shift", "shots": 1, "ansatz": "rx_ry_rz", "layers": 2,
-            "tested": "at_end", "noise": "readout", "activation": "leaky_relu",
-        "angle_reach": 0.5, "logit_scale": 2.0, "images": "0123456789ab",
-    }  # fmt: skip
-    with_others = {"seeds", "sampler", "entangler", "readout", "patience", "learning_rates", "noise_level"}
-    assert set(other) | with_others == {field.name for field in dataclasses.fields(Experiment)}
-    digests = {dataclasses.replace(base, **{name: value}).digest for name, value in other.items()}
-    assert len(digests | {base.digest}) == len(other) + 1
-    assert dataclasses.replace(base, seeds=7).digest == base.digest
-    shifted = dataclasses.replace(base, gradient="published_shift")  # samples need a shift
-    assert dataclasses.replace(shifted, sampler="multinomial").digest not in {shifted.digest, base.digest}
-    chosen = dataclasses.replace(base, encoder="amplitude", head="linear", tested="at_end")
-    others = {"entangler": "ring_cz", "readout": "pauli_z", "patience": 1, "learning_rates": (1e-3,)}
-    changed = {dataclasses.replace(chosen, **{name: value}).digest for name, value in others.items()}
-    assert len(changed | {chosen.digest}) == len(others) + 1
-    noisy = [dataclasses.replace(base, noise="readout", noise_level=level).digest for level in (0.0, 0.1)]
-    assert len({*noisy, base.digest}) == 3
-
-
-def test_the_digest_changes_with_every_field_of_the_teacher():
-    other = {
-        "architecture": "alexnet", "epochs": 1, "batch_size": 1, "learning_rate": 0.1, "images_per_class": 5,
-        "ensemble": "joint_logits", "seed": 1, "labels": "smoothed",
-    }  # fmt: skip
-    assert set(other) | {"members"} == {field.name for field in dataclasses.fields(Teacher)}
-    digests = {Experiment().distilled(Teacher(**{name: value})).digest for name, value in other.items()}
-    assert len(digests | {Experiment().distilled(Teacher()).digest}) == len(other) + 1
-
-
-def test_the_digest_changes_with_the_members_of_an_ensemble():
-    members = [
-        (), (LENET,), (LENET, ALEXNET), (ALEXNET, LENET), (Teacher(epochs=3), ALEXNET),
-        (Teacher(epochs=3), Teacher(architecture="alexnet", epochs=3)),
-    ]  # fmt: skip
-    ensembles = [Teacher(architecture="ensemble", members=several) for several in members]
-    assert len({Experiment().distilled(ensemble).digest for ensemble in ensembles}) == len(members)
-    assert ensembles[2] == Teacher(architecture="ensemble", members=[LENET, Teacher(architecture="alexnet", epochs=10)])
-
-
-def test_a_default_teacher_is_not_no_teacher():
-    assert Experiment(teacher=Teacher()).digest != Experiment().digest
-
-
-def test_the_digest_knows_the_version_of_the_numerics(monkeypatch):
-    before = Experiment().digest
-    monkeypatch.setattr(names, "NUMERICS", names.NUMERICS + 1)
-    assert Experiment().digest != before
-
-
-def test_further_values_are_part_of_a_digest():
-    assert digest(Teacher(), dataset="mnist") != digest(Teacher(), dataset="digits") != digest(Teacher())
-
-
-def test_equal_experiments_have_equal_digests():
-    whole, real = Experiment(temperature=2, learning_rate=1), Experiment(temperature=2.0, learning_rate=1.0)
-    assert whole == real
-    assert whole.digest == real.digest
 
 
 NUMPYS = {
@@ -425,81 +275,12 @@ def test_classes_are_taken_once_from_whatever_has_an_order():
     assert Experiment(dropout=-0.0).digest == Experiment(dropout=0).digest
 
 
-def positive(limit: float):
-    return st.floats(min_value=1e-6, max_value=limit)
-
-
-CLASSES = st.lists(st.integers(0, 9), min_size=2, max_size=8, unique=True)
-TRAININGS = {
-    "epochs": st.integers(1, 50), "learning_rate": positive(1), "images_per_class": st.none() | st.integers(1, 5000),
-    "ensemble": st.sampled_from(["mean_probabilities", "joint_logits"]), "seed": st.integers(0, 2**31),
-}  # fmt: skip
-SINGLE = st.builds(Teacher, architecture=st.sampled_from(["lenet", "alexnet", "custom:my net-1"]), **TRAININGS)
-JOINT = st.builds(Teacher, architecture=st.just("ensemble"), **TRAININGS)
-ENSEMBLES = st.builds(
-    Teacher, architecture=st.just("ensemble"), epochs=st.integers(1, 50), members=st.lists(SINGLE, max_size=3)
-)
-TEACHERS = SINGLE | JOINT | ENSEMBLES
-STUDENTS = st.sampled_from(
-    [
-        {},
-        {"gradient": "published_shift"},
-        {"gradient": "parameter_shift", "sampler": "multinomial"},
-        {"reducer": "fully_connected", "encoder": "amplitude_tanh"},
-        {"ansatz": "rx_ry_rz", "layers": 3},
-        {"reducer": "avg_pool", "encoder": "angle", "layers": 2, "entangler": "ring_cnot", "tested": "at_end"},
-        {"encoder": "amplitude", "readout": "pauli_z", "head": "linear"},
-        {"encoder": "qubit", "tested": "at_end", "patience": 3, "learning_rates": [0.001, 1]},
-    ]
-)
-
-
-@st.composite
-def experiments_of_all_kinds(draw):
-    teacher = draw(st.none() | TEACHERS)
-    student = draw(STUDENTS)
-    heads = [head for head in experiments.HEADS if head != "linear" or "encoder" in student]
-    student = {"head": draw(st.sampled_from(heads)), **student}
-    return Experiment(
-        dataset=draw(st.sampled_from([*experiments.DATASETS, "imagefolder:some/where ü"])),
-        classes=draw(CLASSES),
-        train_per_class=draw(st.none() | st.integers(1, 500)),
-        selection=draw(st.sampled_from(["first", "random"])),
-        qubits=draw(st.integers(3, 10)),
-        dropout=draw(st.floats(0, 0.99)),
-        teacher=teacher,
-        kd_weight=draw(st.floats(0, 10)) if teacher else 0.0,
-        temperature=draw(positive(20)),
-        learning_rate=draw(positive(1)),
-        seeds=draw(st.integers(1, 40)),
-        **student,
-    )
-
-
 @given(experiments_of_all_kinds())
 @settings(max_examples=60, deadline=None)
 def test_through_json_and_back(e):
     back = from_dict(json.loads(json.dumps(as_dict(e))))
     assert back == e
     assert back.name == e.name
-
-
-@given(experiments_of_all_kinds(), st.randoms(use_true_random=False), st.integers(1, 99))
-@settings(max_examples=40, deadline=None)
-def test_the_digest_ignores_the_order_of_fields_and_the_number_of_seeds(e, order: random.Random, seeds):
-    values = list(as_dict(e).items())
-    order.shuffle(values)
-    assert from_dict(dict(values)).digest == e.digest
-    assert dataclasses.replace(e, seeds=seeds).digest == e.digest
-    assert len(e.digest) == 10 and set(e.digest) <= set("0123456789abcdef")
-
-
-@given(experiments_of_all_kinds())
-@settings(max_examples=40, deadline=None)
-def test_a_name_is_one_plain_file_name(e):
-    assert e.name.endswith(e.digest)
-    assert not set(e.name) & set("/\\: ")
-    assert len(e.name.encode()) < 200  # file systems allow 255
 
 
 # Placebo and distilled
@@ -513,105 +294,14 @@ def test_a_placebo_differs_in_the_teacher_and_its_weight_alone():
     assert base.placebo() == base
 
 
-def test_networks_that_are_trained_for_a_teacher():
-    both = Teacher(architecture="ensemble", epochs=3, seed=4)
-    assert both.trained() == (Teacher(epochs=3, seed=4), Teacher(architecture="alexnet", epochs=3, seed=4))
-    members = (Teacher(epochs=2), Teacher(epochs=7), ALEXNET)
-    assert Teacher(architecture="ensemble", members=members).trained() == members
-    joint = Teacher(architecture="ensemble", ensemble="joint_logits")
-    assert joint.trained() == (joint,)
-    assert LENET.trained() == (LENET,)
-
-
 def test_a_dictionary_of_an_earlier_version_lacks_later_fields():
-    values = as_dict(Experiment().distilled(LENET))
+    values = as_dict(Experiment().distilled(Teacher()))
     for later in ("sampler", "layers", "entangler", "patience", "learning_rates", "tested"):
         del values[later]
     del values["teacher"]["members"]
-    assert from_dict(values) == Experiment().distilled(LENET)
+    assert from_dict(values) == Experiment().distilled(Teacher())
 
 
 def test_learning_rates_of_a_list_are_the_experiment_of_a_tuple():
     one, other = (Experiment(tested="at_end", learning_rates=rates) for rates in ([1, 0.5], (1.0, np.float64(0.5))))
     assert one == other and one.digest == other.digest and one.learning_rates == (1.0, 0.5)
-
-
-# Names
-
-
-@pytest.mark.parametrize(
-    ("classes", "name"),
-    [((0, 1, 2), "mnist_0-2"), ((3, 4), "mnist_3-4"), (range(8), "mnist_0-7")],
-)
-def test_task_names(classes, name):
-    assert task_name(Experiment(classes=classes)) == name
-
-
-@given(CLASSES, CLASSES)
-@example([0, 5], [0, 1, 2, 3, 4, 5])  # tables name the task alone: "0 and 5" must not read like "0 to 5"
-@example([1, 0], [0, 1])
-def test_two_tasks_do_not_share_a_name(one, two):
-    names = {task_name(Experiment(classes=classes)) for classes in (one, two)}
-    assert len(names) == (1 if one == two else 2)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("mnist", "mnist"),
-        ("custom:My net!", "custom-My-net"),
-        ("a//b..c", "a-b-c"),
-        ("fashion_mnist", "fashion_mnist"),
-        ("x " + 39 * "y", 39 * "y"),
-    ],  # no hyphen is left in front where 40 letters cut between words
-)
-def test_slug(text, expected):
-    assert slug(text) == expected
-
-
-@given(st.text(max_size=120))
-@example("x " + 39 * "y")
-@example("図" * 60)
-@settings(max_examples=150, deadline=None)
-def test_a_slug_holds_nothing_a_file_name_cannot(text):
-    short = slug(text)
-    assert len(short) <= 40 and len(short.encode()) <= 72
-    assert all(c.isalnum() or c in "_-" for c in short)
-    assert "--" not in short and not short.startswith("-") and not short.endswith("-")
-    assert slug(short) == short
-
-
-@pytest.mark.parametrize("letter", ["x", "é", "図", "𝒳", "x "])
-@pytest.mark.parametrize("classes", [range(64), range(0, 128, 2), [10**6 - 7 * n for n in range(1000)]])
-def test_names_fit_into_what_file_systems_allow(letter, classes, tmp_path):
-    """255 bytes, of which other files of the experiment take up to 30 more, e.g. `_executions.lock.soft`."""
-    teacher = Teacher(architecture="custom:" + (100 * letter)[:100].strip())
-    e = Experiment(
-        dataset=f"imagefolder:/{255 * letter}", classes=classes, encoder="amplitude", head="linear", qubits=10,
-        teacher=teacher, kd_weight=0.9,
-    )  # fmt: skip
-    assert len(e.name.encode()) <= 220 and e.name.endswith(e.digest)
-    assert len(teacher_files.teacher_name(e, teacher).encode()) <= 220
-    files.write_text(tmp_path / f"{e.name}.json", "{}")
-    with files.lock(tmp_path / f"{e.name}_executions.lock"):
-        assert (tmp_path / f"{e.name}.json").read_text() == "{}"
-
-
-def test_long_tasks_are_shortened_and_still_have_names_of_their_own():
-    """Committed names are those of shorter ones."""
-    wide = Experiment(classes=range(64), head="linear", encoder="amplitude")
-    even, other = (dataclasses.replace(wide, classes=range(0, 128, step)) for step in (2, 4))
-    assert re.fullmatch(r"mnist_0\+2\+4\+\.\.\.\+126-[0-9a-f]{6}", task_name(even))
-    assert task_name(even) != task_name(dataclasses.replace(even, classes=(0, 2, 4, *range(8, 128, 2))))
-    assert task_name(other).startswith("mnist_0+4+8+...+124-")
-    assert task_name(Experiment(classes=(0, 2, 4, 6, 8, 10, 12, 15))) == "mnist_0+2+4+6+8+10+12+15"
-    assert task_name(wide) == "mnist_0-63"
-
-
-def test_every_committed_experiment_is_valid_and_keeps_its_digest_and_name():
-    paths = sorted((Path(__file__).parents[1] / "results").glob("[se]*/*.json"))
-    for path in paths:
-        body = json.loads(path.read_text())
-        e = from_dict(body["experiment"])
-        assert (e.digest, f"{e.name}.json") == (body["digest"], path.name)
-    assert len(paths) > 600

@@ -1,4 +1,4 @@
-"""Imports: the package is light, TorchQuantum's stand-ins leave, and the command line answers."""
+"""Imports: the package is light, its public names are there, and the command line answers."""
 
 import importlib
 import subprocess
@@ -7,7 +7,8 @@ import sys
 import pytest
 
 import qkdlib
-from qkdlib.circuits import torchquantum_import
+from qkdlib import checks
+from qkdlib.workspace import Workspace
 
 HEAVY = ("torch", "torchquantum", "qiskit", "qiskit_aer", "torchvision", "matplotlib", "pandas", "scipy", "sklearn")
 
@@ -33,6 +34,14 @@ def test_describing_an_experiment_brings_no_heavy_library():
     assert finished.stdout.strip() == "[]", finished.stderr
 
 
+def test_public_names_are_found_and_others_are_not():
+    assert qkdlib.Workspace is Workspace
+    assert qkdlib.checks is checks
+    assert all(getattr(qkdlib, name) is not None for name in qkdlib.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = qkdlib.nothing
+
+
 @pytest.mark.parametrize("name", qkdlib.__all__)
 def test_public_names_are_there(name):
     assert getattr(qkdlib, name) is getattr(importlib.import_module(f"qkdlib.{qkdlib._HOME[name]}"), name)
@@ -56,43 +65,6 @@ def test_failing_import_inside_a_submodule_is_not_called_an_unknown_attribute(mo
     monkeypatch.setattr(importlib, "import_module", fail)
     with pytest.raises(ModuleNotFoundError, match="torch"):
         qkdlib.__getattr__("students")
-
-
-def stand_ins() -> list[str]:
-    return [name for name, module in sys.modules.items() if isinstance(module, torchquantum_import._StandIn)]
-
-
-def test_no_stand_in_is_left_after_torchquantum_is_loaded():
-    torchquantum = torchquantum_import.load()
-    assert torchquantum.__name__ == "torchquantum"
-    assert hasattr(torchquantum, "QuantumDevice")
-    assert stand_ins() == []
-    assert torchquantum_import.load() is torchquantum
-
-
-def test_stand_ins_stand_in_only_for_what_is_absent(monkeypatch):
-    there = type(sys)("torchquantum.plugin")
-    monkeypatch.setitem(sys.modules, "torchquantum.plugin", there)
-    with torchquantum_import._stand_ins():
-        assert sys.modules["torchquantum.plugin"] is there
-        assert "torchquantum.plugin" not in stand_ins()
-        assert "qiskit.providers.aer" in stand_ins()
-    assert sys.modules["torchquantum.plugin"] is there
-    assert stand_ins() == []
-
-
-def test_missing_torchquantum_says_what_to_do(monkeypatch):
-    importer = importlib.import_module
-
-    def fail(name, *arguments):
-        if name == "torchquantum":
-            raise ModuleNotFoundError("No module named 'torchquantum'", name=name)
-        return importer(name, *arguments)
-
-    monkeypatch.setattr(importlib, "import_module", fail)
-    with pytest.raises(ImportError, match=r"make setup.*torchquantum==0\.1\.8"):
-        torchquantum_import.load.__wrapped__()  # past the cache
-    assert stand_ins() == []
 
 
 def test_summary_of_an_empty_workspace_works(tmp_path):

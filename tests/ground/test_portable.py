@@ -1,5 +1,6 @@
 """The portable mode: equal bits whatever the processor, and a word where they are not."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from qkdlib import circuits, portable, runtime
 from qkdlib.students import Student
 from qkdlib.study.v2 import revised
 
-TESTS = Path(__file__).parent
+HERE = Path(__file__).parent
+PATHS = f"{HERE.parents[1]}{os.pathsep}{HERE.parent / 'training'}"  # qkdlib, and the protocols
 KERNELS = {"DEFAULT": ["default"], "AVX2": ["default", "avx2"], "AVX512": ["default", "avx2", "avx512"]}
 
 
@@ -21,11 +23,12 @@ def python(code: str, *arguments: str, **variables: str) -> subprocess.Completed
     environment = {name: value for name, value in os.environ.items() if name not in portable.VARIABLES}
     return subprocess.run(
         [sys.executable, "-W", "always", *(["-c", code] if code else []), *arguments],
-        capture_output=True, text=True, timeout=300, cwd=TESTS,
-        env={**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS.parent), **variables},
+        capture_output=True, text=True, timeout=300, cwd=HERE,
+        env={**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": PATHS, **variables},
     )  # fmt: skip
 
 
+@functools.cache
 def capable() -> list[str]:
     """The kernels of torch that this processor can run, by their names in ATEN_CPU_CAPABILITY."""
     code = "import torch; print(torch.backends.cpu.get_cpu_capability())"
@@ -34,17 +37,18 @@ def capable() -> list[str]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """What every protocol comes to, by how it was computed; the first is the portable mode as it is."""
-    folder, found = tmp_path_factory.mktemp("trained"), {}
-    ways = {"portable": ({}, "mkldnn", "1"), "no oneDNN": ({}, "none", "1"), "two threads": ({}, "mkldnn", "2")}
-    ways["other OpenBLAS"] = ({"OPENBLAS_CORETYPE": "Prescott"}, "mkldnn", "1")  # numpy's and scikit-learn's
-    ways |= {kernels: ({"ATEN_CPU_CAPABILITY": kernels}, "mkldnn", "1") for kernels in capable()}
-    for name, (variables, *arguments) in ways.items():
-        path = folder / f"{name}.pt"
-        finished = python("", "train_protocols.py", str(path), *arguments, **variables)
+    """What every protocol comes to, by how it was computed; `portable` is the portable mode as it is."""
+    folder = tmp_path_factory.mktemp("trained")
+    plain = {"portable": ("mkldnn", "1")}
+    processes = [({}, plain | {"no oneDNN": ("none", "1"), "two threads": ("mkldnn", "2")})]
+    processes += [({"OPENBLAS_CORETYPE": "Prescott"}, {"other OpenBLAS": plain["portable"]})]  # numpy's, scikit-learn's
+    kernels = [name for name in capable() if name != portable.VARIABLES["ATEN_CPU_CAPABILITY"]]  # which is asked for
+    processes += [({"ATEN_CPU_CAPABILITY": name}, {name: plain["portable"]}) for name in kernels]
+    for variables, ways in processes:
+        arguments = [word for name, settings in ways.items() for word in (str(folder / name), *settings)]
+        finished = python("", "train_protocols.py", *arguments, **variables)
         assert finished.returncode == 0, finished.stderr
-        found[name] = torch.load(path)
-    return found
+    return {name: torch.load(folder / name) for _, ways in processes for name in ways}
 
 
 def differing(one: dict, other: dict) -> dict[str, float]:
@@ -179,20 +183,6 @@ def test_angles_that_no_outcome_depends_on_have_no_gradient_and_change_nothing(e
 
         exact = mixed.probabilities(whole, student.angles(images).double())
         torch.testing.assert_close(student.outcomes(images).double(), exact, atol=1e-6, rtol=0)
-
-
-@pytest.mark.parametrize("entangler", ["none", "ring_cnot", "ring_cz"])
-def test_measured_keeps_what_an_outcome_depends_on(entangler):
-    whole = circuits.rx_ry_rz(3, 2, entangler)
-    kept = circuits.measured(whole)
-    assert circuits.measured(circuits.h_ry(3, 2, "ring_cnot")) == circuits.h_ry(3, 2, "ring_cnot")
-    assert [gate.angle for gate in whole.gates if gate not in kept.gates] == [15, 16, 17]
-    between = {
-        "none": 0,
-        "ring_cnot": 6,
-        "ring_cz": 3,
-    }  # the last CNOTs permute outcomes, CZs do nothing
-    assert sum(len(gate.wires) == 2 for gate in kept.gates) == between[entangler]
 
 
 def test_no_warning_in_the_portable_mode():

@@ -6,6 +6,7 @@ import torch
 from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 
+from qkdlib import images
 from qkdlib.experiment import Experiment
 from qkdlib.images import datasets
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("no_data_of_others")
 
 
 def digits(**changes):
-    return datasets.splits(Experiment(**{
+    return images.splits(Experiment(**{
         "dataset": "digits", "train_per_class": 60, "validation_per_class": 20, "test_per_class": 30, **changes,
     }))  # fmt: skip
 
@@ -46,9 +47,9 @@ def test_the_last_50_digits_of_a_class_are_its_test_images():
 
 def test_pixels_are_in_0_1_and_float32():
     parts = digits()
-    for images in (parts.train, parts.validation, parts.test, parts.all_train, parts.all_test):
-        assert images.x.dtype == torch.float32
-        assert images.x.min() >= 0 and images.x.max() <= 1
+    for part in (parts.train, parts.validation, parts.test, parts.all_train, parts.all_test):
+        assert part.x.dtype == torch.float32
+        assert part.x.min() >= 0 and part.x.max() <= 1
     assert parts.train.x.max() == 1  # divided once, not twice
     assert parts.shape == (1, 28, 28)
 
@@ -72,13 +73,13 @@ def test_train_and_validation_share_no_image(selection):
 def test_an_index_is_the_images_place_in_the_data_set(selection):
     x_train, y_train, x_test, y_test, _ = datasets.load("digits")
     parts = digits(selection=selection, classes=(4, 2, 7))
-    for images, x, y in (
+    for part, x, y in (
         (parts.train, x_train, y_train), (parts.validation, x_train, y_train), (parts.test, x_test, y_test),
         (parts.all_train, x_train, y_train),
     ):  # fmt: skip
-        assert torch.equal(images.x, x[images.index].float() / 255)
-        assert torch.equal(torch.tensor([4, 2, 7])[images.y], y[images.index])
-        assert (images.index.diff() > 0).all()  # file order, each image once
+        assert torch.equal(part.x, x[part.index].float() / 255)
+        assert torch.equal(torch.tensor([4, 2, 7])[part.y], y[part.index])
+        assert (part.index.diff() > 0).all()  # file order, each image once
 
 
 def test_training_and_test_images_differ():
@@ -136,15 +137,15 @@ def test_none_takes_all_images(selection):
 
 
 def test_describe_counts():
-    assert datasets.describe(digits()) == {"train": 360, "validation": 120, "test": 180, "teacher": 783}
+    assert images.describe(digits()) == {"train": 360, "validation": 120, "test": 180, "teacher": 783}
 
 
 def test_take_takes_images_labels_and_index_together():
-    images = digits().train
-    two = images.take([5, 300])
+    train = digits().train
+    two = train.take([5, 300])
     assert len(two) == 2
-    assert torch.equal(two.x[1], images.x[300])
-    assert (two.y[1], two.index[1]) == (images.y[300], images.index[300])
+    assert torch.equal(two.x[1], train.x[300])
+    assert (two.y[1], two.index[1]) == (train.y[300], train.index[300])
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,7 @@ def test_qkd_data_that_is_a_file_or_empty_is_named(tmp_path, monkeypatch):
     for value in (str(tmp_path / "file"), "", " "):
         monkeypatch.setenv("QKD_DATA", value)
         with pytest.raises(ValueError) as caught:
-            datasets.splits(Experiment())
+            images.splits(Experiment())
         assert str(caught.value).startswith(f"QKD_DATA={value!r} is not allowed; allowed: a ")
 
 
@@ -235,7 +236,7 @@ def test_a_copy_of_something_else_is_not_taken_for_it(own_jpeg, tmp_path, change
 
 
 def test_the_copy_is_cut_into_splits_like_any_other_data_set(own_jpeg):
-    parts = datasets.splits(
+    parts = images.splits(
         Experiment(
             dataset="cifar10_jpeg", classes=(3, 0), train_per_class=2, validation_per_class=1, test_per_class=None
         )
@@ -249,7 +250,7 @@ def test_the_copy_is_cut_into_splits_like_any_other_data_set(own_jpeg):
 def test_without_the_copys_folder_it_is_said_what_is_allowed(tmp_path, monkeypatch):
     monkeypatch.setenv("QKD_DATA", str(tmp_path))
     with pytest.raises(FileNotFoundError) as caught:
-        datasets.splits(Experiment(dataset="cifar10_jpeg"))
+        images.splits(Experiment(dataset="cifar10_jpeg"))
     message = str(caught.value)
     assert "dataset='cifar10_jpeg'" in message and f"QKD_DATA={str(tmp_path)!r}" in message
     assert (
@@ -266,12 +267,12 @@ def test_a_broken_image_of_the_copy_is_named(own_jpeg, tmp_path):
 
 
 def test_the_copy_is_at_hand_where_both_parts_hold_images(own_jpeg, tmp_path):
-    assert datasets.at_hand("cifar10_jpeg")
+    assert images.at_hand("cifar10_jpeg")
     for file in (tmp_path / "cifar10-images" / "test").rglob("*.jpg"):
         file.unlink()
-    assert not datasets.at_hand("cifar10_jpeg")
+    assert not images.at_hand("cifar10_jpeg")
 
 
 def test_what_needs_no_download_is_always_at_hand(tmp_path, monkeypatch):
     monkeypatch.setenv("QKD_DATA", str(tmp_path))
-    assert datasets.at_hand("digits") and datasets.at_hand("imagefolder:my_images")
+    assert images.at_hand("digits") and images.at_hand("imagefolder:my_images")

@@ -12,6 +12,7 @@ import pytest
 import torch
 import torchvision
 
+from qkdlib import images
 from qkdlib.experiment import Experiment
 from qkdlib.images import datasets, downloads
 
@@ -53,7 +54,7 @@ def own_idx(tmp_path, monkeypatch):
 )
 def test_idx_files_are_read_through_torchvision(own_idx, dataset, names):
     _, arrays = own_idx
-    parts = datasets.splits(
+    parts = images.splits(
         Experiment(dataset=dataset, classes=(2, 0), train_per_class=3, validation_per_class=1, test_per_class=2)
     )
     assert parts.class_names == names
@@ -69,7 +70,7 @@ def test_idx_files_are_read_through_torchvision(own_idx, dataset, names):
 
 def test_a_class_that_the_files_lack_has_no_images(own_idx):
     with pytest.raises(ValueError, match="at most 0, the train images of class 7 in mnist"):
-        datasets.splits(Experiment(classes=(0, 7), train_per_class=1, validation_per_class=1, test_per_class=1))
+        images.splits(Experiment(classes=(0, 7), train_per_class=1, validation_per_class=1, test_per_class=1))
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
@@ -131,7 +132,7 @@ def test_what_old_versions_of_torchvision_left_is_not_read(own_idx):
 def test_nor_is_it_where_the_published_files_are_missing(tmp_path, monkeypatch):
     put_processed(tmp_path)
     monkeypatch.setenv("QKD_DATA", str(tmp_path))
-    assert not datasets.at_hand("mnist")
+    assert not images.at_hand("mnist")
     with pytest.raises(FileNotFoundError, match="mnist.*could not be downloaded"):
         datasets.load("mnist")
     assert not (tmp_path / "trace").exists()
@@ -166,7 +167,7 @@ def own_cifar(tmp_path, monkeypatch):
 
 def test_cifar10_is_read_through_torchvision(own_cifar):
     _, batches = own_cifar
-    parts = datasets.splits(
+    parts = images.splits(
         Experiment(dataset="cifar10", classes=(0, 1), train_per_class=3, validation_per_class=1, test_per_class=2)
     )
     assert parts.class_names == ("airplane", "automobile")
@@ -197,11 +198,11 @@ def test_a_data_set_is_at_hand_if_all_its_files_are(own_idx, own_cifar):
         "cifar10": "cifar-10-batches-py/batches.meta",
     }  # fmt: skip
     for dataset, path in paths.items():
-        assert datasets.at_hand(dataset)
+        assert images.at_hand(dataset)
         (root / path).unlink()
-        assert not datasets.at_hand(dataset)
+        assert not images.at_hand(dataset)
         (root / path).mkdir()
-        assert not datasets.at_hand(dataset)
+        assert not images.at_hand(dataset)
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist", "cifar10"])
@@ -286,5 +287,5 @@ def test_the_three_data_sets_of_v2_are_read_once_each(own_idx, own_cifar, monkey
     root, _ = own_idx
     names = ("mnist", "fashion_mnist", "cifar10")
     first = [datasets.load(name)[0] for name in names]
-    assert all(datasets.load(name)[0] is images for name, images in zip(names, first, strict=True))
+    assert all(datasets.load(name)[0] is before for name, before in zip(names, first, strict=True))
     assert datasets.load.cache_info().misses == 3

@@ -8,15 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from qkdlib import images
 from qkdlib.experiment import Experiment
 from qkdlib.images import datasets
-
-
-@pytest.fixture(autouse=True)
-def _no_images_of_other_tests():
-    datasets.load.cache_clear()
-    yield
-    datasets.load.cache_clear()
 
 
 @pytest.fixture
@@ -50,7 +44,7 @@ def test_a_fingerprint_has_12_hexadecimal_digits(pictures):
 def test_named_data_sets_have_none(dataset):
     experiment = Experiment(dataset=dataset)
     assert datasets.fingerprint(experiment) == ""
-    assert datasets.identified(experiment) == experiment
+    assert images.identified(experiment) == experiment
 
 
 def test_it_depends_on_content_alone(pictures, tmp_path):
@@ -109,19 +103,19 @@ def test_the_same_images_in_two_layouts_are_the_same(pictures, tmp_path):
 
 
 def test_an_identified_experiment_is_that_of_these_images_alone(pictures):
-    experiment = datasets.identified(task(pictures))
+    experiment = images.identified(task(pictures))
     assert experiment == dataclasses.replace(task(pictures), images=datasets.fingerprint(task(pictures)))
-    assert datasets.identified(experiment) == experiment
-    assert len(datasets.splits(experiment).train) == 8
+    assert images.identified(experiment) == experiment
+    assert len(images.splits(experiment).train) == 8
     flip(pictures)
     now = datasets.fingerprint(task(pictures))
-    for use in (datasets.identified, datasets.splits):
+    for use in (images.identified, images.splits):
         with pytest.raises(ValueError) as caught:
             use(experiment)
         message = str(caught.value)
         assert message.startswith(f"images='{experiment.images}' is not allowed; allowed: {now}, the images that ")
         assert "holds now" in message and "\n" not in message
-    assert datasets.identified(task(pictures)).images == now
+    assert images.identified(task(pictures)).images == now
 
 
 # What was read before
@@ -130,7 +124,7 @@ def test_an_identified_experiment_is_that_of_these_images_alone(pictures):
 @pytest.mark.parametrize("replaced", [False, True])
 def test_changed_images_are_read_again(pictures, replaced):
     """Written in place, or another file of the same name, size and time."""
-    before = datasets.splits(task(pictures)).all_train.x
+    before = images.splits(task(pictures)).all_train.x
     file, random = pictures / "cat" / "0.png", np.random.default_rng(1)
     new = pictures.parent / "new.png"
     noise(new, random)
@@ -141,35 +135,35 @@ def test_changed_images_are_read_again(pictures, replaced):
         new.replace(file)
     else:
         file.write_bytes(new.read_bytes())
-    after = datasets.splits(task(pictures)).all_train.x
+    after = images.splits(task(pictures)).all_train.x
     assert (before[0] != after[0]).any() and (before[1:] == after[1:]).all()
 
 
 def test_images_that_come_and_go_are_noticed(pictures):
-    assert len(datasets.splits(task(pictures, test_per_class=1)).all_train) == 16
+    assert len(images.splits(task(pictures, test_per_class=1)).all_train) == 16
     noise(pictures / "dog" / "99.png", np.random.default_rng(2))
-    assert len(datasets.splits(task(pictures, test_per_class=1)).all_train) == 17
+    assert len(images.splits(task(pictures, test_per_class=1)).all_train) == 17
     for file in (pictures / "dog" / "99.png", pictures / "cat" / "9.png"):
         file.unlink()
-    assert len(datasets.splits(task(pictures, test_per_class=1)).all_train) == 16
-    assert len(datasets.splits(task(pictures, test_per_class=1)).all_test) == 3
+    assert len(images.splits(task(pictures, test_per_class=1)).all_train) == 16
+    assert len(images.splits(task(pictures, test_per_class=1)).all_test) == 3
 
 
 def test_unchanged_images_are_read_once(pictures, tmp_path):
-    experiment = datasets.identified(task(pictures))
+    experiment = images.identified(task(pictures))
     for seed in (0, 1):
-        datasets.splits(dataclasses.replace(experiment, data_seed=seed))
+        images.splits(dataclasses.replace(experiment, data_seed=seed))
     assert datasets.load.cache_info().misses == 1
     (tmp_path / "notes.txt").write_text("beside the folder")
-    datasets.splits(experiment)
+    images.splits(experiment)
     assert datasets.load.cache_info().misses == 1
-    datasets.splits(task(pictures, image_size=3))
+    images.splits(task(pictures, image_size=3))
     assert datasets.load.cache_info().misses == 2
 
 
 def test_at_most_three_data_sets_stay_in_memory(pictures):
     for size in range(2, 8):
-        datasets.splits(task(pictures, image_size=size))
+        images.splits(task(pictures, image_size=size))
     assert datasets.load.cache_info().currsize == 3
 
 
@@ -209,12 +203,12 @@ def test_names_of_folders_may_be_strange(pictures, tmp_path, name):
     expected = datasets.fingerprint(task(pictures))
     pictures.rename(tmp_path / name)
     (tmp_path / name / "dog").rename(tmp_path / name / f"z{name}")
-    experiment = datasets.identified(task(tmp_path / name))
+    experiment = images.identified(task(tmp_path / name))
     assert experiment.images != expected  # another class name
-    assert datasets.splits(experiment).class_names == ("cat", f"z{name}")
+    assert images.splits(experiment).class_names == ("cat", f"z{name}")
     (tmp_path / name / f"z{name}" / "0.png").write_bytes(b"damaged")
     with pytest.raises(ValueError) as caught:
-        datasets.splits(task(tmp_path / name))
+        images.splits(task(tmp_path / name))
     message = str(caught.value)
     assert "\n" not in message and len(message) < 500
     message.encode()  # every terminal that takes UTF-8 can show it

@@ -6,44 +6,19 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
+from few_records import executed, record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qkdlib.experiment import Experiment, Teacher
-from qkdlib.records import Record, summary
-from qkdlib.records.statistics import (
-    accuracies,
-    collapsed_share,
-    holm,
-    paired_gain,
-    qasm_differences,
-    signed_rank,
-    summarise,
-)
-from qkdlib.workspace import Workspace
+from qkdlib.experiment import Experiment
+from qkdlib.records import accuracies, paired_gain, summarise
+from qkdlib.records.statistics import collapsed_share, holm, qasm_differences, signed_rank
 
 # Accuracies of 900 images are multiples of 1/9 percent.
 ACCURACY = st.integers(0, 900).map(lambda right: right / 9)
 TWENTY = st.lists(ACCURACY, min_size=20, max_size=20)
 SAMPLE = [96.6, 95.1, 97.2, 96.9, 94.8, 96.3, 97.7, 95.9]
 OTHER = [95.9, 95.3, 96.1, 96.0, 95.0, 95.2, 97.1, 96.4]
-
-
-def record(lasts, experiment=None, first_seed=0):
-    """A made-up record of one epoch whose test accuracies (from 0 to 1) are `lasts`."""
-    experiment = experiment or Experiment(dataset="digits", epochs=1, seeds=len(lasts))
-    return Record(
-        experiment,
-        {
-            first_seed + place: {
-                "validation_accuracy": [0.5],
-                "validation_ce": [1.0],
-                "test_accuracy": [last],
-                "qasm_accuracy": last / 2,
-            }
-            for place, last in enumerate(lasts)
-        },
-    )  # fmt: skip
 
 
 # Summaries
@@ -148,8 +123,8 @@ def test_p_with_ties_and_zeros_is_scipys():
 
 def test_equal_gains_stay_ties_in_floating_point():
     """Records keep six decimals of k/900: gains of one image each must rank alike although their digits differ."""
-    more = [1, 1, 1, 1, 1, 1, 1, -1, -1, -2, 2, 3]
-    right = [860, 871, 850, 863, 877, 858, 869, 874, 866, 855, 862, 873]
+    more = [1, 1, 1, 1, -1, -1, -2, 2, 3]
+    right = [863, 877, 858, 869, 874, 866, 855, 862, 873]
     placebo = [100 * round(k / 900, 6) for k in right]
     distilled = [100 * round((k + m) / 900, 6) for k, m in zip(right, more, strict=True)]
     expected = scipy.stats.wilcoxon(more).pvalue
@@ -171,7 +146,7 @@ def test_the_signed_rank_p_of_differences_that_are_all_0_is_1():
     assert signed_rank([0.0] * 19 + [1.0]) == pytest.approx(scipy.stats.wilcoxon([0] * 19 + [1]).pvalue)
 
 
-@given(st.lists(st.integers(-4, 4), min_size=5, max_size=12).filter(any), st.data())
+@given(st.lists(st.integers(-4, 4), min_size=5, max_size=9).filter(any), st.data())
 @settings(max_examples=15, deadline=None)
 def test_the_signed_rank_p_does_not_tell_roundings_apart(images, data):
     noise = [data.draw(st.floats(-1e-4, 1e-4)) for _ in images]
@@ -260,16 +235,6 @@ def test_holm_is_the_formula(size):
     assert holm(ps) == pytest.approx(expected)
 
 
-# Records
-
-
-def executed(lasts: list[float], qasm: list[float | None]) -> Record:
-    made = record(lasts)
-    for results, value in zip(made.seeds.values(), qasm, strict=True):
-        results["qasm_accuracy"] = value
-    return made
-
-
 def test_seeds_that_were_not_executed_have_no_accuracy_on_the_simulator():
     some = executed([0.5, 0.6, 0.7], [0.4, None, 0.75])
     assert accuracies(some, "qasm") == pytest.approx([40, 75])
@@ -305,55 +270,6 @@ def test_accuracies_are_in_the_order_of_seeds():
 )
 def test_collapsed_share(classes, lasts, share):
     assert collapsed_share(record(lasts, Experiment(dataset="digits", classes=classes, epochs=1))) == share
-
-
-# The summary of a workspace
-
-
-def test_summary_sets_each_arm_beside_its_placebo():
-    task = Experiment(dataset="digits", epochs=1, seeds=3)
-    placebo = record([0.5, 0.6, 0.7], task)
-    distilled = record([0.6, 0.7, 0.8], task.distilled(Teacher()))
-    frame = summary.arms([distilled, placebo])
-    assert frame["arm"].tolist() == ["placebo", "lenet"]
-    assert frame["gain over placebo [95 %]"].tolist() == ["", "+10.00 [+10.00, +10.00]"]
-    assert frame["sd"].tolist() == ["10.00", "10.00"]
-    assert frame["accuracy [95 %]"].tolist()[0].startswith("60.00 [")
-    assert frame["QASM, 5000 shots"].tolist() == ["30.00 (3 seeds)", "35.00 (3 seeds)"]
-
-
-def test_summary_says_how_many_seeds_were_executed():
-    some, none = executed([0.5, 0.6, 0.7], [0.4, None, 0.75]), executed([0.5], [None])
-    assert summary.arms([some])["QASM, 5000 shots"].tolist() == ["57.50 (2 seeds)"]
-    assert summary.arms([none])["QASM, 5000 shots"].tolist() == [""]
-
-
-def test_summary_pairs_the_common_seeds():
-    task = Experiment(dataset="digits", epochs=1, seeds=2)
-    frame = summary.arms([record([0.5, 0.5, 0.9], task), record([0.6, 0.6], task.distilled(Teacher()))])
-    assert frame["gain over placebo [95 %]"].tolist()[1] == "+10.00 [+10.00, +10.00]"
-
-
-def test_summary_leaves_the_gain_out_without_a_placebo():
-    alone = record([0.6, 0.7], Experiment(dataset="digits", epochs=1, seeds=2).distilled(Teacher()))
-    assert summary.arms([alone])["gain over placebo [95 %]"].tolist() == [""]
-
-
-def test_arms_without_a_common_seed_have_no_gain():
-    task = Experiment(dataset="digits", seeds=1)
-    apart = record([0.5, 0.6], task), record([0.5], task.distilled(Teacher()))
-    del apart[0].seeds[0]
-    assert summary.arms(apart)["gain over placebo [95 %]"].tolist() == ["", ""]
-
-
-def test_summary_of_an_empty_workspace_says_so(tmp_path):
-    workspace = Workspace(tmp_path)
-    assert summary.text(workspace) == f"no records in {tmp_path / 'results' / 'students'}"
-    record([0.5, 0.6]).save(workspace)
-    assert "| digits_0-5 |" in summary.text(workspace)
-    assert "none yet" in summary.text(workspace)
-    (workspace.figures / "figure_7.png").write_bytes(b"")
-    assert summary.text(workspace).endswith(": figure_7.png")
 
 
 def test_values_that_are_equal_but_for_rounding_have_an_interval_without_width():

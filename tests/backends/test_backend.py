@@ -10,14 +10,15 @@ from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Statevector
 from scipy import stats
 
-from qkdlib import backends, checks, circuits, execution
-from qkdlib.backends import Aer, Backend, Primitive, aer_import, sampling
-from qkdlib.circuits import Circuit, Gate, simulation
+from qkdlib import backends, checks, circuits
+from qkdlib.backends import Backend, Primitive, aer_import, sampling
+from qkdlib.backends.backend import Aer, _aer_model
+from qkdlib.circuits import Circuit, Gate
 from qkdlib.noise import Noise
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*has no QubitProperties")  # Aer, of GenericBackendV2 without noise
 SHOTS = 20_000
-CIRCUITS = {n: circuits.join(circuits.amplitude_encoding(n), circuits.rx_ry_rz(n)) for n in (3, 4)}
+CIRCUITS = {n: circuits.join(circuits.amplitude_encoding(n), circuits.build("rx_ry_rz", n)) for n in (3, 4)}
 BARE = Circuit("bare", 3, (Gate("sx", (0,)), Gate("cx", (0, 2)), Gate("h", (0,)), Gate("sx", (0,)), Gate("h", (2,)),
                            Gate("cx", (2, 1))))  # fmt: skip
 
@@ -56,7 +57,7 @@ IDEAL = {
 FLIPPING = Noise("readout", 0.1)
 NOISY = {
     "read-out": (lambda: FLIPPING, FLIPPING),
-    "AerSimulator with a noise model": (lambda: simulator(noise_model=FLIPPING.aer_model()), FLIPPING),
+    "AerSimulator with a noise model": (lambda: simulator(noise_model=_aer_model(FLIPPING)), FLIPPING),
     "depolarising": (lambda: Noise("depolarising", 0.1), Noise("depolarising", 0.1)),
     "amplitude damping": (lambda: Noise("amplitude_damping", 0.2), Noise("amplitude_damping", 0.2)),
 }
@@ -103,7 +104,7 @@ def test_every_kind_of_backend_is_taken_and_named(kind, name, noise):
 
 def test_noise_is_named_by_kind_and_level_and_a_model_of_ones_own_as_such():
     assert backends.get(Noise("depolarising", 0.01)).noise == "depolarising 0.01"
-    assert backends.get(simulator(noise_model=FLIPPING.aer_model())).noise == "a noise model"
+    assert backends.get(simulator(noise_model=_aer_model(FLIPPING))).noise == "a noise model"
 
 
 def test_a_backend_is_taken_as_it_is_and_aer_is_made_once():
@@ -149,7 +150,7 @@ def test_anything_else_is_refused_by_name(wrong):
 @pytest.mark.parametrize("kind", IDEAL)
 def test_all_backends_sample_the_exact_probabilities_in_one_bit_order(kind, qubits):
     circuit, angles = CIRCUITS[qubits], angles_of(CIRCUITS[qubits])
-    found = execution.sample(circuit, angles, SHOTS, 5, IDEAL[kind]()).frequencies
+    found = backends.sample(circuit, angles, SHOTS, 5, IDEAL[kind]()).frequencies
     assert found.shape == (2, 2**qubits)
     check(circuit, found, exact(circuit, angles))
 
@@ -158,14 +159,14 @@ def test_all_backends_sample_the_exact_probabilities_in_one_bit_order(kind, qubi
 def test_noisy_backends_sample_the_exact_noisy_probabilities(kind):
     (make, noise), circuit = NOISY[kind], CIRCUITS[3]
     angles = angles_of(circuit)
-    found = execution.sample(circuit, angles, SHOTS, 5, make()).frequencies
-    check(circuit, found, simulation.exact(circuit, torch.from_numpy(angles), noise).numpy())
+    found = backends.sample(circuit, angles, SHOTS, 5, make()).frequencies
+    check(circuit, found, circuits.exact(circuit, torch.from_numpy(angles), noise).numpy())
     assert values(found, exact(circuit, angles)).max() < 1e-4
 
 
 @pytest.mark.parametrize("kind", IDEAL)
 def test_circuits_without_angles_are_sampled_anew_for_each_row(kind):
-    found = execution.sample(BARE, np.zeros((3, 0)), SHOTS, 6, IDEAL[kind]()).frequencies
+    found = backends.sample(BARE, np.zeros((3, 0)), SHOTS, 6, IDEAL[kind]()).frequencies
     expected = np.repeat(exact(BARE, np.zeros((1, 0))), 3, axis=0)
     there = expected[0] > 1e-9
     assert found.shape == (3, 8) and (found[:, ~there] == 0).all()
@@ -178,7 +179,7 @@ def test_seed_decides_the_samples_and_equal_rows_are_samples_of_their_own(kind):
     circuit = CIRCUITS[3]
     angles = np.repeat(angles_of(circuit, rows=1), 3, axis=0)
     on = backends.get(IDEAL[kind]())
-    first, again, other = (execution.sample(circuit, angles, 500, seed, on).frequencies for seed in (1, 1, 2))
+    first, again, other = (backends.sample(circuit, angles, 500, seed, on).frequencies for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert len({tuple(row) for row in [*first, *other]}) == 6
 
@@ -189,7 +190,7 @@ def test_outcomes_of_more_than_eight_wires_keep_their_places(kind):
     circuit, on = circuits.qubit_encoding(10), IDEAL[kind]() if kind != "BackendSamplerV2" else generic(10)
     for outcome in (1, 2**9, 2**8 + 2**2):
         angles = np.pi * np.array([[outcome >> wire & 1 for wire in range(10)]])
-        assert execution.sample(circuit, angles, 20, 0, on).frequencies[0, outcome] == 1
+        assert backends.sample(circuit, angles, 20, 0, on).frequencies[0, outcome] == 1
 
 
 def test_a_job_that_aer_does_not_finish_is_an_error():
@@ -201,14 +202,14 @@ def test_a_job_that_aer_does_not_finish_is_an_error():
 
     broken = Aer(Broken(), "broken", "none", written=True)
     with pytest.raises(RuntimeError, match="^broken did not finish circuit h_ry: lost( lost){39} ?$"):
-        broken.sample(broken.prepare(circuits.h_ry(2)), np.zeros((1, 2)), 10, 0)
+        broken.sample(broken.prepare(circuits.build("h_ry", 2)), np.zeros((1, 2)), 10, 0)
 
 
 @pytest.mark.parametrize("given", [{"basis_gates": ["x", "h"]}, {"coupling_map": [[0, 1], [2, 3]]}])
 def test_a_device_that_cannot_run_a_circuit_is_named(given):
     home = generic(4, **given)
     with pytest.raises(ValueError, match="^backend='generic_backend_4q' is not allowed.*can run circuit rx_ry_rz"):
-        execution.sample(circuits.build("rx_ry_rz", 3, 1, "ring_cnot"), np.zeros((1, 9)), 10, 0, home)
+        backends.sample(circuits.build("rx_ry_rz", 3, 1, "ring_cnot"), np.zeros((1, 9)), 10, 0, home)
 
 
 # Facts and refusals
@@ -224,12 +225,12 @@ class Sampling(StatevectorSampler):
     (StatevectorSampler(), "none", "as written"),
     (Sampling(), "unknown", "unknown"), (Primitive(Sampling(), name="mine"), "unknown", "unknown"),
     (BackendSamplerV2(backend=generic()), "the backend's own", "transpiled"),
-    (BackendSamplerV2(backend=simulator(noise_model=FLIPPING.aer_model())), "a noise model", "transpiled"),
-    (BackendSamplerV2(backend=simulator(), options={"run_options": {"noise_model": FLIPPING.aer_model()}}),
+    (BackendSamplerV2(backend=simulator(noise_model=_aer_model(FLIPPING))), "a noise model", "transpiled"),
+    (BackendSamplerV2(backend=simulator(), options={"run_options": {"noise_model": _aer_model(FLIPPING)}}),
      "a noise model", "transpiled"),
 ], ids=named)  # fmt: skip
 def test_facts_say_what_is_known_of_noise_and_transpilation(on, noise, circuit):
-    facts = backends.get(on).facts(circuits.h_ry(3))
+    facts = backends.get(on).facts(circuits.build("h_ry", 3))
     assert (facts.noise, facts.circuit, facts.earlier_jobs) == (noise, circuit, 0)
 
 
@@ -249,17 +250,17 @@ def test_the_backend_behind_a_sampler_is_found_where_it_shows_it(name, method):
 
 def test_states_and_samples_that_do_not_fit_into_memory_are_refused_before_they_are_taken(monkeypatch):
     monkeypatch.setattr(checks, "available_memory", lambda: 16 * 2.0**8)
-    few, many = circuits.h_ry(4), circuits.h_ry(5)
+    few, many = circuits.build("h_ry", 4), circuits.build("h_ry", 5)
     noisy = Aer(simulator(method="density_matrix"), "noisy", "some", written=True)
     for on, circuit, wrong in ((noisy, few, None), (noisy, many, "qubits=5 .*a density matrix"),
-                               (backends.Aer(simulator(method="statevector"), "a", "none", written=True), many, None),
+                               (Aer(simulator(method="statevector"), "a", "none", written=True), many, None),
                                (StatevectorSampler(), few, "shots=2000 .*a job of 3 circuits")):  # fmt: skip
         angles = np.zeros((3, circuit.angles))
         if wrong is None:
-            execution.sample(circuit, angles, 2000, 0, on)
+            backends.sample(circuit, angles, 2000, 0, on)
         else:
             with pytest.raises(ValueError, match=f"^{wrong} fits into memory"):
-                execution.sample(circuit, angles, 2000, 0, on)
+                backends.sample(circuit, angles, 2000, 0, on)
 
 
 @pytest.mark.parametrize("qubits", CIRCUITS)
@@ -287,7 +288,7 @@ def test_device_has_gates_of_its_own_between_neighbours_and_noise():
     assert all(abs(one - other) == 1 for one, other in wires)
     assert set(quantum.count_ops()) - {"measure", "barrier"} <= {"cx", "rz", "sx", "x"}
     angles = angles_of(circuit)
-    found, expected = execution.sample(circuit, angles, SHOTS, 1, device).frequencies, exact(circuit, angles)
+    found, expected = backends.sample(circuit, angles, SHOTS, 1, device).frequencies, exact(circuit, angles)
     assert values(found, expected).max() < 1e-6
     assert np.abs(found - expected).sum(1).max() < 0.5  # noisy, and still of this circuit
 
@@ -298,7 +299,7 @@ def test_too_few_qubits_are_refused_before_anything_runs(monkeypatch, wrap):
     monkeypatch.setattr(GenericBackendV2, "run", lambda *_arguments, **_options: calls.append("run"))
     monkeypatch.setattr(qiskit, "transpile", lambda *_arguments, **_options: calls.append("transpile"))
     with pytest.raises(ValueError, match="^qubits=3 is not allowed; allowed: at most 2 on backend generic_backend_2q$"):
-        execution.sample(CIRCUITS[3], angles_of(CIRCUITS[3]), 10, 0, wrap(small))
+        backends.sample(CIRCUITS[3], angles_of(CIRCUITS[3]), 10, 0, wrap(small))
     assert calls == []
 
 
@@ -307,6 +308,6 @@ def test_a_circuit_is_transpiled_once_for_all_its_jobs(monkeypatch):
     monkeypatch.setattr(qiskit, "transpile", lambda *a, **options: calls.append(a[0].name) or transpile(*a, **options))
     on = backends.get(generic())
     for circuit in (CIRCUITS[3], CIRCUITS[3], CIRCUITS[4]):
-        execution.sample(circuit, angles_of(circuit, rows=3), 10, 0, on, rows_per_job=1)
+        backends.sample(circuit, angles_of(circuit, rows=3), 10, 0, on, rows_per_job=1)
         on.facts(circuit)
     assert calls == [CIRCUITS[3].name, CIRCUITS[4].name]

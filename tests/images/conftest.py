@@ -1,0 +1,12 @@
+"""Fixtures of the images' tests."""
+
+import pytest
+
+from qkdlib.images import datasets
+
+
+@pytest.fixture(autouse=True)
+def _no_images_of_other_tests():
+    datasets.load.cache_clear()
+    yield
+    datasets.load.cache_clear()
