@@ -1,4 +1,4 @@
-"""Made-up records and teachers' files of the project's experiments, and their numbers read back without qkdlib."""
+"""Synthetic records and teachers' files of the project's experiments, and their numbers read back without qkdlib."""
 
 import contextlib
 import dataclasses
@@ -13,7 +13,7 @@ import torch
 
 from qkdlib.experiment import Experiment
 from qkdlib.records import Record
-from qkdlib.study import runs
+from qkdlib.study import contents
 from qkdlib.study.collapse import changes
 from qkdlib.study.controlled import design
 from qkdlib.study.robustness import sweeps
@@ -22,7 +22,14 @@ from qkdlib.study.v2 import revised
 from qkdlib.teachers.teacher_files import TeacherLogits, teacher_name
 from qkdlib.workspace import Workspace
 
-SECONDS = 12.5  # of every made-up training
+V2_PARTS = {
+    "v2-10-epochs": lambda: revised.bars(revised.DEFAULT),
+    "v2-converged": lambda: revised.bars(revised.CONVERGED, ("lenet",)),
+    "v2-converged-alexnet": lambda: revised.bars(revised.CONVERGED, ("alexnet",)),
+    "v2-full-set": lambda: revised.bars(revised.FULL),
+    "v2-entangler": lambda: revised.variants(),
+}
+SECONDS = 12.5  # of every synthetic training
 POOLED = ("max_pool", "avg_pool", "center_crop")
 
 
@@ -88,7 +95,7 @@ def scattered(experiment: Experiment, rng) -> np.ndarray:
     return np.where(rng.random(experiment.seeds) < 0.65 + 3 * more, good, bad) / images
 
 
-def fill(workspace: Workspace, accuracies=scattered, parts=runs.PARTS) -> None:
+def fill(workspace: Workspace, accuracies=scattered, parts=tuple(contents.parts())) -> None:
     """A record of every experiment of some parts of the project; `accuracies(experiment, rng)` gives one for each seed
     of v1's students. CIFAR10's are on its JPEG copy, as the project's own."""
     rng = np.random.default_rng(0)
@@ -103,9 +110,9 @@ def fill(workspace: Workspace, accuracies=scattered, parts=runs.PARTS) -> None:
         elif part == "controlled":
             fill_controlled(workspace)
         elif part != "v1":
-            fill_bars(workspace, [bar.copies[-1] for bar in runs.V2_PARTS[part]()], rng)
+            fill_bars(workspace, [bar.copies[-1] for bar in V2_PARTS[part]()], rng)
         else:
-            for experiment in runs.experiments(runs.declared_rows()):
+            for experiment in paper.experiments():
                 record(experiment, accuracies(experiment, rng), qasm_seeds=2).save(workspace)
 
 
@@ -210,7 +217,6 @@ def few_bars(patch) -> None:
     patch.setattr(revised, "bars", bars)
     patch.setattr(revised, "variants", lambda: variants)
     patch.setattr(revised, "bar", lambda *names, regime=revised.DEFAULT: every[(*names, regime)[:4]])
-    patch.setitem(runs.V2_PARTS, "v2-entangler", lambda: variants)
 
 
 def few_tasks(patch) -> None:
