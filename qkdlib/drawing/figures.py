@@ -1,7 +1,9 @@
 """Figures of any records, images, circuits and teachers."""
 
+import itertools
 from collections.abc import Mapping
 
+import matplotlib
 import numpy as np
 import scipy.special
 from matplotlib.axes import Axes
@@ -85,34 +87,49 @@ def loss_curves(records: Mapping[str, Record]) -> Figure:
 @styled
 def teacher_curves(teachers: Mapping[str, TeacherLogits]) -> Figure:
     """Test accuracy of teachers over their epochs; an ensemble of trained networks is one line across."""
-    figure = Figure(figsize=(4.6, 2.8))
+    figure = Figure(figsize=(4.6 if len(teachers) <= 3 else 7.0, 2.8))
     axis = figure.subplots()
+    colours = itertools.cycle(matplotlib.color_sequences["tab20"])
     for name, logits in teachers.items():
         values = [100 * epoch["test_accuracy"] for epoch in logits.history]
         if len(values) == 1:
-            axis.axhline(values[0], color=COLOURS.get(name, OTHER), linestyle="--", label=name)
+            axis.axhline(values[0], color=COLOURS.get(name) or next(colours), linestyle="--", label=name)
         else:
-            axis.plot(range(1, len(values) + 1), values, marker=".", color=COLOURS.get(name, OTHER), label=name)
+            axis.plot(
+                range(1, len(values) + 1), values, marker=".", color=COLOURS.get(name) or next(colours), label=name
+            )
     axis.set(xlabel="epoch", ylabel="test accuracy (%)")
     axis.locator_params("x", integer=True)
-    axis.legend()
+    if len(teachers) > 3:
+        axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    else:
+        axis.legend()
     return figure
 
 
 @styled
-def softened(image: np.ndarray, logits: np.ndarray, names: tuple[str, ...], temperatures: tuple[float, ...]) -> Figure:
-    """An image (H, W) or (H, W, C), and what a teacher with `logits` (classes,) says of it at each temperature."""
-    figure = Figure(figsize=(1.6 + 2.2 * len(temperatures), 1.9))
-    axes = figure.subplots(1, 1 + len(temperatures), width_ratios=[1, *[1.6] * len(temperatures)])
-    axes[0].imshow(image, cmap="gray_r")
-    axes[0].set(xticks=[], yticks=[])
-    axes[0].spines[:].set_visible(False)
-    for axis, temperature in zip(axes[1:], temperatures, strict=True):
+def softened(
+    image: np.ndarray | None, logits: np.ndarray, names: tuple[str, ...], temperatures: tuple[float, ...]
+) -> Figure:
+    """What a teacher says of an image at each temperature.
+
+    Args:
+        image: (H, W) or (H, W, C); None: not shown.
+        logits: (classes,).
+    """
+    figure = Figure(figsize=(1.6 * (image is not None) + 2.2 * len(temperatures), 1.9))
+    widths = [*([1] if image is not None else []), *[1.6] * len(temperatures)]
+    axes = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
+    if image is not None:
+        axes[0].imshow(image, cmap="gray_r")
+        axes[0].set(xticks=[], yticks=[])
+        axes[0].spines[:].set_visible(False)
+    for axis, temperature in zip(axes[-len(temperatures) :], temperatures, strict=True):
         axis.bar(range(len(names)), scipy.special.softmax(logits / temperature), color=COLOURS["lenet"])
         axis.set(title=f"T = {temperature:g}", ylim=(0, 1))
         axis.set_xticks(range(len(names)), names)
         axis.grid(axis="x", visible=False)
-    axes[1].set_ylabel("probability")
+    axes[-len(temperatures)].set_ylabel("probability")
     return figure
 
 

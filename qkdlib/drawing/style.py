@@ -4,6 +4,7 @@ import base64
 import functools
 import importlib.resources
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec
@@ -41,10 +42,16 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     def wrapper(*arguments: P.args, **options: P.kwargs) -> Figure:
         with matplotlib.rc_context(fname=str(STYLE)):
             figure = draw(*arguments, **options)
-        figure.alt = " ".join((draw.__doc__ or "").partition(".")[0].partition(":")[0].split())
+        figure.alt = _first_sentence(draw.__doc__ or "")
         return figure
 
     return wrapper
+
+
+def _first_sentence(text: str) -> str:
+    """Of a docstring, without what stands in brackets and behind a colon."""
+    plain = re.sub(r" \([^)]*\)", "", " ".join(text.split()))
+    return re.split(r"[.:;](?: |$)", plain)[0]
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:

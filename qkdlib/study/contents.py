@@ -1,8 +1,13 @@
 """The chapters, in the order of the argument, and the pages of all of them. To add a chapter, name it here."""
 
+from dataclasses import replace
+
 from qkdlib import checks
+from qkdlib.experiment import Experiment
 from qkdlib.study import claims, collapse, controlled, robustness, v1, v2
-from qkdlib.study.chapter import Chapter, Page, Part, Table
+from qkdlib.study.chapter import COPIES, TITLES, Chapter, Page, Part, Table
+from qkdlib.teachers import TeacherLogits, logits_path
+from qkdlib.workspace import Workspace
 
 CHAPTERS: tuple[Chapter, ...] = (v1.CHAPTER, v2.CHAPTER, collapse.CHAPTER, robustness.CHAPTER, controlled.CHAPTER)
 
@@ -33,6 +38,29 @@ def chosen(names: list[str] | None = None) -> list[Part]:
     for name in names:
         checks.one_of("only", name, named)
     return list(dict.fromkeys(part for name in names for part in named[name]))
+
+
+def page(notebook: str, folder: str) -> Page:
+    """The page of a notebook in a folder; one that publishes nothing where no chapter declares it."""
+    return pages().get(f"{folder}/{notebook}", Page(notebook, folder))
+
+
+def teachers(dataset: str, workspace: Workspace) -> dict[str, TeacherLogits]:
+    """Every teacher of the study on a data set, or a copy of it, that has its logits, by a label."""
+    found: dict[str, TeacherLogits] = {}
+    same = next((names for names in COPIES.values() if dataset in names), (dataset,))
+    for experiment in (each for chapter in CHAPTERS for each in chapter.taught() if each.dataset in same):
+        for task in (replace(experiment, dataset=name) for name in same):
+            logits = TeacherLogits.find(logits_path(workspace, task, task.teacher))
+            if logits is not None:
+                found.setdefault(_label(task), logits)
+    return found
+
+
+def _label(task: Experiment) -> str:
+    few = task.teacher.images_per_class
+    images = f", {few} images per class" if few else ""
+    return f"{TITLES[task.teacher.architecture]}, {task.classes[0]}-{task.classes[-1]}{images}"
 
 
 def pages() -> dict[str, Page]:

@@ -1,7 +1,7 @@
 """Executing pages, and the rules by which `make` knows which of them are out of date."""
 
 from qkdlib import checks, teachers
-from qkdlib.study import contents, notebooks, publish
+from qkdlib.study import artefacts, contents, notebooks
 from qkdlib.study.chapter import Chapter, Page
 from qkdlib.workspace import Workspace, project_root
 
@@ -17,7 +17,7 @@ def execute(name: str) -> None:
     page = known[checks.one_of("page", name, known)]
     parameters = {"workspace": ".", "publish": True, **page.parameters}
     notebooks.execute(page.notebook, page.copy, parameters, list(page.parameters))
-    publish.check(page, Workspace())
+    artefacts.check(page, Workspace())
 
 
 def rules() -> str:

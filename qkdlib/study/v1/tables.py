@@ -63,6 +63,21 @@ def described(workspace: Workspace) -> pd.DataFrame:
     return paper_table(paper.described_rows(), workspace)
 
 
+def students(dataset: str, workspace: Workspace) -> dict[str, Record]:
+    """The direct students of a data set that have a record, by their row's label."""
+    rows = [row for row in paper.rows(paper.TABLES[dataset]) if row.category == "Student"]
+    found = {row.label: records.complete(row.experiment, workspace) for row in rows}
+    return {label: record for label, record in found.items() if record is not None}
+
+
+def pairs(dataset: str, workspace: Workspace) -> dict[str, tuple[Record, Record]]:
+    """Placebo and distilled student of each row of a data set that distils and has both records, by the row's label."""
+    rows = [row for row in paper.rows(paper.TABLES[dataset]) if row.distils]
+    arms = {row.label: (row.experiment.placebo(), row.experiment) for row in rows}
+    found = {label: [records.complete(each, workspace) for each in both] for label, both in arms.items()}
+    return {label: (placebo, taught) for label, (placebo, taught) in found.items() if placebo and taught}
+
+
 def _identity(row: Row) -> dict:
     names = (
         "id", "run", "category", "teacher", "qubits", "dataset", "paper_accuracy", "recorded_best", "recorded_last",

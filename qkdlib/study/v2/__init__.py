@@ -2,9 +2,10 @@
 
 from qkdlib.study.chapter import Chapter, Page, Part, Picture, Table
 from qkdlib.study.v2 import ablation, claims, cost, figures, revised, strategies
+from qkdlib.study.v2.ablation import pairs, students
 from qkdlib.study.v2.revised import Bar, student
 
-__all__ = ["CHAPTER", "student"]
+__all__ = ["CHAPTER", "pairs", "student", "students"]
 
 
 def _arms(bars: list[Bar]) -> list[tuple]:

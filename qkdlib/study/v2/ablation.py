@@ -71,6 +71,18 @@ def evidence(bar: Bar, workspace: Workspace) -> Evidence | None:
     return None
 
 
+def students(dataset: str, workspace: Workspace) -> dict[str, Record]:
+    """The placebos of Fig. 12's bars on a data set, trained to convergence, that have records, by method and qubits."""
+    return {label: placebo for label, (placebo, _) in pairs(dataset, workspace).items()}
+
+
+def pairs(dataset: str, workspace: Workspace) -> dict[str, tuple[Record, Record]]:
+    """The same, each with the student taught by LeNet."""
+    shown = [bar for bar in revised.bars(revised.CONVERGED) if bar.dataset == dataset]
+    found = {f"{bar.method}, {bar.qubits} qubits": evidence(bar, workspace) for bar in shown}
+    return {label: (each.arms[None], each.arms["lenet"]) for label, each in found.items() if each is not None}
+
+
 def bars(workspace: Workspace) -> pd.DataFrame:
     """`table` of all bars of Fig. 12."""
     return table(revised.bars(), workspace)

@@ -1,5 +1,6 @@
 """Tables and figures as files, as a page's outputs, and in the README."""
 
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -43,7 +44,7 @@ def picture(chosen: Picture, workspace: Workspace, publish: bool = False) -> dra
         figure = chosen.draw(workspace)
     except LookupError as lacking:
         figure = None
-        print(f"{chosen.name} needs {lacking.args[0]}: a figure that is there stays as it is")
+        print(f"{chosen.name} needs {lacking.args[0]}: one that is there stays as it is", file=sys.stderr)
     path = workspace.figures / f"{chosen.name}.png"
     if figure is not None and not publish:
         figure.alt = chosen.alt
