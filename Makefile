@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 QUICK := teachers baselines distillation quickstart
 NOTEBOOKS := $(QUICK) audit ablations cost collapse shots_and_noise controlled_experiment claims
 AUDIT_MNIST := -p dataset mnist -p train_per_class 150 -p validation_per_class 50
-CODE := $(shell find qkdlib -name '*.py' -o -name '*.csv' -o -name '*.mplstyle')
+CODE := $(wildcard $(foreach folder,qkdlib qkdlib/* qkdlib/*/*,$(addprefix $(folder)/*.,py csv mplstyle)))
 RESULTS := $(wildcard results/students/*.json results/executions/*.json results/teachers/*.npz)
 DEMO := build/demo
 

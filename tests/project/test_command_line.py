@@ -13,13 +13,13 @@ import nbformat
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_up import record
 from nbformat import v4
+from synthetic import record
 
 from qkdlib import __main__, experiment
 from qkdlib.experiment import Experiment
 from qkdlib.records import summary
-from qkdlib.study import notebooks, runs
+from qkdlib.study import missing, notebooks
 from qkdlib.workspace import Workspace
 
 PARAMETERS = {"count": 3, "level": 0.5, "name": "a", "flag": False, "sizes": [1, 2], "side": None, "code": ""}
@@ -115,7 +115,6 @@ def test_whatever_is_typed_is_taken_or_refused_on_one_line(project, name, text):
 def test_all_that_is_asked_for_is_checked_before_the_first_notebook_runs(project, monkeypatch):
     monkeypatch.setattr(notebooks, "execute", lambda *_: pytest.fail("it ran"))
     assert failed(["notebooks", "tiny", "other", "--out", "out"]).endswith("allowed: one of tiny")
-    assert failed(["notebooks", "tiny", "--out", "out", "--row", ""]).startswith("row='' is not allowed")
     assert failed(["notebooks", "tiny", "--out", "", "-p", "count", "3"]).startswith("out='' is not allowed")
     template(project).unlink()
     assert "from a folder of its checkout" in failed(["notebooks", "tiny", "--out", "out"])
@@ -208,18 +207,17 @@ def test_ctrl_c_ends_with_130_and_no_traceback(workspace, monkeypatch, capsys):
     assert capsys.readouterr().err == "error: interrupted\n"
 
 
-@pytest.mark.parametrize(
-    "arguments", [["paper-artifacts", "--only", 5000 * "x"], ["summary", "--no"], [5000 * "y"], []]
-)
+@pytest.mark.parametrize("arguments", [["run", "--fresh", 5000 * "x"], ["summary", "--no"], [5000 * "y"], []])
 def test_what_is_no_command_is_one_line_with_the_usage(arguments):
     line = failed(arguments)
     assert "(usage: python -m qkdlib" in line and len(line) < 1500
 
 
-@pytest.mark.parametrize("name", ["paper-artifacts", "teachers", "summary"])
+@pytest.mark.parametrize("name", ["run", "teachers", "summary"])
 def test_a_workspace_that_is_a_file_is_refused_before_any_work(tmp_path, monkeypatch, name):
     (tmp_path / "file").touch()
-    monkeypatch.setattr(runs, "run_missing", lambda *_: pytest.fail("it ran"))
+    for name_ in ("train", "train_teachers"):
+        monkeypatch.setattr(missing, name_, lambda *_: pytest.fail("it ran"))
     assert failed([name, "--workspace", str(tmp_path / "file")]).startswith("workspace=")
 
 
@@ -230,9 +228,23 @@ def test_a_workspace_that_is_a_file_is_refused_before_any_work(tmp_path, monkeyp
 def test_a_wrong_variable_of_the_environment_is_said_before_any_work(project, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     monkeypatch.setattr(notebooks, "execute", lambda *_: pytest.fail("it ran"))
-    for arguments in (["notebooks", "tiny", "--out", "out"], ["paper-artifacts"], ["teachers"]):
+    for arguments in (["notebooks", "tiny", "--out", "out"], ["run"], ["page", "mnist/teachers"], ["teachers"]):
         assert failed(arguments).startswith(f"{name}=")
     assert not (project / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--only", "v3"], "only='v3' is not allowed; allowed: one of v1, v2, collapse"),
+        (["run", "--only", "v1", 5000 * "x"], "only='xxx"),
+        (["page", "digits/teachers"], "page='digits/teachers' is not allowed; allowed: one of mnist/teachers"),
+    ],
+)
+def test_what_the_study_does_not_have_is_named_before_any_work(monkeypatch, arguments, said):
+    monkeypatch.setattr(missing, "train", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr(notebooks, "execute", lambda *_: pytest.fail("it ran"))
+    assert failed(arguments).startswith(said)
 
 
 def test_a_terminal_without_the_characters_and_a_damaged_record(tmp_path):
