@@ -1,18 +1,25 @@
 """Portable records: made, compared bit by bit, and committed for five protocols."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
-from test_training import DESCRIBED, experiment
 
 from qkdlib import portable
 from qkdlib.__main__ import main
+from qkdlib.experiment import Experiment
 from qkdlib.study import verify
 from qkdlib.workspace import Workspace
 
-ROOT = Path(__file__).parent.parent
-TINY = {"published": experiment(seeds=3), "described": experiment(**DESCRIBED, seeds=3)}
+ROOT = Path(__file__).parents[2]
+PUBLISHED = Experiment(
+    dataset="digits", train_per_class=10, validation_per_class=5, test_per_class=10, epochs=1, batch_size=4, seeds=3
+)
+DESCRIBED = dataclasses.replace(
+    PUBLISHED, reducer="fully_connected", encoder="amplitude_tanh", head="renormalised", dropout=0.0
+)
+TINY = {"published": PUBLISHED, "described": DESCRIBED}
 
 
 @pytest.fixture

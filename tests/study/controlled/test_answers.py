@@ -1,9 +1,9 @@
-"""tables/answers, figures/controls and figures/data_scaling of made-up records, against numpy and scipy on the JSON."""
+"""tables/answers, figures/controls and figures/data_scaling of synthetic records, against numpy and scipy."""
 
 import numpy as np
 import pytest
 import scipy.stats
-from made_up import controlled_records, holm, without
+from synthetic import controlled_records, holm, without
 
 from qkdlib.study.controlled import answers, design
 from qkdlib.study.controlled import figures as controlled_figures
@@ -179,5 +179,6 @@ def test_curves_of_the_number_of_images_are_means_over_seeds(made, tmp_path):
 
 
 def test_without_records_there_are_no_figures(made, workspace):
-    assert controlled_figures.controls(workspace) is None
-    assert controlled_figures.data_scaling(workspace) is None
+    for draw in (controlled_figures.controls, controlled_figures.data_scaling):
+        with pytest.raises(LookupError, match="^records of its experiments$"):
+            draw(workspace)

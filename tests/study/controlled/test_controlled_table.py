@@ -1,4 +1,4 @@
-"""tables/controls and tables/grid of made-up records, against numpy and scipy on the records' JSON."""
+"""tables/controls and tables/grid of synthetic records, against numpy and scipy on the records' JSON."""
 
 import dataclasses
 import json
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from made_up import controlled_records, holm, without
+from synthetic import controlled_records, holm, without
 
 from qkdlib.study.controlled import design
 from qkdlib.study.controlled import table as controlled_table

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from qkdlib import execution, files, pipeline, runtime
+from qkdlib import backends, execution, files, pipeline, runtime
 from qkdlib.experiment import Experiment
 from qkdlib.images import datasets
 from qkdlib.noise import Noise
@@ -179,7 +179,7 @@ def test_what_another_process_has_saved_meanwhile_is_kept(ready, monkeypatch):
 
 
 def test_conditions_before_a_crash_are_saved_and_jobs_are_kept_until_then(ready, monkeypatch, executed):
-    sample, calls = execution.sample, []
+    sample, calls = backends.sample, []
 
     def crashing(*arguments, **options):
         calls.append(options["keep"])
@@ -187,7 +187,7 @@ def test_conditions_before_a_crash_are_saved_and_jobs_are_kept_until_then(ready,
             raise RuntimeError("lost")
         return sample(*arguments, **options)
 
-    monkeypatch.setattr(execution, "sample", crashing)
+    monkeypatch.setattr(backends, "sample", crashing)
     with pytest.raises(RuntimeError, match="lost"):
         run([NOISY, DEVICE], ready)
     assert set(executions.find(TASK, ready)) == {IDEAL, NOISY}

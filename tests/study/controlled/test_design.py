@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from made_up import published
+from synthetic import published
 
 from qkdlib import circuits, pipeline, splits, training
 from qkdlib.circuits import simulation
 from qkdlib.students import Student
-from qkdlib.study import runs
+from qkdlib.study import missing
 from qkdlib.study.collapse import changes
 from qkdlib.study.controlled import design
 from qkdlib.study.controlled.table import chosen, grid
@@ -155,11 +155,11 @@ def test_the_teacher_of_the_same_images_sees_those_that_the_student_trains_on(mo
 @pytest.mark.parametrize("student", ["robust", "revised"])
 def test_arms_without_a_teacher_run_as_the_project_runs_them(student, workspace):
     """On a few digits. Seeds that the project executes on a simulator have an accuracy there, but for twins."""
-    task, few = of_students(student)[0], {"classes": (0, 1, 2), "epochs": 2, "seeds": 1, "shots": 20}
+    task, few = of_students(student)[0], {"classes": (0, 1, 2), "epochs": 1, "seeds": 1, "shots": 20}
     for name, arm in task.arms.items():
         if arm.teacher is None:
             small = dataclasses.replace(arm, **SMALL, **few)
-            record = pipeline.run(small, workspace=workspace, aer_seeds=runs.AER_SEEDS)
+            record = pipeline.run(small, workspace=workspace, aer_seeds=missing.AER_SEEDS)
             executed = record.seeds[0]["qasm_accuracy"] is not None
             assert executed == (student == "robust" and "twin" not in name), name
 
@@ -248,7 +248,7 @@ def test_everything_is_asked_for_once():
 
 
 def test_all_teachers_are_trained_with_the_others():
-    trained = {(arm.dataset, arm.classes, arm.teacher) for arm in runs.all_teachers()}
+    trained = {(arm.dataset, arm.classes, arm.teacher) for arm in missing.all_teachers()}
     for experiment in design.experiments():
         if experiment.teacher is not None:
             teacher = dataclasses.replace(experiment.teacher, labels="own")

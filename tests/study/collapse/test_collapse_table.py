@@ -1,20 +1,18 @@
-"""Why seeds collapse: what is declared, and the table and figure that made-up records give, against numpy and scipy."""
-
-import dataclasses
+"""The tables and the figure of synthetic records of the changes, against numpy and scipy."""
 
 import numpy as np
 import pytest
 import scipy.stats
-from made_up import holm, record
+from synthetic import holm, record
 
 from qkdlib.experiment import Experiment
+from qkdlib.records import Record
 from qkdlib.study.collapse import changes
+from qkdlib.study.collapse import figures as collapse_figures
 from qkdlib.study.collapse import table as collapse_table
-from qkdlib.study.v1 import paper
-from qkdlib.workspace import Workspace
 
 
-def made(experiment: Experiment, lasts) -> None:
+def made(experiment: Experiment, lasts) -> Record:
     """A record whose validation accuracy after the last epoch, from 0 to 1, is `lasts`."""
     made = record(experiment, lasts, qasm_seeds=0)
     for seed, last in enumerate(lasts):
@@ -33,30 +31,6 @@ def filled(workspace):
         found[dataset, change] = lasts
         made(experiment, lasts).save(workspace)
     return workspace, found
-
-
-def test_each_change_is_one_field_or_the_fields_of_its_parts():
-    fields_of = dict(changes.CHANGES)
-    assert fields_of.pop("as published") == {}
-    combined = {name: fields for name, fields in fields_of.items() if "," in name or name == "these three"}
-    combined.pop("exact outcomes, Eq. 12")  # one thing: without samples there is no shift to take
-    for name, fields in changes.items():
-        if name not in combined and name != "exact outcomes, Eq. 12":
-            assert len(fields) == 1, name
-    for fields in combined.values():
-        assert all(any(fields.items() >= one.items() for one in (part,)) or not part.keys() <= fields.keys()
-                   for part in (changes.REACH, changes.BATCH, changes.SCALE))  # fmt: skip
-    assert len(combined["these three"]) == 3
-
-
-def test_variants_differ_from_the_published_placebo_in_what_they_say():
-    for dataset, change, experiment in changes.variants():
-        fields = changes.CHANGES[change]
-        row = paper.row(changes.STUDIED[dataset])
-        published = (paper.as_meant(row) if row.deviation else row).experiment
-        assert dataclasses.replace(experiment, **{name: getattr(published, name) for name in fields}) == published
-        assert experiment.seeds == 20 and experiment.teacher is None
-        assert all(getattr(experiment, name) == value for name, value in fields.items())
 
 
 def test_numbers_are_those_of_validation_curves(filled):
@@ -79,12 +53,13 @@ def test_without_records_the_table_is_empty_and_there_is_no_figure(workspace):
     shown = collapse_table.readable(collapse_table.table(workspace))
     assert len(shown) == 26 and set(shown["collapsed"]) == {""}
     assert not shown.map(lambda cell: "nan" in str(cell).lower().split()).any(axis=None)
-    assert collapse_table.figure(workspace) is None
+    with pytest.raises(LookupError, match="^records of its experiments$"):
+        collapse_figures.figure(workspace)
 
 
 def test_the_figure_shows_every_seed_and_colours_the_collapsed(filled):
     workspace, lasts = filled
-    axes = collapse_table.figure(workspace).axes
+    axes = collapse_figures.figure(workspace).axes
     assert len(axes) == 2
     for axis, dataset in zip(axes, changes.STUDIED, strict=True):
         assert [len(points.get_offsets()) for points in axis.collections] == [20] * len(changes.CHANGES)
@@ -94,25 +69,6 @@ def test_the_figure_shows_every_seed_and_colours_the_collapsed(filled):
             colours = {tuple(colour) for colour in points.get_facecolors()}
             assert len(colours) == (2 if (x < 18.75).any() else 1)
     assert [label.get_text() for label in axes[0].get_yticklabels()] == list(changes.CHANGES)
-
-
-def test_the_robust_protocol_is_one_of_the_changes_that_were_studied():
-    assert dict(changes.ROBUST) in changes.CHANGES.values()
-    for row in changes.ROWS:
-        experiment = changes.robust(row)
-        assert all(getattr(experiment, name) == value for name, value in changes.ROBUST.items())
-        undone = {name: getattr(changes.published(row), name) for name in changes.ROBUST}
-        assert dataclasses.replace(experiment, **undone) == changes.published(row)
-        assert (experiment.head, experiment.teacher) == ("sigmoid_complement", None)
-
-
-def test_of_single_changes_without_a_collapsed_seed_validation_chose_the_robust_one():
-    """From the committed records."""
-    frame = collapse_table.table(Workspace())
-    single = frame[~frame.change.str.contains(",") & (frame.change != "these three")]
-    sums = single.groupby("change").agg({"collapsed": "sum", "mean_validation": "mean"})
-    best = sums[sums.collapsed == 0].mean_validation.idxmax()
-    assert changes.CHANGES[best] == dict(changes.ROBUST)
 
 
 def test_the_robust_table_compares_the_six_students_with_the_published_recipe(workspace):
