@@ -45,7 +45,7 @@ def one_thread():
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A workspace with made-up records of every declared experiment of v1."""
-    from made_up import fill
+    from synthetic import fill
 
     workspace = Workspace(tmp_path_factory.mktemp("whole"))
     fill(workspace, parts=("v1",))

@@ -229,39 +229,36 @@ def test_weights_of_the_described_student_survive_a_file(tmp_path):
 
 
 def test_half_the_reach_never_folds_the_sine():
-    images = torch.rand(16, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     for reach, limit in ((1.0, torch.pi), (0.5, torch.pi / 2)):
-        student = Student(Experiment(angle_reach=reach), (1, 28, 28), [0])
+        model = student(seeds=[0], angle_reach=reach)
         with torch.no_grad():
-            student.reducer.out.weight.mul_(100)
-            angles = student.angles(images)
+            model.reducer.out.weight.mul_(100)
+            angles = model.angles(images(16))
         assert limit * 0.9 < angles.abs().max() <= limit * (1 + 1e-6)
 
 
 def test_the_logit_scale_multiplies_logits_wherever_they_are_read():
-    images = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    plain, scaled = (Student(Experiment(logit_scale=scale), (1, 28, 28), [0]) for scale in (1.0, 7.0))
-    torch.testing.assert_close(scaled(images), 7 * plain(images))
-    outcomes = plain.probabilities(images)[0]
+    plain, scaled = (student(seeds=[0], logit_scale=scale) for scale in (1.0, 7.0))
+    torch.testing.assert_close(scaled(images(3)), 7 * plain(images(3)))
+    outcomes = plain.probabilities(images(3))[0]
     torch.testing.assert_close(scaled.read_out(outcomes, 0), 7 * plain.read_out(outcomes, 0))
 
 
 def test_a_leaky_hidden_layer_lets_gradients_through_where_all_of_it_is_dead():
     for activation, alive in (("relu", False), ("leaky_relu", True)):
-        student = Student(Experiment(activation=activation, dropout=0.0), (1, 28, 28), [0])
+        model = student(seeds=[0], activation=activation, dropout=0.0)
         with torch.no_grad():
-            student.reducer.hidden.bias.fill_(-100.0)
-        student(torch.rand(2, 1, 28, 28))[..., 0].sum().backward()
-        assert bool(student.reducer.conv1.weight.grad.abs().max() > 0) == alive
+            model.reducer.hidden.bias.fill_(-100.0)
+        model(images(2))[..., 0].sum().backward()
+        assert bool(model.reducer.conv1.weight.grad.abs().max() > 0) == alive
 
 
 def test_one_layer_with_a_ring_of_cnots_permutes_outcomes_and_two_do_not():
     """Of the published circuit: so an entangler without depth cannot change what it can tell apart."""
-    images = torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    plain, ringed = (Student(Experiment(entangler=name), (1, 28, 28), [0]) for name in ("none", "ring_cnot"))
+    plain, ringed = (student(seeds=[0], entangler=name) for name in ("none", "ring_cnot"))
     with torch.no_grad():
-        before, after = plain.probabilities(images)[0], ringed.probabilities(images)[0]
+        before, after = plain.probabilities(images(5))[0], ringed.probabilities(images(5))[0]
     torch.testing.assert_close(torch.sort(after, -1).values, torch.sort(before, -1).values, atol=1e-6, rtol=0)
     assert not torch.allclose(after, before)
-    deep = Student(Experiment(entangler="ring_cnot", layers=2), (1, 28, 28), [0])
-    assert deep.angles(images).shape[-1] == 6
+    deep = student(seeds=[0], entangler="ring_cnot", layers=2)
+    assert deep.angles(images(5)).shape[-1] == 6

@@ -226,7 +226,7 @@ def test_executed_circuit_has_the_students_outcomes(kind, qubits):
 def test_many_shots_classify_clear_images_as_the_exact_student_does(kind):
     model, x = student(kind, 3)
     best, second = model(x).topk(2, dim=-1).values.unbind(-1)
-    x = x[((best - second) > (0.01 if kind == "published" else 0.06)).all(0)]  # 5 standard errors or more
+    x = x[((best - second) > (0.01 if kind == "published" else 0.06)).all(0)][:12]  # 5 standard errors or more
     assert len(x) > 8
     labels = model(x)[0].argmax(-1)
     labels[::3] = (labels[::3] + 1) % 3

@@ -24,7 +24,6 @@ SAMPLED = dataclasses.replace(TINY, gradient="published_shift", sampler="multino
 DESCRIBED = dataclasses.replace(
     TINY, reducer="fully_connected", encoder="amplitude_tanh", head="renormalised", dropout=0.0
 )
-HERE = Path(__file__).parent
 FAILS = dataclasses.replace(TINY, classes=(3, 10))  # the digits end at 9, which shows when they are loaded
 
 
@@ -53,7 +52,7 @@ def test_error_of_an_experiment_is_raised_and_the_others_records_stay(tmp_path, 
     longer = dataclasses.replace(TINY, epochs=4)  # the longest is the first
     workspace = Workspace(tmp_path)
     with pytest.raises(ValueError, match="^classes=.*10"):
-        parallel.run_all([FAILS, longer], workspace, say=lambda _text: None)
+        parallel.run_all([FAILS, longer], workspace, aer_seeds=0, say=lambda _text: None)
     assert by_name(workspace).keys() == {longer.name}
 
 
@@ -89,7 +88,7 @@ def test_several_that_fail_are_all_named_after_the_others_are_done(tmp_path, mon
     many = dataclasses.replace(TINY, train_per_class=500)
     workspace, said = Workspace(tmp_path), []
     with pytest.raises(ValueError, match="^2 failed: ") as error:
-        parallel.run_all([FAILS, many, TINY], workspace, say=said.append)
+        parallel.run_all([FAILS, many, TINY], workspace, aer_seeds=0, say=said.append)
     assert by_name(workspace).keys() == {TINY.name}
     for failed, parameter in ((FAILS, "classes"), (many, "train_per_class")):
         assert f"{failed.name} (ValueError: {parameter}" in str(error.value)
@@ -137,20 +136,20 @@ def test_memory_of_the_data_sets():
 # Workers end with their parent
 
 
-def wait_for(_experiment: Experiment, folder: Path) -> str:
-    """Say which process works, and never end."""
-    (folder / str(os.getpid())).touch()
+PARENT = """
+import os, sys, time
+from pathlib import Path
+from qkdlib import parallel
+from qkdlib.experiment import Experiment
+
+def wait_for(_experiment, folder):
+    (folder / str(os.getpid())).touch()  # says which process works, and never ends
     while True:
         time.sleep(0.1)
 
-
-PARENT = """
-import sys
-from pathlib import Path
-from qkdlib import parallel
-from test_parallel import TINY, wait_for
 if __name__ == "__main__":
-    parallel.each(wait_for, [(TINY, Path(sys.argv[1]))] * 2)
+    parallel._cuda = lambda: False  # else torch is imported, which takes seconds
+    parallel.each(wait_for, [(Experiment(dataset="digits"), Path(sys.argv[1]))] * 2)
 """
 
 
@@ -166,7 +165,7 @@ def test_workers_end_with_their_parent(tmp_path, ending):
     script, pids = tmp_path / "parent.py", tmp_path / "pids"
     script.write_text(PARENT)
     pids.mkdir()
-    environment = {**os.environ, "QKD_THREADS": "2", "PYTHONPATH": os.pathsep.join(map(str, (Path.cwd(), HERE)))}
+    environment = {**os.environ, "QKD_THREADS": "2", "PYTHONPATH": str(Path.cwd())}
     with subprocess.Popen([sys.executable, script, pids], env=environment, stderr=subprocess.DEVNULL) as parent:
         until(lambda: len(list(pids.iterdir())) == 2)
         parent.send_signal(ending)
