@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from IPython.display import Image, Markdown
+from IPython.display import Image, Markdown, display
 
 from qkdlib import drawing, files
 from qkdlib.study.chapter import Page, Picture, Table
@@ -31,6 +31,12 @@ def _on_page(chosen: Table, shown: pd.DataFrame) -> pd.DataFrame:
     if callable(chosen.on_page):
         return chosen.on_page(shown)
     return shown[list(chosen.on_page)] if chosen.on_page else shown
+
+
+def show(shown: pd.DataFrame) -> None:
+    """Display a table whole: every row, and no text cut."""
+    with pd.option_context("display.max_rows", None, "display.max_colwidth", None):
+        display(shown)
 
 
 def picture(chosen: Picture, workspace: Workspace, publish: bool = False) -> drawing.Figure | Image | Markdown:

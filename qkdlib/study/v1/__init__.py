@@ -6,7 +6,7 @@ from qkdlib.study.chapter import Chapter, Page, Part, Picture, Table, each
 from qkdlib.study.v1 import claims, figures, paper, tables
 from qkdlib.study.v1.tables import pairs, students
 
-__all__ = ["CHAPTER", "TABLES", "pairs", "students"]
+__all__ = ["CHAPTER", "COLUMNS", "TABLES", "pairs", "students"]
 NOTES = (tables.UNITS, tables.RUNS, verdicts.RULE)
 COLUMNS = ("row", "paper", "ours", "collapsed", "paper's gain", "our gain", "p (Holm)", "verdict")
 TABLE_1 = Table("table_1", tables.table_1, tables.readable, NOTES, COLUMNS)
