@@ -1,16 +1,12 @@
 """Drawings show the shapes that the networks really have, and every word of them can be read."""
 
-import itertools
-
 import pytest
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.patches import FancyBboxPatch
+from readable import assert_readable, assert_the_same_file_twice, words
 from torch import nn
 
-from qkdlib import drawing, teachers
+from qkdlib import teachers
 from qkdlib.drawing import drawings
-from qkdlib.study.v2 import strategies
 
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
 OWN = nn.Sequential(
@@ -34,31 +30,6 @@ def alexnet(shape, classes):
     side = shape[1]
     maps = [(64, side), (64, side // 2), (192, side // 2), (192, side // 4), (384, side // 4)]
     return [(channels, size, size) for channels, size in maps] + [(4096,), (4096,), (classes,)]
-
-
-def words(figure) -> list[tuple[str, object]]:
-    """The words of a figure and where they are, in pixels."""
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw(renderer)
-    return [(text.get_text(), text.get_window_extent(renderer)) for axis in figure.axes for text in axis.texts]
-
-
-def inside(inner, outer) -> bool:
-    return outer.x0 <= inner.x0 and outer.y0 <= inner.y0 and inner.x1 <= outer.x1 and inner.y1 <= outer.y1
-
-
-def assert_readable(figure) -> None:
-    """No words overlap, all are in the figure, and whatever has its middle in a box does not stick out of it."""
-    found = [(text, extent) for text, extent in words(figure) if text]
-    assert len(found) > 10
-    assert [text for text, extent in found if not inside(extent, figure.bbox)] == []
-    pairs = itertools.combinations(found, 2)
-    assert [(one[0], two[0]) for one, two in pairs if one[1].overlaps(two[1])] == []
-    boxes = [patch.get_window_extent() for patch in figure.axes[0].patches if isinstance(patch, FancyBboxPatch)]
-    assert all(inside(box, figure.bbox) for box in boxes)
-    for text, extent in found:
-        middle = (extent.x0 + extent.x1) / 2, (extent.y0 + extent.y1) / 2
-        assert all(inside(extent, box) for box in boxes if box.contains(*middle)), text
 
 
 def test_lenet_for_mnist_by_hand():
@@ -137,33 +108,5 @@ def test_a_network_that_is_no_sequence_of_layers_is_refused():
         drawings.architecture(build("ensemble", GREY, 6), GREY, "both")
 
 
-def test_method_can_be_read_and_says_what_is_trained():
-    figure = drawings.method()
-    assert_readable(figure)
-    drawn = " ".join(text.replace("\n", " ") for text, _ in words(figure))
-    said = ("LeNet", "AlexNet", "frozen", "trained", "no parameter of its own", "outcome frequencies", "read-out",
-            "teacher's logits", "student's logits", "KL divergence", "softened by T", "cross entropy", "labels",
-            "ce_weight CE", "kd_weight $T^2$ KL")  # fmt: skip
-    assert [phrase for phrase in said if phrase not in drawn] == []
-
-
-def test_strategies_can_be_read_and_say_who_teaches_whom():
-    figure = strategies.strategies()
-    assert_readable(figure)
-    found = [(text.replace("\n", " "), (extent.x0 + extent.x1) / 2) for text, extent in words(figure)]
-    titles = {text: x for text, x in found if " to " in text}
-    networks = {"classical": "classical network", "quantum": "quantum circuit"}
-    assert list(titles) == ["classical to classical", "quantum to quantum", "classical to quantum"]
-    for title, middle in titles.items():
-        near = [text for text, x in found if abs(x - middle) < 1.45 * figure.dpi]  # half a panel of 2.9 inches
-        teacher, student = title.split(" to ")
-        assert f"large {networks[teacher]}" in near and f"small {networks[student]}" in near
-        assert {"teacher, frozen", "student, trained", "KL of logits / T"} <= set(near)
-
-
-@pytest.mark.parametrize(
-    "draw", [drawings.method, strategies.strategies, lambda: drawings.architecture(OWN, COLOUR, "own")]
-)
-def test_drawn_twice_is_the_same_file(draw, tmp_path):
-    one, two = (drawing.save(draw(), tmp_path / name, "drawing") for name in ("one", "two"))
-    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+def test_drawn_twice_is_the_same_file(tmp_path):
+    assert_the_same_file_twice(lambda: drawings.architecture(OWN, COLOUR, "own"), tmp_path)

@@ -1,9 +1,8 @@
 """v1 of the paper: Tables 1 and 2 row by row, its text taken literally, its Figures 1 to 7 and its claims."""
 
-from qkdlib.drawing import drawings
 from qkdlib.study import verdicts
 from qkdlib.study.chapter import Chapter, Page, Part, Picture, Table, each
-from qkdlib.study.v1 import claims, figures, paper, tables
+from qkdlib.study.v1 import claims, figures, method, paper, tables
 from qkdlib.study.v1.tables import pairs, students
 
 __all__ = ["CHAPTER", "COLUMNS", "TABLES", "pairs", "students"]
@@ -16,7 +15,7 @@ TABLES = {"mnist": TABLE_1, "fashion_mnist": TABLE_2}
 
 FIGURE_1 = Picture(
     "figure_1", "The method: a teacher's softened logits and the labels make the loss of a quantum student",
-    lambda _: drawings.method(),
+    lambda _: method.method(),
 )  # fmt: skip
 FIGURE_2 = Picture("figure_2", "Training images of MNIST and FashionMNIST, a row per class", figures.figure_2)
 FIGURE_3 = Picture("figure_3", "The layers of LeNet and their sizes", figures.figure_3)
