@@ -1,4 +1,5 @@
-"""Rows in jobs: their size, order and seeds, what is sent again and what only asked for again, and what is refused."""
+"""Rows in jobs: their size, order and seeds, what is sent again and what only asked for again, and what is refused;
+and Aer's frequencies against the exact probabilities, their bit order and seeds."""
 
 import json
 import math
@@ -6,10 +7,16 @@ import math
 import numpy as np
 import pytest
 from fake_backends import CIRCUIT, Fake, Remote, Sent, rows, sample
+from qiskit import QuantumCircuit
 from qiskit.providers.fake_provider import GenericBackendV2
+from qiskit.quantum_info import Statevector
+from scipy import stats
 
-from qkdlib import files
+from qkdlib import backends, circuits, files
 from qkdlib.backends import submission
+from qkdlib.circuits import Circuit, Gate
+
+SHOTS = 20_000
 
 # Jobs
 
@@ -161,3 +168,103 @@ def test_bad_arguments_are_refused_before_the_backend_is_asked(monkeypatch, tmp_
     with pytest.raises(ValueError, match=f"^{name}=.* is not allowed; allowed: "):
         sample(fake, **{"keep": tmp_path / "jobs", name: value})
     assert fake.calls == [] and not (tmp_path / "jobs").exists()
+
+
+# What Aer samples
+
+
+def frequencies_on_aer(circuit, angles, shots, seed):
+    return backends.sample(circuit, angles, shots, seed).frequencies
+
+
+def angles_of(rows: int, count: int) -> np.ndarray:
+    # Away from +-pi/2, so that every outcome is expected often enough for the chi-square test.
+    return np.random.default_rng(rows + count).uniform(-1, 1, (rows, count))
+
+
+def exact(angles: np.ndarray) -> np.ndarray:
+    rows = []
+    for row in angles:
+        quantum = QuantumCircuit(len(row))
+        for wire, theta in enumerate(row):
+            quantum.h(wire)
+            quantum.ry(theta, wire)
+        rows.append(Statevector(quantum).probabilities())
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize(("qubits", "rows"), [(2, 1), (3, 5), (4, 3)])
+def test_frequencies_are_those_of_the_exact_probabilities(qubits, rows):
+    angles = angles_of(rows, qubits)
+    found = frequencies_on_aer(circuits.build("h_ry", qubits), angles, SHOTS, seed=1)
+    assert found.shape == (rows, 2**qubits)
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-12)
+    np.testing.assert_allclose(found * SHOTS, np.round(found * SHOTS), atol=1e-6)  # counts
+    for frequencies, probabilities in zip(found, exact(angles), strict=True):
+        assert SHOTS * probabilities.min() > 5
+        assert stats.chisquare(SHOTS * frequencies, SHOTS * probabilities).pvalue > 1e-4
+
+
+def test_sampling_is_fair_over_many_seeds():
+    # One p per seed; if the samples were not independent, the p values would crowd at one end.
+    angles = angles_of(1, 3)
+    expected = 1000 * exact(angles)[0]
+    circuit = circuits.build("h_ry", 3)
+    values = [
+        stats.chisquare(1000 * frequencies_on_aer(circuit, angles, 1000, s)[0], expected).pvalue for s in range(40)
+    ]
+    assert stats.kstest(values, "uniform").pvalue > 1e-3
+
+
+@pytest.mark.parametrize("outcome", range(8))
+def test_basis_state_is_measured_as_its_own_outcome(outcome):
+    signs = [1 if outcome >> wire & 1 else -1 for wire in range(3)]
+    found = frequencies_on_aer(circuits.build("h_ry", 3), math.pi / 2 * np.array([signs]), 100, seed=0)
+    assert found[0].tolist() == [float(place == outcome) for place in range(8)]
+
+
+def test_only_wire_0_turned_is_outcome_1_on_any_number_of_wires():
+    for qubits in (2, 4, 5):
+        angles = np.full((1, qubits), -math.pi / 2)
+        angles[0, 0] = math.pi / 2
+        assert frequencies_on_aer(circuits.build("h_ry", qubits), angles, 50, seed=0)[0, 1] == 1
+
+
+def test_twelve_angles_keep_their_places():
+    # Sorted as text, angle 10 would come before angle 2.
+    gates = tuple(Gate(name, (wire,), 3 * column + wire) for column, name in enumerate(("ry", "rx", "ry", "rx"))
+                  for wire in range(3))  # fmt: skip
+    circuit = Circuit("twelve", 3, gates)
+    for turned in range(12):
+        angles = np.zeros((1, 12))
+        angles[0, turned] = math.pi
+        assert frequencies_on_aer(circuit, angles, 20, seed=0)[0, 2 ** (turned % 3)] == 1
+
+
+def test_rows_do_not_mix():
+    rows = np.array([[signs >> wire & 1 for wire in range(3)] for signs in (4, 1, 6)]) * math.pi - math.pi / 2
+    assert frequencies_on_aer(circuits.build("h_ry", 3), rows, 30, seed=0).argmax(1).tolist() == [4, 1, 6]
+
+
+def test_same_seed_gives_the_same_frequencies_and_another_seed_others():
+    circuit, angles = circuits.build("h_ry", 3), angles_of(4, 3)
+    first = frequencies_on_aer(circuit, angles, 500, seed=7)
+    np.testing.assert_array_equal(frequencies_on_aer(circuit, angles, 500, seed=7), first)
+    assert (frequencies_on_aer(circuit, angles, 500, seed=8) != first).any()
+
+
+@pytest.mark.parametrize("shots", [0, -1, 2.5, True, 10**7 + 1, 2**31])
+def test_shots_that_are_no_count_are_refused(shots):
+    with pytest.raises(ValueError, match="^shots="):
+        frequencies_on_aer(circuits.build("h_ry", 3), angles_of(1, 3), shots, seed=0)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 2), (2, 4), (1, 2, 3)])
+def test_angles_of_a_wrong_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=r"^angles=.*\(N, 3\)"):
+        frequencies_on_aer(circuits.build("h_ry", 3), np.zeros(shape), 10, seed=0)
+
+
+def test_angles_that_are_not_numbers_are_named():
+    with pytest.raises(ValueError, match="angles='NaN or infinity' is not allowed"):
+        frequencies_on_aer(circuits.build("h_ry", 2), np.array([[0.0, np.nan]]), shots=10, seed=0)
