@@ -27,7 +27,7 @@ def test_rows_of_v1_have_committed_records_with_20_seeds(committed):
     assert len(declared) == 40
     assert [each.name for each in declared if each.name not in committed] == []
     for experiment in declared:
-        record = committed[experiment.name].asked(experiment)
+        record = committed[experiment.name].with_seeds_of(experiment)
         assert record is not None and len(record.seeds) == 20, experiment.name
 
 
@@ -53,7 +53,7 @@ def test_students_trained_under_noise_have_committed_records(committed):
 @pytest.mark.parametrize("part", ["collapse", "controlled"])
 def test_what_is_studied_besides_has_committed_records_of_all_seeds(committed, part):
     wanted = [each for (each,) in contents.parts()[part].groups()]
-    there = [each for each in wanted if each.name in committed and committed[each.name].asked(each) is not None]
+    there = [each for each in wanted if each.name in committed and committed[each.name].with_seeds_of(each) is not None]
     assert [each.name for each in wanted if each not in there] == []
 
 
