@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from qkdlib.experiment import Experiment
 from qkdlib.records import accuracies, paired_gain, summarise
-from qkdlib.records.statistics import collapsed_share, holm, qasm_differences, signed_rank
+from qkdlib.records.statistics import _levels, collapsed_share, holm, qasm_differences, signed_rank
 
 # Accuracies of 900 images are multiples of 1/9 percent.
 ACCURACY = st.integers(0, 900).map(lambda right: right / 9)
@@ -138,6 +138,16 @@ def test_the_signed_rank_p_of_untied_differences_is_scipys(images):
     expected = scipy.stats.wilcoxon(difference, method="exact").pvalue
     assert signed_rank(difference) == pytest.approx(expected)
     assert signed_rank(list(-difference)) == pytest.approx(expected)
+
+
+@given(st.lists(st.integers(-6, 6), min_size=2, max_size=20))
+@settings(max_examples=25, deadline=None)
+def test_the_signed_rank_p_of_differences_with_ties_and_zeros_is_scipys(images):
+    """Up to `EXACT` seeds, where all flips of signs are looked at, and beyond."""
+    difference = np.array(images) / 9
+    expected = scipy.stats.wilcoxon(_levels(difference)).pvalue if any(images) else 1
+    assert signed_rank(difference) == pytest.approx(expected)
+    assert signed_rank(-difference) == pytest.approx(expected)
 
 
 def test_the_signed_rank_p_of_differences_that_are_all_0_is_1():

@@ -55,8 +55,9 @@ class Bar:
 
     @property
     def copies(self) -> list["Bar"]:
-        """This bar on each copy of its images."""
-        return [dataclasses.replace(self, experiment=experiment) for (experiment,) in copies((self.experiment,))]
+        """This bar on each copy of its images, whichever of them its own experiment is on."""
+        first = dataclasses.replace(self.experiment, dataset=self.dataset)
+        return [dataclasses.replace(self, experiment=experiment) for (experiment,) in copies((first,))]
 
     @property
     def arms(self) -> dict[str | None, Experiment]:
@@ -123,6 +124,7 @@ def variants() -> list[Bar]:
     ]
 
 
+@functools.cache  # they are looked up by name again and again
 def _bar(method: str, dataset: str, qubits: int, regime: str, **changes) -> Bar:
     experiment = student(dataset, qubits, method, **REGIMES[regime], **changes)
     if changes:

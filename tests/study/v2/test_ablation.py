@@ -1,4 +1,4 @@
-"""tables/ablation, entangler and ranking, drawn from made-up records, against numpy and scipy on the records' files."""
+"""tables/ablation, entangler and ranking, of synthetic records, against numpy and scipy on the records' files."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from made_up import figure_12, fill_bars, holm, per_seed, revised_record
+from synthetic import figure_12, fill_bars, holm, per_seed, revised_record
 
 from qkdlib.study.v2 import ablation, revised
 from qkdlib.study.verdicts import MISSING, NOISE, NOT_REPRODUCED, NOT_SHOWN, REPRODUCED
@@ -145,7 +145,7 @@ def test_p_is_corrected_over_the_bars_of_a_data_set_in_a_regime(frame, prefix):
 
 
 def test_converged_students_are_those_of_the_epoch_that_validation_chose(frame, raw):
-    """And the others those of the last: the two differ in the made-up records."""
+    """And the others those of the last: the two differ in the synthetic records."""
     for line in frame.itertuples():
         seeds = of(raw, line, "lenet")
         last, selected = 100 - seeds["last"].mean(), 100 - seeds["selected"].mean()
@@ -206,78 +206,6 @@ def test_the_borders_of_a_verdict(workspace):
     assert ablation.table(asked, workspace).verdict.tolist() == [verdict for _, verdict in wanted]
 
 
-# Records that are not there
-
-
-def test_without_records_every_bar_and_variant_is_there_and_missing(workspace):
-    bars = revised.bars() + revised.variants()
-    frame = ablation.table(bars, workspace)
-    assert len(frame) == 90 + 48
-    assert set(frame.verdict) == {MISSING}
-    assert frame.method.tolist() == [bar.method for bar in bars]
-    assert frame.paper_error.notna().sum() == 90
-    measured = ["seeds", "mean_error", "gain_kd", "p_holm", "images", "placebo_error", "epochs", *ALEXNET]
-    assert frame[measured].isna().all(axis=None)
-    assert frame[["quantum_parameters", "classical_parameters"]].notna().all(axis=None)
-
-
-@pytest.fixture
-def one(workspace):
-    """A bar of MNIST with all its records."""
-    bar = revised.bar("angle", "mnist", 4)
-    fill_bars(workspace, [bar], np.random.default_rng(5))
-    return bar
-
-
-@pytest.mark.parametrize("arm", [None, "lenet"])
-def test_a_bar_without_its_placebo_or_its_distilled_student_is_missing(workspace, one, arm):
-    (workspace.students / f"{one.arms[arm].name}.json").unlink()
-    frame = ablation.table([one], workspace)
-    assert frame.verdict.tolist() == [MISSING]
-    assert frame[["mean_error", "placebo_error", "gain_kd", "alexnet_gain"]].isna().all(axis=None)
-
-
-def test_a_bar_that_lacks_a_seed_is_missing(workspace, one):
-    (workspace.students / f"{one.arms['lenet'].name}.json").unlink()
-    revised_record(one.arms["lenet"], [0.5] * 9, np.random.default_rng(0)).save(workspace)
-    assert ablation.evidence(one, workspace) is None
-
-
-def test_without_alexnets_record_its_columns_alone_are_empty(workspace, one):
-    (before,) = ablation.table([one], workspace).to_dict("records")
-    assert list(ablation.evidence(one, workspace).arms) == [None, "lenet", "alexnet"]
-    (workspace.students / f"{one.arms['alexnet'].name}.json").unlink()
-    assert list(ablation.evidence(one, workspace).arms) == [None, "lenet"]
-    (after,) = ablation.table([one], workspace).to_dict("records")
-    changed = [name for name in before if not pd.isna(before[name]) and before[name] != after[name]]
-    assert changed == [name for name in ablation.COLUMNS if name in ALEXNET]
-    assert all(pd.isna(after[name]) for name in ALEXNET)
-
-
-def test_the_original_cifar10_goes_before_its_copy_and_the_two_are_never_mixed(workspace):
-    bar = revised.bar("original", "cifar10", 4)
-    original, jpeg = bar.copies
-    rng = np.random.default_rng(0)
-
-    def images() -> list:
-        found = ablation.evidence(bar, workspace)
-        assert found is None or {r.experiment.dataset for r in found.arms.values()} == {found.images}
-        (line,) = ablation.table([bar], workspace).itertuples()
-        assert (found is None) == (line.verdict == MISSING)
-        return [None] if found is None else [line.images, round(line.mean_error, 6), round(line.placebo_error, 6)]
-
-    def save(experiment, accuracy) -> None:
-        revised_record(experiment, [accuracy] * 10, rng).save(workspace)
-
-    save(original.arms[None], 0.21)
-    save(jpeg.arms["lenet"], 0.42)
-    assert images() == [None]  # one arm on each copy is no pair
-    save(jpeg.arms[None], 0.41)
-    assert images() == ["cifar10_jpeg", 58, 59]
-    save(original.arms["lenet"], 0.22)
-    assert images() == ["cifar10", 78, 79]
-
-
 # Variants
 
 
@@ -311,13 +239,6 @@ def test_readable_text(frame, filled):
         assert text["verdict"] == line.verdict
     variants = ablation.readable(ablation.table(VARIANTS, filled))
     assert variants.layers.tolist() == ["2", "4", "1"] and set(variants.paper) == {""}
-
-
-def test_readable_text_of_missing_bars_says_which_they_are(workspace):
-    shown = ablation.readable(ablation.table(BARS, workspace))
-    assert shown.images.tolist() == ["mnist"] * 15 + ["cifar10"] * 2
-    assert set(shown.verdict) == {MISSING}
-    assert set(shown.distilled) == set(shown["gain (LeNet)"]) == set(shown.seeds) == set(shown["p (Holm)"]) == {""}
 
 
 # Ranking

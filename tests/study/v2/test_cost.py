@@ -2,13 +2,13 @@
 
 import itertools
 
-import made_up
 import numpy as np
 import pytest
 import qiskit
+import synthetic
 import torch
-from made_up import SECONDS, few_bars, revised_record, save_logits
 from qiskit.quantum_info import Statevector
+from synthetic import SECONDS, few_bars, revised_record, save_logits
 
 from qkdlib import records
 from qkdlib.students import Student
@@ -221,7 +221,7 @@ def run_of(experiment, *parts: tuple[int, float]) -> records.Record:
     """A record whose seeds were trained in several runs, of so many seeds in so many seconds."""
     lasts = [0.5] * sum(count for count, _ in parts)
     if experiment.tested == "every_epoch":
-        record = made_up.record(experiment, lasts)
+        record = synthetic.record(experiment, lasts)
     else:
         record = revised_record(experiment, lasts, np.random.default_rng(0))
     record.provenance, first = [], 0

@@ -1,4 +1,4 @@
-"""v1's claims: what its own tables give, recomputed from the csv, and what made-up records give, by pandas."""
+"""v1's claims: what synthetic records give, by pandas; and what is said where some are missing."""
 
 import re
 
@@ -6,30 +6,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from made_up import fill, per_seed, published
+from synthetic import fill, per_seed, published
 
-from qkdlib.study import claims, runs
-from qkdlib.study.v1 import claims as claim_list
+from qkdlib.study import claims
+from qkdlib.study.v1 import claims as v1_claims
 from qkdlib.study.v1 import paper
 from qkdlib.study.v1.claims import CLAIMS
-from qkdlib.study.v2 import claims as claim_list_revised
 from qkdlib.study.verdicts import IN_PART, MISSING, NOISE, NOT_REPRODUCED, NOT_SHOWN, REPRODUCED
 from qkdlib.workspace import Workspace
 
-TASK = ["dataset", "classes", "qubits"]
 SHOTS_MEANT = {(6, 3): 5000, (8, 3): 3000, (8, 4): 2000}
 TEACHERS = ("alexnet", "lenet", "ensemble")
 MEASURED = {"A1", "A1m", "A2", "A2m", "C1", "F1", "F2", "F3", "F4", "F5"}
-EXECUTED = {"C4a", "C4a2"}  # on Aer, with noise: tests/test_robustness.py
 COUNTED = {"A3", "F6"}
 FROM_THE_CODE = {"C2": "15 of 18", "C3": "10 of 18"}
 
 
 def of_v1(workspace) -> pd.DataFrame:
-    """The table of v1's claims, by id. v2's come after them, and have no records here."""
-    frame = claims.table(workspace).set_index("id")
-    assert frame.index.tolist() == [claim.id for claim in (*CLAIMS, *claim_list_revised.CLAIMS)]
-    return frame.iloc[: len(CLAIMS)]
+    """The table of v1's claims, by id."""
+    return claims.table(CLAIMS, workspace).set_index("id")
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +33,13 @@ def found(whole):
     return of_v1(whole)
 
 
-@pytest.fixture(scope="module")
-def printed():
-    """The 18 distilled rows of the csv beside their direct row's printed accuracy and head."""
-    frame = published()
-    direct = frame[frame.role == "baseline"].set_index(TASK)[["paper_accuracy", "head"]].add_suffix("_direct")
-    rows = frame[frame.role == "distillation"].join(direct, on=TASK)
-    return rows.assign(gain=rows.paper_accuracy - rows.paper_accuracy_direct)
-
-
 # Pandas on the files of the records, without qkdlib
+
+
+@pytest.fixture(scope="module")
+def raw(whole) -> pd.DataFrame:
+    """One row per record and seed."""
+    return per_seed(whole)
 
 
 def last(raw, dataset, classes, qubits, head, shots, teacher=None, weight=0.0) -> np.ndarray:
@@ -119,99 +111,23 @@ OURS = {
 # The list
 
 
-def test_every_claim_says_what_and_where():
-    assert len({claim.id for claim in CLAIMS}) == len(CLAIMS) >= 18
-    for claim in CLAIMS:
-        assert claim.claim and claim.kind in ("gain", "no_difference", "count", "fact"), claim.id
-        assert re.fullmatch(r"(abstract|contribution \d|\d(\(\d\))?)(; (contribution \d|\d(\(\d\))?))*", claim.source)
-        assert claim.kind == "fact" or claim.ours is not None
-    sources = " ".join(claim.source for claim in CLAIMS)
-    assert all(f"contribution {n}" in sources for n in range(1, 6))
-    assert [claim.source for claim in CLAIMS if claim.id.startswith("F")] == [f"5({n})" for n in range(1, 7)]
-
-
 def test_the_claims_with_a_number_are_those_tested_here():
-    assert {claim.id for claim in CLAIMS if claim.kind in ("gain", "no_difference")} == MEASURED | {"C4a2"}
+    assert {claim.id for claim in CLAIMS if claim.kind in ("gain", "no_difference")} == MEASURED
     assert set(OURS) == MEASURED
-    assert {claim.id for claim in CLAIMS if claim.kind == "count"} == COUNTED | {"C4a"} | set(FROM_THE_CODE)
+    assert {claim.id for claim in CLAIMS if claim.kind == "count"} == COUNTED | set(FROM_THE_CODE)
 
 
 def test_the_table_has_every_claim(found):
     assert found.index.tolist() == [claim.id for claim in CLAIMS]
-    assert found.reset_index().columns.tolist() == [
-        "id", "source", "claim", "printed", "recomputed", "ours", "ci_low", "ci_high", "verdict", "note",
-    ]  # fmt: skip
-    assert set(found.index[found.verdict == MISSING]) == EXECUTED
-    said = set(found.verdict) - {MISSING}
-    assert said <= {REPRODUCED, NOISE, NOT_REPRODUCED, IN_PART, NOT_SHOWN}
-    assert all(f"`{verdict}`" in claims.RULE for verdict in (REPRODUCED, NOISE, NOT_REPRODUCED, IN_PART, NOT_SHOWN))
-
-
-# Recomputed from the printed accuracies
-
-
-def test_recomputed_averages(printed, found):
-    means = printed.groupby("dataset").gain.mean()
-    assert means.round(3).to_dict() == {"mnist": 0.759, "fashion_mnist": 5.204}
-    for name, dataset in {"A1": "mnist", "A1m": "mnist", "A2": "fashion_mnist", "F3": "fashion_mnist"}.items():
-        assert found.recomputed[name] == f"{means[dataset]:.3f}"
-    assert found.recomputed["F2"] == "5.204 > 0.759"
-    assert (found.printed["A1"], found.printed["A2"], found.printed["F2"]) == ("0.80", "5.40", "5.40 > 0.80")
-
-
-def test_recomputed_gains_of_each_teacher(printed, found):
-    means = printed.groupby("teacher").gain.mean().round(2)
-    assert means.to_dict() == {"alexnet": 4.57, "lenet": 2.68, "ensemble": 1.70}
-    assert found.recomputed["C1"] == found.recomputed["F1"] == "AlexNet 4.57, LeNet 2.68, ensemble 1.70"
-    of_fashion = printed[printed.dataset == "fashion_mnist"].groupby("teacher").gain.mean().round(2)
-    for name, mean in of_fashion.items():
-        assert np.mean(claim_list.printed_gains(2, name)) == pytest.approx(mean, abs=0.005)
-
-
-def test_recomputed_counts(printed, found):
-    assert (printed.gain.round(6) > 0).sum() == 16
-    assert found.recomputed["A3"] == found.recomputed["F6"] == "16 of 18 above 0"
-    distils = printed.kd_weight_effective > 0
-    same_head = printed["head"] == printed.head_direct
-    assert (distils.sum(), (distils & same_head).sum()) == (15, 10)
-    for name, count in FROM_THE_CODE.items():
-        assert found.recomputed[name] == found.ours[name] == count
-        assert found.verdict[name] == IN_PART
-
-
-def test_recomputed_rank_of_the_ensemble(printed, found):
-    large = printed[printed.classes == 8]
-    best = large.loc[large.groupby(TASK).paper_accuracy.idxmax()]
-    assert best.qubits[best.teacher == "ensemble"].tolist() == [3, 3]
-    assert len(best) == 4
-    assert found.recomputed["F5"] == "first in 2 of 4 tasks"
-
-
-def test_recomputed_difference_of_four_and_three_qubits(found):
-    frame = published()
-    large = frame[(frame.role == "baseline") & (frame.classes == 8)].pivot(
-        index="dataset", columns="qubits", values="paper_accuracy"
-    )
-    difference = (large[4] - large[3]).round(2)
-    assert difference.to_dict() == {"mnist": 0.08, "fashion_mnist": 6.25}
-    assert found.recomputed["F4"] == "MNIST +0.08, FashionMNIST +6.25"
-
-
-def test_the_students_parameters_by_hand(found):
-    convolutions = 10 * (25 + 1) + 20 * (10 * 25 + 1)
-    linear = 50 * (320 + 1) + 3 * (50 + 1)
-    assert convolutions + linear == 21_483
-    assert found.ours["A4"] == "0 of 21,483 trained parameters are quantum"
-    assert "21,483 parameters" in found.note["A5"]
-    assert found.verdict["A4"] == found.verdict["A5"] == NOT_SHOWN
+    assert set(found.verdict) <= {REPRODUCED, NOISE, NOT_REPRODUCED, IN_PART, NOT_SHOWN}
 
 
 # Ours, from records
 
 
 @pytest.mark.parametrize("name", sorted(MEASURED))
-def test_ours_is_what_pandas_gets_from_the_files(whole, found, name):
-    values = OURS[name](per_seed(whole))
+def test_ours_is_what_pandas_gets_from_the_files(raw, found, name):
+    values = OURS[name](raw)
     assert values.shape == (20,)
     line = found.loc[name]
     assert float(line.ours) == pytest.approx(values.mean(), abs=0.00501)
@@ -225,23 +141,22 @@ def test_ours_is_what_pandas_gets_from_the_files(whole, found, name):
 
 @pytest.mark.parametrize("run", [paper.RAN, paper.MEANT])
 @pytest.mark.parametrize(("table", "dataset"), [(1, "mnist"), (2, "fashion_mnist")])
-def test_average_gain_seed_by_seed(whole, run, table, dataset):
+def test_average_gain_seed_by_seed(whole, raw, run, table, dataset):
     evidence = claims.Evidence(whole)
-    expected = average_gain(per_seed(whole), dataset, run == paper.MEANT)
-    assert evidence.average_gain(run, table) == pytest.approx(expected)
+    expected = average_gain(raw, dataset, run == paper.MEANT)
+    assert v1_claims.average_gain(evidence, run, table) == pytest.approx(expected)
     assert expected.std() > 1
 
 
-def test_as_run_and_as_meant_are_averages_over_18_rows_each(whole):
-    evidence = claims.Evidence(whole)
+def test_as_run_and_as_meant_are_averages_over_18_rows_each():
     for run, distilling in ((paper.RAN, 15), (paper.MEANT, 18)):
-        rows = evidence.distilled(run)
+        rows = v1_claims.distilled(run)
         assert len({row.id for row in rows}) == len(rows) == 18
         assert sum(row.distils for row in rows) == distilling
 
 
-def test_counted_rows_are_those_whose_gain_survives_holms_correction(whole, found):
-    raw, count = per_seed(whole), 0
+def test_counted_rows_are_those_whose_gain_survives_holms_correction(raw, found):
+    count = 0
     for number, dataset in ((1, "mnist"), (2, "fashion_mnist")):
         tested = [row for row in paper.rows(number) if row.distils]
         by_name = {name: seeds.sort_values("seed")["last"].values for name, seeds in raw.groupby("name")}
@@ -260,7 +175,7 @@ def test_counted_rows_are_those_whose_gain_survives_holms_correction(whole, foun
     assert found.verdict["A3"] == IN_PART
 
 
-# Verdicts of made-up worlds
+# Verdicts of synthetic worlds
 
 
 def world(gain=0.0, fashion=0.0, ensemble=0.0, four_qubits=0.0):
@@ -327,7 +242,7 @@ def test_verdicts_of(workspace, parts, verdicts):
 
 def test_without_records_the_claims_about_them_are_missing(workspace):
     frame = of_v1(workspace)
-    assert set(frame.index[frame.verdict == MISSING]) == MEASURED | COUNTED | EXECUTED
+    assert set(frame.index[frame.verdict == MISSING]) == MEASURED | COUNTED
     assert frame.note["A1"].startswith("no record mnist_0-5_3q_")
     assert frame.recomputed["A1"] == "0.759"  # the paper's own numbers need no record
     assert frame.ours["C2"] == "15 of 18"
@@ -343,7 +258,7 @@ def test_one_missing_record_takes_only_the_claims_that_need_it(tmp_path, found):
     (workspace.students / f"{gone.name}.json").unlink()
     frame = of_v1(workspace)
     missing = set(frame.index[frame.verdict == MISSING])
-    assert missing == {"A2", "A2m", "A3", "C1", "F1", "F2", "F3", "F6"} | EXECUTED
+    assert missing == {"A2", "A2m", "A3", "C1", "F1", "F2", "F3", "F6"}
     assert frame.note["A2"] == f"no record {gone.name}"
     kept = [name for name in frame.index if name not in missing]
     pd.testing.assert_frame_equal(frame.loc[kept], found.loc[kept], check_dtype=False)
@@ -360,10 +275,10 @@ def test_readable_text_has_the_interval_beside_our_number(found):
         assert shown.ours[name] == f"{line.ours} [{line.ci_low:+.2f}, {line.ci_high:+.2f}]"
         assert re.match(r"[+-]\d+\.\d\d \[[+-]", shown.ours[name])
     assert shown.ours["C2"] == "15 of 18"
-    assert shown.ours["C4a"] == shown.recomputed["C4a"] == ""
+    assert shown.ours["A5"] == shown.recomputed["A5"] == ""
 
 
-def test_every_declared_published_record_is_found_by_the_csv(whole):
+def test_every_declared_published_record_is_found_by_the_csv(raw):
     """The pandas side above knows every record that the claims could use."""
-    raw = per_seed(whole)
-    assert raw[raw.sampler == "multinomial"].name.nunique() == len(runs.experiments(paper.rows())) == 28
+    asked = {e.name for e in paper.experiments() if e.sampler == "multinomial"}
+    assert raw[raw.sampler == "multinomial"].name.nunique() == len(asked) == 28

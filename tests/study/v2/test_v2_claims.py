@@ -1,4 +1,4 @@
-"""v2's claims: counts and differences that made-up records give, against numpy and scipy on the records' files."""
+"""v2's claims: counts and differences that synthetic records give, against numpy and scipy on the records' files."""
 
 import functools
 import itertools
@@ -7,10 +7,10 @@ import re
 import numpy as np
 import pytest
 import scipy.stats
-from made_up import figure_12, fill, fill_bars, holm, per_seed, revised_record, save_all_teachers, save_logits
+from synthetic import figure_12, fill, fill_bars, holm, per_seed, revised_record, save_all_teachers, save_logits
 
+from qkdlib import records
 from qkdlib.study import claims
-from qkdlib.study.v1 import tables
 from qkdlib.study.v2 import revised
 from qkdlib.study.v2.claims import CLAIMS
 from qkdlib.study.verdicts import IN_PART, MISSING, NOISE, NOT_REPRODUCED, NOT_SHOWN, REPRODUCED
@@ -22,15 +22,13 @@ TASKS = list(itertools.product(DATASETS, QUBITS))
 METHODS = ["max_pool", "center_crop", "pca", "avg_pool", "angle", "qubit", "original"]
 RIVALS = {"V2": METHODS[:4], "V3": METHODS[4:6]}
 MEASURED = {f"{id}{letter}" for id in ("V1", "V1a", "V2", "V3") for letter in REGIMES} | {"V4"}
-EXECUTED = {"V6", "V6a"}  # with noise: tests/test_robustness.py
 TEACHERS = {"mnist": 0.97, "fashion_mnist": 0.85, "cifar10": 0.6}
 PARTS = ("v2-10-epochs", "v2-converged", "v2-full-set")
 
 
 def table(workspace):
-    """The claims of v2, by id; v1's have no records here."""
-    frame = claims.table(workspace).set_index("id")
-    return frame.loc[[claim.id for claim in CLAIMS]]
+    """The claims of v2, by id."""
+    return claims.table(CLAIMS, workspace).set_index("id")
 
 
 def lenets(workspace) -> list:
@@ -85,16 +83,13 @@ def check_interval(line, values) -> None:
 
 def test_every_claim_of_the_abstract_says_what(found):
     ids = [claim.id for claim in CLAIMS]
-    assert len(set(ids)) == len(ids) and MEASURED | {"V5", "V6", "V6a"} == set(ids)
+    assert len(set(ids)) == len(ids) and MEASURED | {"V5"} == set(ids)
     assert {claim.source for claim in CLAIMS} == {"v2, abstract"}
     assert all(claim.kind in ("gain", "no_loss", "count", "fact") for claim in CLAIMS)
     assert found.index.tolist() == ids and len(set(found.claim)) == len(ids)
     for id, letter in itertools.product(("V1", "V1a", "V2", "V3"), REGIMES):
         assert found.claim[id + letter].endswith(f"({REGIMES[letter]})")
-    assert set(found.index[found.verdict == MISSING]) == {
-        "V6",
-        "V6a",
-    }  # executions with noise: tests/test_robustness.py
+    assert MISSING not in set(found.verdict)
 
 
 def test_what_the_figure_itself_gives(found):
@@ -153,7 +148,7 @@ def test_the_original_method_is_first_where_it_beats_each_rival(found, errors, i
     assert line.verdict == (REPRODUCED if wins == 6 else IN_PART if wins else NOT_REPRODUCED)
 
 
-def test_made_up_encoders_do_not_always_lose(found):
+def test_synthetic_encoders_do_not_always_lose(found):
     """Or the count above would be tested where nothing has to be decided."""
     assert {found.ours["V3"], found.ours["V3c"]} - {"6 of 6"}
 
@@ -168,7 +163,7 @@ def test_the_student_is_compared_with_its_teachers_last_epoch(found, errors):
     assert line.ci_high < 0 and line.verdict == NOT_REPRODUCED
 
 
-# Verdicts of made-up worlds
+# Verdicts of synthetic worlds
 
 
 def world(workspace, gain: float, over_teacher: float, ranks: list[str]) -> None:
@@ -208,9 +203,7 @@ def test_verdicts_of(workspace, gain, over_teacher, ranks, verdicts):
             assert frame.ours[id] == expected
             expected = REPRODUCED if few == all_of_them else NOT_REPRODUCED
         assert frame.verdict[id] == expected, id
-    assert {id for id in frame.index if frame.verdict[id] == MISSING} == EXECUTED | {
-        id for id in MEASURED if id.endswith("c")
-    }
+    assert set(frame.index[frame.verdict == MISSING]) == {id for id in MEASURED if id.endswith("c")}
 
 
 # Missing records
@@ -218,7 +211,7 @@ def test_verdicts_of(workspace, gain, over_teacher, ranks, verdicts):
 
 def test_without_records_the_claims_about_them_are_missing(workspace):
     frame = table(workspace)
-    assert set(frame.index[frame.verdict == MISSING]) == MEASURED | EXECUTED
+    assert set(frame.index[frame.verdict == MISSING]) == MEASURED
     assert frame.note["V1"] == "no record of max_pool, mnist, 4 qubits, 10 epochs"
     assert frame.note["V4"] == "no record of original, mnist, 8 qubits, full set"
     assert frame.recomputed["V2"] == "6 of 6"  # the figure needs no record
@@ -236,12 +229,12 @@ def test_missing_records_take_only_the_claims_that_need_them(filled, found, monk
             (("qubit", "mnist", 8), "alexnet"),  # no claim is about AlexNet
         )
     }
-    complete = tables.complete
-    monkeypatch.setattr(tables, "complete", lambda e, place: None if e in away else complete(e, place))
+    complete = records.complete
+    monkeypatch.setattr(records, "complete", lambda e, place: None if e in away else complete(e, place))
     frame = table(filled)
     missing = frame.index[frame.verdict == MISSING].tolist()
-    assert missing == ["V1", "V1c", "V1a", "V1ac", "V2", "V3c", "V6", "V6a"]
-    for id in missing[:-2]:
+    assert missing == ["V1", "V1c", "V1a", "V1ac", "V2", "V3c"]
+    for id in missing:
         one = "of angle, mnist, 4 qubits, converged" if id.endswith("c") else "of pca, cifar10, 8 qubits, 10 epochs"
         assert frame.note[id] == f"no record {one}"
     assert frame.drop(missing).equals(found.drop(missing))

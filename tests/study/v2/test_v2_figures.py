@@ -5,17 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from made_up import figure_12, fill_bars, per_seed
 from matplotlib.colors import to_rgb
 from matplotlib.container import BarContainer
+from synthetic import figure_12, fill_bars, per_seed
 
-from qkdlib.drawing import figures
+from qkdlib import drawing, images
 from qkdlib.experiment import Experiment
 from qkdlib.images import datasets
 from qkdlib.images.datasets import Images, Splits
 from qkdlib.students import Student
-from qkdlib.study.v2 import ablation, revised
-from qkdlib.study.v2 import figures as revised_figures
+from qkdlib.study.v2 import ablation, figures, revised
 from qkdlib.workspace import Workspace
 
 DIGITS = Experiment(
@@ -42,7 +41,7 @@ def filled(tmp_path_factory):
 @pytest.fixture(scope="module")
 def panels(filled):
     """The panels of Fig. 12, by data set and regime."""
-    axes = revised_figures.figure_12(filled).axes
+    axes = figures.figure_12(filled).axes
     names = [(dataset, regime) for regime in REGIMES for dataset in revised.DATASETS]
     assert [axis.get_title() for axis in axes] == [
         f"{ {'mnist': 'MNIST', 'fashion_mnist': 'FashionMNIST', 'cifar10': 'CIFAR10'}[name] }, {regime}"
@@ -119,18 +118,21 @@ def test_the_legend_explains_every_mark(panels):
 
 
 def test_a_regime_without_records_has_no_row(workspace):
-    assert revised_figures.found(workspace, "10 epochs") == []
+    with pytest.raises(LookupError, match="records of its bars"):
+        figures.figure_12(workspace)
+    assert figures.found(workspace, "10 epochs") == []
     bar = revised.bar("pca", "fashion_mnist", 8, "converged")
     fill_bars(workspace, [bar, FULL], np.random.default_rng(0))  # the full set is not in the figure
-    (found,) = revised_figures.found(workspace, "converged")
+    (found,) = figures.found(workspace, "converged")
     assert found.bar == bar
-    axes = revised_figures.figure_12(workspace).axes
+    axes = figures.figure_12(workspace).axes
     assert len(axes) == 3 and "converged" in axes[1].get_title()
     assert [len(marks(axis, "D")) for axis in axes] == [0, 1, 0]
 
 
-def test_drawn_twice_is_the_same_file(filled, tmp_path):
-    one, two = (figures.save(revised_figures.figure_12(filled), tmp_path / name, "f") for name in ("one", "two"))
+def test_drawn_twice_is_the_same_file(workspace, tmp_path):
+    fill_bars(workspace, SHOWN[:1], np.random.default_rng(0))
+    one, two = (drawing.save(figures.figure_12(workspace), tmp_path / name, "f") for name in ("one", "two"))
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
 
 
@@ -162,7 +164,7 @@ def principal(images: torch.Tensor, image: np.ndarray, count: int) -> np.ndarray
 
 
 def test_figure_11_has_the_image_and_five_pictures_of_its_features_in_each_row(digits):
-    rows = pictures(revised_figures.figure_11({"digits": digits}), 2)
+    rows = pictures(figures.figure_11({"digits": digits}), 2)
     image = digits.train.x[digits.train.y == 0][0, 0].numpy()
     for (original, connected, mean, largest, crop, pca), cells in zip(rows, (4, 16), strict=True):
         assert original == pytest.approx(image)
@@ -181,7 +183,7 @@ def test_figure_11_has_the_image_and_five_pictures_of_its_features_in_each_row(d
 
 def test_figure_11_names_its_rows_and_columns(digits):
     parts = {"mnist": digits, "cifar10": digits}
-    axes = revised_figures.figure_11(parts, (4, 2)).axes
+    axes = figures.figure_11(parts, (4, 2)).axes
     assert [axis.get_ylabel() for axis in axes[::6]] == [
         "MNIST\n4 qubits", "MNIST\n2 qubits", "CIFAR10\n4 qubits", "CIFAR10\n2 qubits",
     ]  # fmt: skip
@@ -195,7 +197,7 @@ def test_figure_11_names_its_rows_and_columns(digits):
 
 
 def test_pixels_are_grey_from_0_to_1_and_other_features_red_and_blue_around_0(digits):
-    shown = [axis.images[0] for axis in revised_figures.figure_11({"digits": digits}, (4,)).axes]
+    shown = [axis.images[0] for axis in figures.figure_11({"digits": digits}, (4,)).axes]
     for place, picture in enumerate(shown):
         low, high = picture.get_clim()
         if place in (1, 5):  # fully connected and PCA
@@ -209,7 +211,7 @@ def test_of_colour_images_pixels_are_the_mean_of_the_channels():
     x = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     images = Images(x, torch.arange(20) % 10, torch.arange(20))
     splits = Splits(images, images, images, images, images, tuple("0123456789"))
-    figure = revised_figures.figure_11({"cifar10": splits}, (4,))
+    figure = figures.figure_11({"cifar10": splits}, (4,))
     ((original, _, mean, largest, crop, pca),) = pictures(figure, 1)
     car = x[1].numpy()  # the first of class 1
     assert original == pytest.approx(car.transpose(1, 2, 0))
@@ -219,3 +221,22 @@ def test_of_colour_images_pixels_are_the_mean_of_the_channels():
     assert crop == pytest.approx(grey[14:18, 14:18], abs=1e-6)
     assert np.abs(pca).flatten() == pytest.approx(principal(x, car, 16), abs=1e-3)
     assert figure.axes[2].images[0].get_cmap().name == "gray"  # 1 is white, as in the picture beside it
+
+
+@pytest.mark.parametrize("cifar10", ["cifar10", "cifar10_jpeg"])
+def test_figure_11_of_the_paper_is_of_v2s_images_cifar10s_on_the_copy_at_hand(monkeypatch, workspace, cifar10):
+    asked = []
+    for module in (images, datasets):
+        monkeypatch.setattr(module, "at_hand", {"mnist", "fashion_mnist", cifar10}.__contains__)
+    monkeypatch.setattr(images, "splits", lambda experiment: asked.append(experiment) or experiment.dataset)
+    monkeypatch.setattr(figures, "figure_11", dict)
+    shown = figures.of_paper(workspace)
+    assert shown == {"mnist": "mnist", "fashion_mnist": "fashion_mnist", "cifar10": cifar10}
+    assert {each.classes for each in asked} == {tuple(range(10))}
+
+
+def test_figure_11_without_its_images_says_which_it_needs(monkeypatch, workspace):
+    for module in (images, datasets):
+        monkeypatch.setattr(module, "at_hand", lambda name: False)
+    with pytest.raises(LookupError, match="images of mnist and fashion_mnist and cifar10, which are not at hand"):
+        figures.of_paper(workspace)

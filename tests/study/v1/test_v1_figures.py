@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from made_up import per_seed, published, record
 from matplotlib.colors import to_rgb
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.patches import Rectangle
+from synthetic import per_seed, published, record
 
-from qkdlib.drawing import figures
-from qkdlib.study.v1 import figures as paper_figures
-from qkdlib.study.v1 import paper, tables
+from qkdlib import drawing, images
+from qkdlib.experiment import Experiment
+from qkdlib.study.v1 import figures, paper, tables
 
 COLOURS = {None: "#7f7f7f", "alexnet": "#d55e00", "lenet": "#0072b2", "ensemble": "#009e73"}
 TASKS = ["{} 0-5, 3 qubits", "{} 0-7, 3 qubits", "{} 0-7, 4 qubits"]
@@ -21,12 +21,12 @@ PANELS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
 
 @pytest.fixture(scope="module")
 def bars(whole):
-    return paper_figures.figure_7(whole)
+    return figures.figure_7(whole)
 
 
 @pytest.fixture(scope="module")
 def spread(whole):
-    return paper_figures.seed_spread(whole)
+    return figures.seed_spread(whole)
 
 
 def place_of(row) -> float:
@@ -54,18 +54,33 @@ def diamonds(axis) -> list[tuple[float, float]]:
 
 
 def test_found_are_the_rows_with_a_complete_record(workspace):
-    assert paper_figures.found(workspace) == {}
+    with pytest.raises(LookupError, match="records of its rows"):
+        figures.found(workspace)
     direct = paper.row("M-B-4q-07").experiment
     record(paper.row("M-B-3q-05").experiment, [0.5] * 19).save(workspace)  # lacks a seed
     record(direct, np.linspace(0.4, 0.6, 20)).save(workspace)
     # One record serves the direct row and the row that was meant to distil and does not.
-    assert list(paper_figures.found(workspace)) == [("M-B-4q-07", "as run"), ("M-D-lenet-4q-07", "as run")]
-    assert len(paper_figures.figure_7(workspace).axes[0].patches) == 2
-    assert len(diamonds(paper_figures.seed_spread(workspace).axes[0])) == 2
+    assert list(figures.found(workspace)) == [("M-B-4q-07", "as run"), ("M-D-lenet-4q-07", "as run")]
+    assert len(figures.figure_7(workspace).axes[0].patches) == 2
+    assert len(diamonds(figures.seed_spread(workspace).axes[0])) == 2
+
+
+@pytest.mark.parametrize("draw", [figures.figure_6, figures.figure_7, figures.seed_spread])
+def test_without_its_records_no_figure_is_drawn(workspace, draw):
+    """Of Fig. 6 those are the two rows that the paper shows."""
+    record(paper.row("M-B-3q-05").experiment, [0.5] * 19).save(workspace)  # lacks a seed
+    with pytest.raises(LookupError, match="records of its rows"):
+        draw(workspace)
+    record(paper.row("M-B-3q-05").experiment, [0.5] * 20).save(workspace)
+    if draw is figures.figure_6:
+        with pytest.raises(LookupError, match="records of its rows"):
+            draw(workspace)
+    else:
+        assert draw(workspace)
 
 
 def test_all_rows_are_found(whole):
-    found = paper_figures.found(whole)
+    found = figures.found(whole)
     assert len(found) == 24 + 6
     for (name, run), (row, each) in found.items():
         assert (row.id, row.run, each.experiment) == (name, run, row.experiment)
@@ -75,7 +90,7 @@ def test_all_rows_are_found(whole):
 
 
 def test_figure_6_shows_both_students_of_the_paper_and_the_second_as_meant(whole):
-    axes = paper_figures.figure_6(whole).axes
+    axes = figures.figure_6(whole).axes
     assert [axis.get_title() for axis in axes] == [
         "FashionMNIST 0-5, 3 qubits\nfrom AlexNet",
         "FashionMNIST 0-7, 4 qubits\nfrom LeNet",
@@ -88,7 +103,7 @@ def test_figure_6_shows_both_students_of_the_paper_and_the_second_as_meant(whole
 
 def test_figure_6_has_the_medians_of_the_files_on_their_true_scale(whole):
     rows = [paper.row("F-D-alex-3q-05"), paper.row("F-D-lenet-4q-07"), paper.as_meant(paper.row("F-D-lenet-4q-07"))]
-    for axis, row in zip(paper_figures.figure_6(whole).axes, rows, strict=True):
+    for axis, row in zip(figures.figure_6(whole).axes, rows, strict=True):
         seeds = json.loads((whole.students / f"{row.experiment.name}.json").read_text())["seeds"].values()
         for line, name in zip(axis.lines, ("train_loss", "validation_loss"), strict=True):
             curves = np.array([results[name] for results in seeds])
@@ -197,13 +212,63 @@ def test_lines_of_the_spread_are_means(whole, spread, dataset):
 
 
 def test_no_arm_has_the_colour_of_another():
-    assert {name or "placebo": colour for name, colour in COLOURS.items()} == figures.COLOURS
+    assert {name or "placebo": colour for name, colour in COLOURS.items()} == drawing.COLOURS
     assert len(set(COLOURS.values())) == 4
 
 
 @pytest.mark.parametrize("name", ["figure_6", "figure_7", "seed_spread"])
-def test_drawn_twice_is_the_same_file(whole, tmp_path, name):
-    draw = getattr(paper_figures, name)
-    one, two = (figures.save(draw(whole), tmp_path / folder, name) for folder in ("one", "two"))
+def test_drawn_twice_is_the_same_file(workspace, tmp_path, name):
+    for row in (paper.row("F-D-alex-3q-05"), paper.row("M-B-4q-07")):
+        record(row.experiment, np.linspace(0.5, 0.9, 20)).save(workspace)
+    draw = getattr(figures, name)
+    one, two = (drawing.save(draw(workspace), tmp_path / folder, name) for folder in ("one", "two"))
     assert [path.suffix for path in one] == [".pdf", ".png"]
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+
+
+# Networks, circuits and images
+
+
+def test_what_needs_no_record_is_drawn_in_an_empty_workspace(workspace):
+    for draw in (figures.figure_3, figures.figure_4, figures.figure_5):
+        assert draw(workspace).axes
+
+
+@pytest.fixture
+def digits(monkeypatch):
+    """All data sets are at hand, and have the images of the digits; with it what was asked for."""
+    splits, asked = images.splits, []
+    eight = splits(Experiment(dataset="digits", classes=tuple(range(8)), train_per_class=6, validation_per_class=2,
+                              test_per_class=5))  # fmt: skip
+    monkeypatch.setattr(images, "at_hand", lambda name: True)
+    monkeypatch.setattr(images, "splits", lambda experiment: asked.append(experiment) or eight)
+    return asked
+
+
+def test_figure_2_has_a_panel_of_eight_classes_for_each_data_set(digits, workspace):
+    panels = figures.figure_2(workspace).subfigs
+    assert [panel.get_suptitle() for panel in panels] == ["MNIST", "FashionMNIST"]
+    assert [(e.dataset, e.classes) for e in digits] == [(name, tuple(range(8))) for name in PANELS]
+
+
+def test_images_that_are_not_at_hand_are_named_and_none_is_loaded(digits, monkeypatch, workspace):
+    monkeypatch.setattr(images, "at_hand", "fashion_mnist".__ne__)
+    with pytest.raises(LookupError, match="images of fashion_mnist, which are not at hand"):
+        figures.figure_2(workspace)
+    monkeypatch.setattr(images, "at_hand", lambda name: False)
+    with pytest.raises(LookupError, match="images of mnist and fashion_mnist, which are not at hand"):
+        figures.figure_2(workspace)
+    assert digits == []
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError("no network"), ValueError("t10k is damaged"), OSError("no rights")]
+)
+def test_images_that_cannot_be_loaded_say_why(monkeypatch, workspace, error):
+    def fail(_experiment):
+        raise error
+
+    monkeypatch.setattr(images, "at_hand", lambda name: True)
+    monkeypatch.setattr(images, "splits", fail)
+    with pytest.raises(LookupError, match=rf"images that cannot be loaded \({error}\)"):
+        figures.figure_2(workspace)
