@@ -13,7 +13,7 @@ from qkdlib import backends, checks, runtime
 from qkdlib.backends import Facts
 from qkdlib.images import Images
 from qkdlib.randomness import number
-from qkdlib.students import Student, correct
+from qkdlib.students import Student, classified_right
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def execute(
         )  # fmt: skip
         count, earlier = count + found.jobs, earlier + found.facts.earlier_jobs
         logits = student.read_out(torch.from_numpy(found.frequencies), place).cpu()
-        accuracies[seed] = float(correct(logits, images.y.cpu()).float().mean())
+        accuracies[seed] = float(classified_right(logits, images.y.cpu()).float().mean())
     facts = dataclasses.replace(facts, earlier_jobs=earlier)
     return Executed(accuracies, facts, shots, len(images), count, time.perf_counter() - started)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from qkdlib import checks
 from qkdlib.names import NUMERICS, digest, slug, task_name  # noqa: F401, a part of the description
 from qkdlib.noise import MOST, Noise
-from qkdlib.teacher_description import ARCHITECTURES, CUSTOM, LABELS, Teacher, take  # noqa: F401, as well
+from qkdlib.teacher_description import ARCHITECTURES, CUSTOM, LABELS, Teacher, check_fields  # noqa: F401, as well
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -119,15 +119,15 @@ class Experiment:
             ("readout", READOUTS), ("head", HEADS), ("gradient", GRADIENTS), ("sampler", SAMPLERS), ("tested", TESTED),
             ("activation", ACTIVATIONS), ("noise", MOST),
         ):  # fmt: skip
-            take(self, checks.one_of, name, allowed=allowed)
-        take(self, checks.whole, "qubits", maximum=10)
-        take(self, checks.whole, "layers", "epochs", "batch_size", "shots", "seeds")
-        take(self, checks.whole, "patience", "data_seed", minimum=0)
-        take(self, checks.real, "learning_rate", positive=True)
-        take(self, checks.real, "temperature", "angle_reach", "logit_scale", positive=True, maximum=MOST_WEIGHT)
-        take(self, checks.real, "ce_weight", "kd_weight", maximum=MOST_WEIGHT)
-        take(self, checks.real, "dropout", "noise_level")
-        take(self, checks.flag, "kd_temperature_squared")
+            check_fields(self, checks.one_of, name, allowed=allowed)
+        check_fields(self, checks.whole, "qubits", maximum=10)
+        check_fields(self, checks.whole, "layers", "epochs", "batch_size", "shots", "seeds")
+        check_fields(self, checks.whole, "patience", "data_seed", minimum=0)
+        check_fields(self, checks.real, "learning_rate", positive=True)
+        check_fields(self, checks.real, "temperature", "angle_reach", "logit_scale", positive=True, maximum=MOST_WEIGHT)
+        check_fields(self, checks.real, "ce_weight", "kd_weight", maximum=MOST_WEIGHT)
+        check_fields(self, checks.real, "dropout", "noise_level")
+        check_fields(self, checks.flag, "kd_temperature_squared")
         if self.dropout >= 1:
             checks.fail("dropout", self.dropout, "a number from 0 to below 1")
         self._check_rates()
@@ -140,7 +140,7 @@ class Experiment:
             checks.fail("kd_weight", self.kd_weight, f"0 without a teacher (a placebo); {own}")
 
     def _check_rates(self) -> None:
-        take(self, checks.members, "learning_rates", allowed="learning rates to choose from, or ()", most=100)
+        check_fields(self, checks.members, "learning_rates", allowed="learning rates to choose from, or ()", most=100)
         rates = tuple(checks.real("learning_rates", rate, positive=True) for rate in self.learning_rates)
         object.__setattr__(self, "learning_rates", rates)
         chosen = self.patience > 0 or self.learning_rates
@@ -179,16 +179,16 @@ class Experiment:
         of_folder = isinstance(self.dataset, str) and self.dataset.startswith(IMAGEFOLDER)
         path = self.dataset.removeprefix(IMAGEFOLDER) if of_folder else ""
         if not path:
-            take(self, checks.one_of, "dataset", allowed=(*DATASETS, IMAGEFOLDER + "<path>"))
+            check_fields(self, checks.one_of, "dataset", allowed=(*DATASETS, IMAGEFOLDER + "<path>"))
         elif "\0" in path or len(path) > LONGEST_PATH or not path.strip():
             checks.fail("dataset", self.dataset, f"{IMAGEFOLDER}<path> of an existing folder")
-        take(self, checks.text, "dataset")
-        take(self, checks.members, "classes", allowed="two or more different class indices")
+        check_fields(self, checks.text, "dataset")
+        check_fields(self, checks.members, "classes", allowed="two or more different class indices")
         object.__setattr__(self, "classes", tuple(checks.whole("classes", each, minimum=0) for each in self.classes))
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             checks.fail("classes", self.classes, "two or more different class indices")
-        take(self, checks.whole, "train_per_class", "validation_per_class", "test_per_class", "image_size")
-        take(self, checks.one_of, "selection", allowed=("first", "random"))
+        check_fields(self, checks.whole, "train_per_class", "validation_per_class", "test_per_class", "image_size")
+        check_fields(self, checks.one_of, "selection", allowed=("first", "random"))
         if not isinstance(self.images, str) or (self.images and not FINGERPRINT.fullmatch(self.images)):
             checks.fail("images", self.images, "'' or a fingerprint of 12 hexadecimal digits")
         object.__setattr__(self, "images", str.__str__(self.images))
@@ -217,7 +217,7 @@ class Experiment:
         return f"{task_name(self)}_{self.qubits}q_{slug(arm)}_{self.digest}"
 
 
-def an_experiment(experiment: object) -> Experiment:
+def check_experiment(experiment: object) -> Experiment:
     """`experiment`, if it is one; else `ValueError`."""
     if not isinstance(experiment, Experiment):
         checks.fail("experiment", experiment, "a qkdlib.Experiment")

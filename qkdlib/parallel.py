@@ -129,7 +129,7 @@ def _finished(
         return
     # Spawned, because a process that has used its threads cannot be forked safely.
     context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_alone)
+    pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_become_worker)
     try:
         running = {pool.submit(job, *call): call for call in calls}
         for done in concurrent.futures.as_completed(running):
@@ -138,7 +138,7 @@ def _finished(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _alone() -> None:
+def _become_worker() -> None:
     """A worker computes on one thread, leaves the progress bar to its parent, and ends with it."""
     os.environ["QKD_THREADS"] = "1"
     os.environ["OMP_NUM_THREADS"] = "1"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qkdlib import checks, files, runtime, torch_settings
-from qkdlib.experiment import CUSTOM, MOST_WEIGHT, Experiment, an_experiment
+from qkdlib.experiment import CUSTOM, MOST_WEIGHT, Experiment, check_experiment
 from qkdlib.records import Record, find, read_all, rounded
 from qkdlib.workspace import Workspace
 
@@ -65,7 +65,8 @@ def run(
     for place in (places := (workspace.students, workspace.teachers, workspace.checkpoints)):
         files.sweep(place)
     record = None if fresh or teacher is not None else find(experiment, workspace)
-    if record is not None and (aer_seeds == 0 or not record.unexecuted()) and (found := record.asked(experiment)):
+    found = record and record.with_seeds_of(experiment)
+    if found and (aer_seeds == 0 or not found.unexecuted()):
         return found
     files.writable(*places)
     with files.lock(workspace.checkpoints / f"{experiment.name}.lock"):
@@ -85,7 +86,7 @@ def run(
             _execute(record, entry, student, parts.test, workspace)
         if missing := record.missing():
             _compute(record, missing, parts, workspace, processor, aer_seeds)
-    return record.of(experiment)
+    return dataclasses.replace(record, seeds={seed: record.seeds[seed] for seed in range(experiment.seeds)})
 
 
 def trained_student(
@@ -124,7 +125,7 @@ def trained_student(
 
 
 def _check(experiment: Experiment, teacher: "torch.nn.Module | None", kd_weight: float | None) -> None:
-    an_experiment(experiment)
+    check_experiment(experiment)
     if teacher is not None:
         from qkdlib import teachers
 
@@ -224,7 +225,7 @@ def _compute(
     }
     # The record's own execution is that of students whose circuits differ from image to image anyway; v2's have 10,000
     # test images, and are executed where `robustness` asks for it; a twin has no circuit.
-    if not (student.encoder or student.twin or aer_seeds == 0):
+    if not (student.encoder or student.is_twin or aer_seeds == 0):
         entry["unexecuted"] = seeds[:aer_seeds]
     record.provenance.append(entry)
     record.save(workspace)

@@ -48,13 +48,13 @@ class Teacher:
         elif len(name) > LONGEST_NAME or not name.isprintable():
             allowed = f"{CUSTOM}<name> with a name of at most {LONGEST_NAME} printable characters"
             checks.fail("teacher", self.architecture, allowed)
-        take(self, checks.text, "architecture")
-        take(self, checks.whole, "epochs", "batch_size", "images_per_class", says="teacher ")
-        take(self, checks.whole, "seed", says="teacher ", minimum=0)
-        take(self, checks.real, "learning_rate", says="teacher ", positive=True)
-        take(self, checks.one_of, "ensemble", allowed=("mean_probabilities", "joint_logits"))
-        take(self, checks.one_of, "labels", says="teacher ", allowed=LABELS)
-        take(self, checks.members, "members", says="teacher ", allowed="a tuple of teachers")
+        check_fields(self, checks.text, "architecture")
+        check_fields(self, checks.whole, "epochs", "batch_size", "images_per_class", says="teacher ")
+        check_fields(self, checks.whole, "seed", says="teacher ", minimum=0)
+        check_fields(self, checks.real, "learning_rate", says="teacher ", positive=True)
+        check_fields(self, checks.one_of, "ensemble", allowed=("mean_probabilities", "joint_logits"))
+        check_fields(self, checks.one_of, "labels", says="teacher ", allowed=LABELS)
+        check_fields(self, checks.members, "members", says="teacher ", allowed="a tuple of teachers")
         if self.members and (self.architecture, self.ensemble) != ("ensemble", "mean_probabilities"):
             checks.fail("teacher members", self.members, "() but for an ensemble of mean_probabilities")
         if any(not isinstance(member, Teacher) or member.architecture == "ensemble" for member in self.members):
@@ -68,7 +68,7 @@ class Teacher:
         return (self,)
 
 
-def take(
+def check_fields(
     described: "DataclassInstance", check: Callable[..., object], *names: str, says: str = "", **limits: object
 ) -> None:
     """Check fields and keep what the check returns; None stays None where a field may be."""

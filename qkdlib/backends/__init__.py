@@ -4,11 +4,11 @@
 student sees in a training on counts.
 """
 
-from qkdlib.backends.backend import LEAST_QUBITS, MOST_QUBITS, AnyBackend, Primitive, aer, device, get, line
+from qkdlib.backends.backend import LEAST_QUBITS, MOST_QUBITS, AnyBackend, Primitive, aer, device, get, noiseless_device
 from qkdlib.backends.sampling import Backend, Facts, Failed, Unusable
 from qkdlib.backends.submission import Sampled, sample
 
 __all__ = [
     "LEAST_QUBITS", "MOST_QUBITS", "AnyBackend", "Backend", "Facts", "Failed", "Primitive", "Sampled", "Unusable",
-    "aer", "device", "get", "line", "sample",
+    "aer", "device", "get", "noiseless_device", "sample",
 ]  # fmt: skip

@@ -180,7 +180,7 @@ def device(qubits: int, seed: int = 0) -> Backend:
 
 
 @functools.cache
-def line(qubits: int) -> Backend:
+def noiseless_device(qubits: int) -> Backend:
     """The same device without noise, to see what circuits become on it."""
     return Primitive(None, _generic(qubits, noise_info=False), noise="none")
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from qkdlib import files
-from qkdlib.backends.sampling import Backend, valid
+from qkdlib.backends.sampling import Backend, check_frequencies
 from qkdlib.circuits import Circuit
 
 # Parts of the names of options that leave the outcomes' probabilities as they are.
@@ -66,7 +66,7 @@ class Kept:
             found = files.read_arrays(path, rows * 2**bits * 8 + HEAD)
             if str(found["job"]) != path.stem:
                 raise ValueError(f"it is that of {found['job']}")
-            frequencies = valid(found["frequencies"], rows, bits, self.shots)
+            frequencies = check_frequencies(found["frequencies"], rows, bits, self.shots)
             self.earlier += str(found["calibration"]) != self.calibration
         return frequencies
 
@@ -115,7 +115,7 @@ def _provider_id(path: Path) -> str:
         return str(files.read_json(path)["id"])
 
 
-def at(keep: Path | None, backend: Backend, circuit: Circuit, shots: int) -> Kept:
+def kept_in(keep: Path | None, backend: Backend, circuit: Circuit, shots: int) -> Kept:
     """The finished jobs in the folder `keep`; none, with a warning, if nothing tells the backend from others."""
     if keep is not None and not backend.known:
         warnings.warn(

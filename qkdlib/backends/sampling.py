@@ -119,7 +119,7 @@ class Backend(abc.ABC):
             status = checks.line(getattr(result, "status", UNKNOWN), 200)  # Aer's has a sentence per circuit
             raise Failed(f"{self.name} did not finish circuit {quantum.name}: {status}")
         try:
-            return valid(self.counts(result, quantum, rows) / shots, rows, quantum.num_clbits, shots)
+            return check_frequencies(self.counts(result, quantum, rows) / shots, rows, quantum.num_clbits, shots)
         except OSError:
             raise  # a connection that was lost while the result was read
         except Exception as error:
@@ -159,7 +159,7 @@ class Backend(abc.ABC):
             checks.fail("backend", self.name, f"one that can run circuit {quantum.name} ({why})")
 
 
-def valid(frequencies: np.ndarray, rows: int, bits: int, shots: int) -> np.ndarray:
+def check_frequencies(frequencies: np.ndarray, rows: int, bits: int, shots: int) -> np.ndarray:
     """The frequencies (rows, 2^bits) again, if each row can be that of `shots` samples.
 
     Raises:

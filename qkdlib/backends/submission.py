@@ -69,7 +69,7 @@ def sample(
         checks.fail("angles", "NaN or infinity", "finite numbers")
     backend = backends.get(on)
     quantum, found = backend.prepare(circuit), []
-    kept = jobs.at(keep, backend, circuit, shots)
+    kept = jobs.kept_in(keep, backend, circuit, shots)
     cut = list(_jobs(angles, rows_per_job or backend.rows_per_job, seed))
     for rows, of_job in runtime.progress(cut, desc=backend.name, leave=False) if len(cut) > 1 else cut:
         found.append(_frequencies(kept, quantum, rows, of_job, attempts))

@@ -67,7 +67,7 @@ def _rotate(state: torch.Tensor, gate: Gate, theta: torch.Tensor, noise: Noise) 
         cos * parts[second] + sin * parts[first],
     )
     if gate.name not in QUIET_GATES:
-        parts = _shrunk(parts, noise)
+        parts = _after_noise(parts, noise)
     return torch.stack(parts, 2).flatten(1)
 
 
@@ -77,7 +77,7 @@ def _fixed(state: torch.Tensor, gate: Gate, qubits: int, noise: Noise) -> torch.
     state = state[:, order.to(state.device)] * weights.to(state)
     if noise.kind != "depolarising":
         for wire in gate.wires if noise.bloch() != (1, 1, 0) else ():
-            state = torch.stack(_shrunk(_wire(state, wire).unbind(2), noise), 2).flatten(1)
+            state = torch.stack(_after_noise(_wire(state, wire).unbind(2), noise), 2).flatten(1)
     return state
 
 
@@ -86,7 +86,7 @@ def _wire(state: torch.Tensor, wire: int) -> torch.Tensor:
     return state.view(len(state), -1, 4, 4**wire)
 
 
-def _shrunk(parts: Sequence[torch.Tensor], noise: Noise) -> list[torch.Tensor]:
+def _after_noise(parts: Sequence[torch.Tensor], noise: Noise) -> list[torch.Tensor]:
     """I, X, Y, Z parts of one wire after the noise of a gate on it."""
     a, b, c = noise.bloch()
     if (a, b, c) == (1, 1, 0):

@@ -48,7 +48,7 @@ def final_state(circuit: Circuit, states: torch.Tensor, angles: torch.Tensor, me
     for layer in cut:
         wires = wire_matrices(layer.local, angles)  # (S, Q, 2, 2)
         states = _times(states, _joined(_kron(wires[:, :low])), _interleaved(_kron(wires[:, low:])))
-        states = _monomial(layer, states)
+        states = _permuted(layer, states)
     return states
 
 
@@ -171,7 +171,7 @@ def _times(states: torch.Tensor, low: torch.Tensor, high: torch.Tensor | None) -
     return states.reshape(seeds, batch, rows, 2, size)
 
 
-def _monomial(layer: Layer, states: torch.Tensor) -> torch.Tensor:
+def _permuted(layer: Layer, states: torch.Tensor) -> torch.Tensor:
     rows, _, size = states.shape[2:]
     if layer.order is not None:
         order = layer.order.to(states.device)

@@ -139,7 +139,7 @@ def accuracy_bars(records: Mapping[str, Record], paper: Mapping[str, float] | No
     figure = Figure(figsize=(1.2 * len(records) + 1.4, 3.0))
     axis = figure.subplots()
     for place, record in enumerate(records.values()):
-        summary = statistics.summarise(statistics.accuracies(record, statistics.kept(record)))
+        summary = statistics.summarise(statistics.accuracies(record, statistics.kept_outcome(record)))
         reach = [[summary.mean - summary.low], [summary.high - summary.mean]]
         axis.bar(place, summary.mean, 0.6, color=colour(record), yerr=reach, capsize=3, ecolor="#333333")
     _accuracy_axis(axis, records, paper)
@@ -152,7 +152,7 @@ def seed_spread(records: Mapping[str, Record], paper: Mapping[str, float] | None
     figure = Figure(figsize=(2.2 * len(records) + 1.2, 3.2))
     axis = figure.subplots()
     for place, record in enumerate(records.values()):
-        values = np.sort(statistics.accuracies(record, statistics.kept(record)))
+        values = np.sort(statistics.accuracies(record, statistics.kept_outcome(record)))
         # Points side by side, in an order that repeats, because jitter would need a seed.
         offsets = 0.3 * np.linspace(-1, 1, len(values)) if len(values) > 1 else np.zeros(1)
         axis.scatter(place + offsets, values, s=18, color=colour(record), alpha=0.75, linewidths=0)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from qkdlib import checks, workspace
-from qkdlib.experiment import DATASETS, IMAGEFOLDER, Experiment, an_experiment
+from qkdlib.experiment import DATASETS, IMAGEFOLDER, Experiment, check_experiment
 from qkdlib.images import downloads, imagefolder
 from qkdlib.randomness import stream
 
@@ -73,7 +73,7 @@ def splits(experiment: Experiment) -> Splits:
             are not those of the experiment or cannot be used.
         FileNotFoundError: the data set is neither there nor to be downloaded.
     """
-    experiment = identified(experiment) if an_experiment(experiment).images else experiment
+    experiment = identified(experiment) if check_experiment(experiment).images else experiment
     x_train, y_train, x_test, y_test, names = load(experiment.dataset, experiment.image_size)
     chosen = _chosen(experiment, names)
     all_train = _of_classes(x_train, y_train, experiment.classes)
@@ -135,7 +135,7 @@ def identified(experiment: Experiment) -> Experiment:
     Raises:
         ValueError: it has a fingerprint already, and the folder holds other images.
     """
-    now = fingerprint(an_experiment(experiment))
+    now = fingerprint(check_experiment(experiment))
     if experiment.images not in ("", now):
         allowed = f"{now}, the images that {_short(experiment)} holds now, or '' for whatever it holds"
         checks.fail("images", experiment.images, allowed)

@@ -49,15 +49,12 @@ class Record:
         """Entries of the provenance whose execution was cut off."""
         return [entry for entry in self.provenance if entry.get("unexecuted")]
 
-    def asked(self, experiment: Experiment) -> "Record | None":
+    def with_seeds_of(self, experiment: Experiment) -> "Record | None":
         """This record with just the seeds that `experiment` asks for; None if it lacks one of them."""
-        if replace(self, experiment=experiment).missing():
+        wanted = range(experiment.seeds)
+        if not self.seeds.keys() >= set(wanted):
             return None
-        return self.of(experiment)
-
-    def of(self, experiment: Experiment) -> "Record":
-        """As `asked`, where it lacks none."""
-        return replace(self, experiment=experiment, seeds={s: self.seeds[s] for s in range(experiment.seeds)})
+        return replace(self, experiment=experiment, seeds={seed: self.seeds[seed] for seed in wanted})
 
     def save(self, workspace: Workspace) -> Path:
         """Write atomically. Seeds that another process has added meanwhile are kept; what lies there and is no record
@@ -218,7 +215,7 @@ def find(experiment: Experiment, workspace: Workspace) -> Record | None:
 def complete(experiment: Experiment, workspace: Workspace) -> Record | None:
     """The record of an experiment if it has all its seeds."""
     record = find(experiment, workspace)
-    return None if record is None else record.asked(experiment)
+    return None if record is None else record.with_seeds_of(experiment)
 
 
 def read_all(workspace: Workspace | None = None) -> list[Record]:

@@ -135,7 +135,7 @@ def accuracies(record: Record, which: str = "last") -> list[float]:
     return [value for value in found if value is not None]
 
 
-def kept(record: Record) -> str:
+def kept_outcome(record: Record) -> str:
     """Which of `records.outcomes` belongs to the weights that the training keeps: those of the epoch that validation
     chose if it stops on validation, else the last."""
     return "selected" if record.experiment.patience else "last"

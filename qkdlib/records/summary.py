@@ -34,12 +34,12 @@ def arms(found: Iterable[Record]) -> pd.DataFrame:
 
 
 def _row(record: Record, placebo: Record | None) -> dict:
-    last = statistics.summarise(statistics.accuracies(record, statistics.kept(record)))
+    last = statistics.summarise(statistics.accuracies(record, statistics.kept_outcome(record)))
     qasm = statistics.accuracies(record, "qasm")
     gain = ""
     if placebo not in (None, record) and (common := sorted(set(record.seeds) & set(placebo.seeds))):
         pair = [Record(r.experiment, {seed: r.seeds[seed] for seed in common}) for r in (record, placebo)]
-        distilled, alone = (statistics.accuracies(each, statistics.kept(each)) for each in pair)
+        distilled, alone = (statistics.accuracies(each, statistics.kept_outcome(each)) for each in pair)
         paired = statistics.paired_gain(distilled, alone)
         gain = f"{paired.mean:+.2f} [{paired.low:+.2f}, {paired.high:+.2f}]"
     return {

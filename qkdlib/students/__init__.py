@@ -5,6 +5,6 @@
 
 from qkdlib.students.encoders import ENCODERS
 from qkdlib.students.reducers import REDUCERS
-from qkdlib.students.student import Student, correct
+from qkdlib.students.student import Student, classified_right
 
-__all__ = ["ENCODERS", "REDUCERS", "Student", "correct"]
+__all__ = ["ENCODERS", "REDUCERS", "Student", "classified_right"]

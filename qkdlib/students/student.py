@@ -51,11 +51,11 @@ class Student(nn.Module):
         super().__init__()
         self.experiment, self.seeds = experiment, list(seeds)
         qubits, classes = experiment.qubits, len(experiment.classes)
-        encoder, self.twin = ENCODERS.get(experiment.encoder), experiment.ansatz in TWINS
+        encoder, self.is_twin = ENCODERS.get(experiment.encoder), experiment.ansatz in TWINS
         circuit = None
-        if not self.twin:
+        if not self.is_twin:
             circuit = circuits.build(experiment.ansatz, qubits, experiment.layers, experiment.entangler)
-        self.circuit, self.measured = circuit, circuit and circuits.measured(circuit)
+        self.circuit, self.simulated = circuit, circuit and circuits.measured(circuit)
         features = encoder.features(qubits) if encoder else circuit.angles if circuit else qubits
         generators = [generator(seed, "weights") for seed in seeds]
         self.reducer = REDUCERS[experiment.reducer](shape, features, generators, experiment.dropout)
@@ -67,14 +67,14 @@ class Student(nn.Module):
             count = circuit.angles if circuit else 3 * qubits
             starts = torch.stack([torch.empty(count).uniform_(-math.pi, math.pi, generator=g) for g in generators])
             # A twin draws as many numbers as its circuit, so that its other weights start as those do.
-            starts = starts[:, : twins.parameter_count(qubits)] / math.pi if self.twin else starts
+            starts = starts[:, : twins.parameter_count(qubits)] / math.pi if self.is_twin else starts
             self.theta = nn.Parameter(starts.clone())  # (S, A)
         self.executed = circuits.join(self.encoder.circuit, circuit) if self.encoder and circuit else circuit
         self.noise = Noise(experiment.noise, experiment.noise_level)
         self.register_buffer("signs", readouts.pauli_z(qubits), persistent=False)
         measured = qubits if experiment.readout == "pauli_z" else 2**qubits
         self.head = readouts.build(experiment.head, classes, measured, generators)
-        self.draws = samplers.build(experiment.sampler, experiment.shots, self.seeds, self.noise)
+        self.samplers = samplers.build(experiment.sampler, experiment.shots, self.seeds, self.noise)
 
     def fit_reducer(self, images: torch.Tensor) -> "Student":
         """Fit what the reducer takes from training images (N, C, H, W) before training: only `pca` does."""
@@ -103,12 +103,12 @@ class Student(nn.Module):
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
         """Exact outcome probabilities (S, B, 2^Q), wire 0 least significant, without samples and without noise."""
-        if self.circuit is None or self.measured is None:
+        if self.circuit is None or self.simulated is None:
             checks.fail("ansatz", self.experiment.ansatz, "h_ry or rx_ry_rz: a classical twin has no circuit")
         features = self.reducer(self.reducer.prepare(images))
         if self.encoder is None:
-            return simulation.exact(self.circuit, self._turns(features))
-        return simulation.after_encoding(self.measured, self.encoder.state(features), self.theta)
+            return simulation.exact(self.circuit, self._angles_of_features(features))
+        return simulation.after_encoding(self.simulated, self.encoder.state(features), self.theta)
 
     def read_out(self, outcomes: torch.Tensor, place: int) -> torch.Tensor:
         """Logits (B, L) of the `place`-th seed for outcome frequencies (B, 2^Q)."""
@@ -157,25 +157,25 @@ class Student(nn.Module):
 
     def _angles(self, features: torch.Tensor) -> torch.Tensor:
         if self.encoder is None:
-            return self._turns(features)
+            return self._angles_of_features(features)
         encoding = self.encoder.angles(features)
         return torch.cat([encoding, self.theta[:, None].expand(-1, encoding.shape[1], -1)], dim=-1)
 
-    def _turns(self, features: torch.Tensor) -> torch.Tensor:
+    def _angles_of_features(self, features: torch.Tensor) -> torch.Tensor:
         return math.pi * self.experiment.angle_reach * torch.tanh(features)
 
     def _outcomes(self, features: torch.Tensor) -> torch.Tensor:
-        if self.measured is None or self.executed is None:
+        if self.simulated is None or self.executed is None:
             return twins.bernoulli(features, self.experiment.angle_reach)
         if self.encoder and not self._as_executed:
-            return simulation.after_encoding(self.measured, self.encoder.state(features), self.theta)
-        draw = self.draws[0 if self.training else 1] if self.draws else None
+            return simulation.after_encoding(self.simulated, self.encoder.state(features), self.theta)
+        draw = self.samplers[0 if self.training else 1] if self.samplers else None
         gradient = self.experiment.gradient
         return simulation.probabilities(self.executed, self._angles(features), gradient, draw, self.noise)
 
     def _expectations(self, features: torch.Tensor) -> torch.Tensor:
         """<Z> on each wire, (S, B, Q)."""
-        encoder, circuit = self.encoder, self.measured
+        encoder, circuit = self.encoder, self.simulated
         if encoder and circuit is None:
             linear = self.experiment.ansatz == "classical_linear"
             return twins.pooled(encoder.state(features), self.signs, self.theta, linear)
@@ -222,6 +222,6 @@ class Student(nn.Module):
         return True
 
 
-def correct(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def classified_right(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Which images are classified right, by argmax over all logits: an outcome that is no class is wrong."""
     return logits.argmax(-1) == labels

@@ -148,7 +148,7 @@ def doubts(logits: torch.Tensor, labels: torch.Tensor) -> list[str]:
     return found
 
 
-def alike(logits: torch.Tensor, others: torch.Tensor, same: float = SAME) -> bool:
+def same_logits(logits: torch.Tensor, others: torch.Tensor, same: float = SAME) -> bool:
     """Whether two tensors of logits (N, C) give the same probabilities but for rounding."""
     centred, other = (each.double() - each.double().mean(1, keepdim=True) for each in (logits, others))
     rounding = same * centred.std(correction=0) + torch.finfo(torch.float32).eps * logits.abs().max()

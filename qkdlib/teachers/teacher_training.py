@@ -196,7 +196,7 @@ def _own_logits(
             (2, networks.NEARLY, "they depend on the images beside it (batch norm without running statistics?)"),
         ):
             again = logits_of(network, parts.all_train.x[:EVALUATION_BATCH:every], device, name)
-            if not networks.alike(again, train[:EVALUATION_BATCH:every], rounding):
+            if not networks.same_logits(again, train[:EVALUATION_BATCH:every], rounding):
                 checks.fail("teacher", name, f"a network whose logits of an image are always the same; {reason}")
     return train, test
 
@@ -214,7 +214,7 @@ def _known(
         if teacher_name(task, other) != path.stem:
             continue  # of other images
         kept = stored(path, task, parts)
-        same = kept and networks.alike(train, kept.train) and networks.alike(test, kept.test)
+        same = kept and networks.same_logits(train, kept.train) and networks.same_logits(test, kept.test)
         if same or (kept and path.stem == exact):
             return other
     return teacher

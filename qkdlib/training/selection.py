@@ -52,7 +52,7 @@ class Selection:
         """Whether every seed has stopped."""
         return not self.running
 
-    def see(self, accuracy: list[float], cross_entropy: list[float]) -> None:
+    def update(self, accuracy: list[float], cross_entropy: list[float]) -> None:
         """Take note of an epoch's validation results, one number per seed."""
         running = self.running
         self.epoch += 1

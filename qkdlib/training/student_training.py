@@ -10,7 +10,7 @@ from qkdlib import checks, torch_settings
 from qkdlib.experiment import Experiment
 from qkdlib.images.datasets import Images, Splits
 from qkdlib.randomness import generator
-from qkdlib.students import Student, correct
+from qkdlib.students import Student, classified_right
 from qkdlib.training.loop import fit
 from qkdlib.training.losses import Loss, distillation_loss
 from qkdlib.training.optimizers import FlatAdam
@@ -18,7 +18,7 @@ from qkdlib.training.selection import Selection, join
 
 
 @dataclasses.dataclass
-class Running:
+class LossSums:
     """Sums of a loss's parts over the batches of an epoch."""
 
     parts: torch.Tensor = dataclasses.field(init=False)  # (3, S), once there are images
@@ -90,7 +90,7 @@ class StudentTraining:
         knows = [teacher_logits[[place[int(i)] for i in part.index]] for part in (parts.train, parts.validation)]
         self.taught, self.taught_validation = (logits.float().to(device) for logits in knows)
         self.train, self.validation, self.test = map(self._prepared, (parts.train, parts.validation, parts.test))
-        self.running, self.orders = Running(), [generator(seed, "order") for seed in seeds]
+        self.sums, self.orders = LossSums(), [generator(seed, "order") for seed in seeds]
         self.drops = [generator(seed, "dropout") for seed in seeds]
 
     def _prepared(self, images: Images) -> Images:
@@ -122,15 +122,15 @@ class StudentTraining:
         self, prepared: torch.Tensor, labels: torch.Tensor, teacher: torch.Tensor, keep: torch.Tensor | None
     ) -> torch.Tensor:
         loss = loss_function(self.experiment, self.student.logits(prepared, keep), labels, teacher)
-        self.running.add(loss, labels.shape[1])
+        self.sums.add(loss, labels.shape[1])
         return loss.total.sum()
 
     def _measure(self) -> dict:
-        curves: dict[str, list] = self.running.means("train") | {"finite": self.student.finite()}
+        curves: dict[str, list] = self.sums.means("train") | {"finite": self.student.finite()}
         losses, accuracy = evaluate(self.student, self.validation, self.taught_validation)
         curves |= losses.means("validation") | {"validation_accuracy": accuracy}
         if self.experiment.tested == "at_end":
-            self.selection.see(accuracy, curves["validation_ce"])
+            self.selection.update(accuracy, curves["validation_ce"])
             return curves
         return curves | self._tested()
 
@@ -191,14 +191,14 @@ def _draw_epoch(
 
 def evaluate(
     student: Student, images: Images, teacher_logits: torch.Tensor | None = None
-) -> tuple[Running, list[float]]:
+) -> tuple[LossSums, list[float]]:
     """Mean loss parts and accuracy (list of S numbers in [0, 1]) of every seed on the same images.
 
     Args:
         images: `x` is what the student's reducer prepares of them.
         teacher_logits: (N, C); without them the divergence is taken from a uniform teacher.
     """
-    running, hits = Running(), []
+    sums, hits = LossSums(), []
     seeds, classes = len(student.seeds), len(student.experiment.classes)
     if teacher_logits is None:
         teacher_logits = torch.zeros(len(images), classes, device=images.y.device)
@@ -207,6 +207,6 @@ def evaluate(
         labels = images.y[chunk].expand(seeds, -1)  # (S, B)
         logits = student.logits(images.x[chunk])  # (S, B, L)
         loss = loss_function(student.experiment, logits, labels, teacher_logits[chunk].expand(seeds, -1, -1))
-        running.add(loss, labels.shape[1])
-        hits.append((correct(logits, labels) & logits.isfinite().all(-1)).sum(1))  # (S,)
-    return running, (torch.stack(hits).sum(0) / len(images)).tolist()
+        sums.add(loss, labels.shape[1])
+        hits.append((classified_right(logits, labels) & logits.isfinite().all(-1)).sum(1))  # (S,)
+    return sums, (torch.stack(hits).sum(0) / len(images)).tolist()

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from qkdlib.circuits import pure
 from qkdlib.experiment import Experiment
-from qkdlib.students import Student, correct, encoders
+from qkdlib.students import Student, classified_right, encoders
 
 GREY = (1, 28, 28)
 
@@ -100,7 +100,7 @@ def test_gradient_field_reaches_the_circuit():
 def test_outcome_that_is_no_class_counts_as_wrong():
     logits = torch.zeros(1, 3, 16)
     logits[0, 0, 2] = logits[0, 1, 7] = logits[0, 2, 10] = 1
-    assert correct(logits, torch.tensor([[2, 1, 2]])).tolist() == [[True, False, False]]
+    assert classified_right(logits, torch.tensor([[2, 1, 2]])).tolist() == [[True, False, False]]
 
 
 # Sampled outcomes

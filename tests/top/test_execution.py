@@ -14,7 +14,7 @@ from scipy import stats
 from qkdlib import backends, circuits, execution
 from qkdlib.experiment import Experiment
 from qkdlib.images import Images
-from qkdlib.students import Student, correct
+from qkdlib.students import Student, classified_right
 from qkdlib.study.v2 import revised
 
 SHOTS = 20_000
@@ -135,6 +135,6 @@ def test_many_shots_classify_clear_images_as_the_exact_student_does(kind):
     labels[::3] = (labels[::3] + 1) % 3
     images = Images(x, labels, torch.arange(len(x)))
     executed = execution.execute(model, images, shots=SHOTS, rows_per_job=5)
-    right = correct(model(x), labels).double().mean(1).tolist()
+    right = classified_right(model(x), labels).double().mean(1).tolist()
     assert executed.accuracies == pytest.approx(dict(zip([0, 5], right, strict=True)), abs=1e-6)
     assert (executed.images, executed.jobs) == (len(x), 2 * -(-len(x) // 5))

@@ -53,7 +53,7 @@ def watch(accuracy: list[list[float]], ce: list[list[float]], patience: int = 0,
         if selection.finished:
             break
         set_to(student, epoch)
-        selection.see(row, losses)
+        selection.update(row, losses)
     return selection
 
 
@@ -99,7 +99,7 @@ def test_weights_of_a_stopped_seed_stay_although_they_go_on_changing():
     selection = Selection(student, 1, 0.1)
     for epoch, accuracy in enumerate(([0.5, 0.1], [0.4, 0.2], [0.9, 0.3], [0.9, 0.4]), start=1):
         set_to(student, epoch)
-        selection.see(accuracy, [1.0, 1.0])
+        selection.update(accuracy, [1.0, 1.0])
     assert selection.running == [1]
     assert epochs_of(selection.last.values) == [2, 4]
     assert epochs_of(selection.best.values) == [1, 4]
@@ -111,7 +111,7 @@ def test_kept_weights_are_copies():
     student = small(1)
     selection = Selection(student, 0, 0.1)
     set_to(student, 1)
-    selection.see([0.5], [1.0])
+    selection.update([0.5], [1.0])
     set_to(student, 2)
     assert epochs_of(selection.best.values) == epochs_of(selection.last.values) == [1]
 

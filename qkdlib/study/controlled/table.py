@@ -63,7 +63,7 @@ def table(workspace: Workspace, tasks: Sequence[Task] | None = None, grown: Sequ
 def accuracies(experiment: Experiment, workspace: Workspace) -> np.ndarray | None:
     """Test accuracy in percent of each seed's kept student, (S,); None without a complete record."""
     record = records.complete(experiment, workspace)
-    return None if record is None else np.array(statistics.accuracies(record, statistics.kept(record)))
+    return None if record is None else np.array(statistics.accuracies(record, statistics.kept_outcome(record)))
 
 
 def identity(task: Task) -> dict:

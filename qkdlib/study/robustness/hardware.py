@@ -39,7 +39,7 @@ def table() -> pd.DataFrame:
 @functools.cache
 def _row(name: str, experiment: Experiment) -> dict:
     circuit, classes = Student(experiment, SHAPE, [0]).executed, len(experiment.classes)
-    written, line = backends.aer().facts(circuit), backends.line(experiment.qubits).facts(circuit)
+    written, line = backends.aer().facts(circuit), backends.noiseless_device(experiment.qubits).facts(circuit)
     tested, trained = TESTED[name] * classes, experiment.train_per_class * classes
     per_image = 1 + 2 * circuit.angles
     return {

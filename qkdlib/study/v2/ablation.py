@@ -53,7 +53,7 @@ class Evidence:
     def errors(self, teacher: str | None) -> np.ndarray:
         """Error of each seed in percent, (S,): of the student that its training keeps."""
         record = self.arms[teacher]
-        return 100 - np.array(statistics.accuracies(record, statistics.kept(record)))
+        return 100 - np.array(statistics.accuracies(record, statistics.kept_outcome(record)))
 
     def gain(self, teacher: str) -> statistics.Gain:
         """Accuracy of the distilled student minus the placebo's, paired by seed, in points."""
