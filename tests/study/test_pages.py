@@ -1,0 +1,119 @@
+"""Executing a page, and the rules that tell `make` what each page depends on."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from qkdlib.__main__ import main
+from qkdlib.study import contents, notebooks, pages
+from qkdlib.study.robustness import sweeps
+from qkdlib.workspace import Workspace
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def rules() -> str:
+    return pages.rules()
+
+
+@pytest.fixture(scope="module")
+def records(rules) -> dict[str, set[str]]:
+    """The records that make is told of, by chapter."""
+    found = re.findall(r"^RECORDS_(\w+) := \$\(wildcard (.*)\)$", rules, flags=re.M)
+    return {name: set(files.split()) for name, files in found}
+
+
+def test_every_page_has_one_rule_that_executes_it(rules):
+    copies = {name: f"notebooks/executed/{name}.ipynb" for name in contents.pages()}
+    (named,) = re.findall(r"^PAGES := (.*)$", rules, flags=re.M)
+    assert named.split() == list(copies.values())
+    for name, copy in copies.items():
+        assert rules.count(f"\n{copy}: ") == 1
+        assert f"\n{copy}: notebooks/{name.split('/')[1]}.ipynb $(CODE) " in rules
+        (recipe,) = re.findall(rf"^{copy}: .*\n\t(.*)$", rules, flags=re.M)
+        assert recipe == f"@echo page {name}; $(RUN) -m qkdlib page {name}"
+    assert len(re.findall(r"^\t", rules, flags=re.M)) == len(copies)
+
+
+def test_a_page_depends_on_the_records_that_it_reads_and_on_its_tables_and_figures(rules):
+    reads = dict(re.findall(r"^notebooks/executed/(\S+)\.ipynb: .* \$\(CODE\) (.*) \$\(call absent", rules, flags=re.M))
+    wanted = {page.name: [chapter.name, *page.reads] for chapter in contents.CHAPTERS for page in chapter.pages}
+    wanted["paper/claims"] = [chapter.name for chapter in contents.CHAPTERS]
+    assert {name: re.findall(r"\$\(RECORDS_(\w+)\)", text) for name, text in reads.items()} == wanted
+    assert wanted["paper/cost"] == ["v2", "v1"] and wanted["paper/collapse"] == ["collapse"]
+    absent = dict(re.findall(r"^notebooks/executed/(\S+)\.ipynb: .*\$\(call absent,(.*)\)$", rules, flags=re.M))
+    assert absent["paper/collapse"].split() == [
+        *(f"tables/{name}.{ending}" for name in ("collapse", "robust") for ending in ("csv", "md", "tex")),
+        "figures/collapse.pdf", "figures/collapse.png",
+    ]  # fmt: skip
+    for name, page in contents.pages().items():
+        assert [ROOT / path for path in absent[name].split()] == page.written(Workspace(ROOT))
+
+
+def test_make_is_told_of_every_committed_record_of_students_executions_and_teachers(records):
+    """And of those that are not there yet, as CIFAR10's on its other copy."""
+    there = {path.relative_to(ROOT).as_posix() for folder in ("students", "executions") for path in
+             (ROOT / "results" / folder).glob("[!.]*.json")}  # fmt: skip
+    there |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "results/teachers").glob("[!.]*.npz")}
+    told = set().union(*records.values())
+    assert sorted(there - told) == []
+    for chapter in contents.CHAPTERS:
+        students = {f"results/students/{experiment.name}.json" for experiment in chapter.experiments()}
+        assert {name for name in records[chapter.name] if "/students/" in name} == students
+        executed = {f"results/executions/{experiment.name}.json" for experiment in chapter.executed()}
+        assert {name for name in records[chapter.name] if "/executions/" in name} == executed
+    assert len(records["robustness"] - {name for name in records["robustness"] if "/students/" in name}) > 0
+    assert {f"results/executions/{arm.name}.json" for arm in sweeps.executed()} <= records["robustness"]
+
+
+def test_the_members_of_an_ensemble_are_told_of(records):
+    ensembles = [name for name in records["v1"] if "_ensemble_" in name and name.startswith("results/teachers/")]
+    assert len(ensembles) == 4
+    for name in ensembles:
+        for member in ("lenet", "alexnet"):
+            assert any(other.startswith(name.split("_ensemble_")[0] + f"_{member}_") for other in records["v1"])
+
+
+def test_the_command_prints_the_rules(rules, capsys):
+    assert main(["rules"]) == 0
+    assert capsys.readouterr().out == rules
+
+
+# Executing a page
+
+
+@pytest.fixture
+def executed(monkeypatch) -> list:
+    """What would be executed."""
+    calls = []
+    monkeypatch.setattr(notebooks, "execute", lambda *arguments: calls.append(arguments))
+    return calls
+
+
+@pytest.mark.parametrize("name", ["mnist/distillation", "paper/ablations", "paper/claims"])
+def test_a_page_is_executed_with_its_parameters_on_the_projects_records(executed, name):
+    assert main(["page", name]) == 0
+    page = contents.pages()[name]
+    parameters = {"workspace": ".", "publish": True, **page.parameters}
+    assert executed == [(page.notebook, page.copy, parameters, list(page.parameters))]
+
+
+def test_an_unknown_page_is_named(executed, capsys):
+    assert main(["page", "paper/nonsense"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: page='paper/nonsense' is not allowed; allowed: one of mnist/teachers, ")
+    assert executed == []
+
+
+def test_a_page_that_has_not_written_its_files_fails(executed, capsys, tmp_path, monkeypatch):
+    """In a project without tables and figures."""
+    for name in ("pyproject.toml", "qkdlib/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert main(["page", "paper/cost"]) == 1
+    said = "error: page paper/cost has not written cost.csv, cost.md, cost.tex\n"
+    assert capsys.readouterr().err == said and len(executed) == 1
+    assert main(["page", "cifar10/teachers"]) == 0  # which writes nothing but itself
