@@ -18,8 +18,7 @@ from qkdlib.experiment import Experiment
 from qkdlib.study.claims import Claim
 from qkdlib.workspace import Workspace, place
 
-# Data sets of equal images: results on any of them are results on all.
-COPIES = {"cifar10": ("cifar10", "cifar10_jpeg")}
+COPIES = (("cifar10", "cifar10_jpeg"),)  # data sets of equal images: results on any of them are results on all
 TITLES = {
     "mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10", "lenet": "LeNet", "alexnet": "AlexNet",
     "ensemble": "ensemble",
@@ -139,9 +138,14 @@ def each(experiments: list[Experiment]) -> list[tuple[Experiment, ...]]:
 
 
 def copies(group: tuple[Experiment, ...]) -> list[tuple[Experiment, ...]]:
-    """A group on each copy of its images."""
-    names = COPIES.get(group[0].dataset, (group[0].dataset,))
-    return [tuple(dataclasses.replace(experiment, dataset=name) for experiment in group) for name in names]
+    """A group on each copy of its images, whichever it is on."""
+    same = same_images(group[0].dataset)
+    return [tuple(dataclasses.replace(experiment, dataset=name) for experiment in group) for name in same]
+
+
+def same_images(dataset: str) -> tuple[str, ...]:
+    """The data sets that hold the images of this one, itself included."""
+    return next((names for names in COPIES if dataset in names), (dataset,))
 
 
 def facts(package: str, name: str) -> list[dict[str, str]]:

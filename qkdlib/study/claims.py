@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from qkdlib import checks
 from qkdlib.records import statistics
 from qkdlib.study import verdicts
 from qkdlib.study.cells import interval
@@ -65,10 +66,10 @@ def in_order(claims: Iterable[Claim]) -> list[Claim]:
     """The claims in the order of the paper."""
     found: list[Claim] = []
     for claim in claims:
-        places = [
-            place for place, other in enumerate(found, 1) if claim.after in (other.id, other.after) and claim.after
-        ]
-        found.insert(places[-1] if places else len(found), claim)
+        behind = [place for place, other in enumerate(found, 1) if claim.after in ("", other.id, other.after)]
+        if claim.after and not behind:
+            checks.fail("after", claim.after, f"the id of a claim that stands before {claim.id}")
+        found.insert(max(behind, default=0), claim)
     return found
 
 

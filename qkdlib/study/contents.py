@@ -5,7 +5,7 @@ from dataclasses import replace
 from qkdlib import checks
 from qkdlib.experiment import Experiment
 from qkdlib.study import claims, collapse, controlled, robustness, v1, v2
-from qkdlib.study.chapter import COPIES, TITLES, Chapter, Page, Part, Table
+from qkdlib.study.chapter import TITLES, Chapter, Page, Part, Table, same_images
 from qkdlib.teachers import TeacherLogits, logits_path
 from qkdlib.workspace import Workspace
 
@@ -48,7 +48,7 @@ def page(notebook: str, folder: str) -> Page:
 def teachers(dataset: str, workspace: Workspace) -> dict[str, TeacherLogits]:
     """Every teacher of the study on a data set, or a copy of it, that has its logits, by a label."""
     found: dict[str, TeacherLogits] = {}
-    same = next((names for names in COPIES.values() if dataset in names), (dataset,))
+    same = same_images(dataset)
     for experiment in (each for chapter in CHAPTERS for each in chapter.taught() if each.dataset in same):
         for task in (replace(experiment, dataset=name) for name in same):
             logits = TeacherLogits.find(logits_path(workspace, task, task.teacher))

@@ -55,9 +55,8 @@ class Bar:
 
     @property
     def copies(self) -> list["Bar"]:
-        """This bar on each copy of its images, whichever of them its own experiment is on."""
-        first = dataclasses.replace(self.experiment, dataset=self.dataset)
-        return [dataclasses.replace(self, experiment=experiment) for (experiment,) in copies((first,))]
+        """This bar on each copy of its images."""
+        return [dataclasses.replace(self, experiment=experiment) for (experiment,) in copies((self.experiment,))]
 
     @property
     def arms(self) -> dict[str | None, Experiment]:
