@@ -141,9 +141,9 @@ def _taught(
     device: "torch.device",
 ) -> Experiment:  # fmt: skip
     """The experiment with a network of one's own as its teacher, whose logits are stored."""
-    from qkdlib.teachers import teacher_training
+    from qkdlib import teachers
 
-    named = teacher_training.save_custom(experiment, network, parts, workspace, device)
+    named = teachers.save_custom(experiment, network, parts, workspace, device)
     return experiment.distilled(named, (experiment.kd_weight or KD_WEIGHT) if kd_weight is None else kd_weight)
 
 

@@ -4,7 +4,8 @@
 records side by side.
 """
 
-from qkdlib.records.record import Record, complete, find, outcomes, read, read_all, rounded
+from qkdlib.records.record import Record, complete, find, read, read_all
+from qkdlib.records.results import outcomes, rounded
 from qkdlib.records.statistics import Gain, Summary, accuracies, paired_gain, summarise
 from qkdlib.records.summary import arms
 

@@ -5,23 +5,18 @@ on the QASM simulator. Tables and figures are drawn from records alone. What a f
 under another's name is nobody's record.
 """
 
+import functools
 import json
-import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec
 
 from qkdlib import experiment as experiments
 from qkdlib.experiment import Experiment
 from qkdlib.files import Damaged, DamagedFile, checked, lock, read_json, set_aside, write_text
+from qkdlib.records import results
 from qkdlib.workspace import Workspace
-
-P = ParamSpec("P")
-
-DIGITS = 6  # decimals kept of a curve's numbers
-MOST_SEED = 10**6
 
 
 @dataclass
@@ -111,22 +106,10 @@ def _path(experiment: Experiment, workspace: Workspace) -> Path:
     return workspace.students / f"{experiment.name}.json"
 
 
-def rounded(value: Any) -> Any:
-    """Numbers as records keep them, in lists and dictionaries too: with `DIGITS` decimals; None, which stays None,
-    stands for what is not finite."""
-    if isinstance(value, dict):
-        return {name: rounded(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [rounded(each) for each in value]
-    if isinstance(value, float):
-        return round(value, DIGITS) if math.isfinite(value) else None
-    return value
-
-
 def as_text(body: dict) -> str:
     """JSON with one line per seed, so that a diff of two records can be read."""
     seeds = body.pop("seeds")
-    lines = ",\n".join(f'  "{seed}": {json.dumps(results, allow_nan=False)}' for seed, results in seeds.items())
+    lines = ",\n".join(f'  "{seed}": {json.dumps(found, allow_nan=False)}' for seed, found in seeds.items())
     head = json.dumps(body, indent=1, allow_nan=False).removesuffix("\n}")
     return f'{head},\n "seeds": {{\n{lines}\n }}\n}}\n'
 
@@ -144,72 +127,22 @@ def _read(path: Path) -> tuple[Record, str]:
     """The record in a file, and the digest that it bears."""
     with checked(path):
         body = read_json(path)
-        record = Record(experiments.from_dict(body["experiment"]), _seeds(body["seeds"]), body["provenance"])
+        seeds = {results.seed_of(name): found for name, found in body["seeds"].items()}
+        record = Record(experiments.from_dict(body["experiment"]), seeds, body["provenance"])
         numerics, named = body["numerics"], body["digest"]
         if type(numerics) is not int or not isinstance(named, str):
             raise TypeError(f"numerics {numerics!r} and digest {named!r}, where a whole number and text are expected")
         if numerics == experiments.NUMERICS and named != record.experiment.digest:
             raise ValueError(f"its digest {named} is not its experiment's")
-        _check_provenance(record)
-        for results in record.seeds.values():
-            _check_numbers(results, record.experiment)
-            _check_epochs(results, record.experiment)
+        results.check(record.seeds, record.experiment)
+        results.check_provenance(record.provenance, record.seeds)
     return record, named
-
-
-def _check_provenance(record: Record) -> None:
-    if not isinstance(record.provenance, list) or not all(isinstance(each, dict) for each in record.provenance):
-        raise TypeError("its provenance is no list of entries")
-    for entry in record.unexecuted():
-        seeds = entry["unexecuted"]
-        if not isinstance(seeds, list) or not all(type(seed) is int and seed in record.seeds for seed in seeds):
-            raise ValueError("seeds wait for their execution that it does not have")
-        if type(entry["seconds"]["all"]) not in (int, float):
-            raise TypeError("its seconds are no numbers")
-
-
-def _seeds(there: dict) -> dict[int, dict]:
-    if not there or not all(isinstance(results, dict) for results in there.values()):
-        raise TypeError("it has no seeds, or a seed without results")
-    return {seed_of(name): results for name, results in there.items()}
-
-
-def seed_of(name: str) -> int:
-    """The seed that a key of a JSON object names."""
-    if len(name) > 7 or str(int(name)) != name or not 0 <= int(name) <= MOST_SEED:
-        raise ValueError(f"seed {name[:20]!r}, where a whole number from 0 to {MOST_SEED} is expected")
-    return int(name)
-
-
-def _check_numbers(results: dict, experiment: Experiment) -> None:
-    """Every value of a seed is a finite number or a curve of them; an accuracy is a share. None stands for what was not
-    executed, not tested in that epoch, or not finite."""
-    for name, value in results.items():
-        accuracy = name.endswith("accuracy")
-        untested = name.startswith("test_") and experiment.tested == "at_end"
-        for each in value if isinstance(value, list) else [value]:
-            if each is None and (name == "qasm_accuracy" or untested or ("diverged" in results and not accuracy)):
-                continue
-            if type(each) not in (int, float) or not math.isfinite(each):
-                raise TypeError(f"{name} holds {str(each)[:20]!r}, where a finite number is expected")
-            if accuracy and not 0 <= each <= 1:
-                raise ValueError(f"{name} {each}, where 0 to 1 is possible")
-    outcomes(results)
-
-
-def _check_epochs(results: dict, experiment: Experiment) -> None:
-    """All curves of a seed have one length, which its experiment allows."""
-    asked, lengths = experiment.epochs, {len(value) for value in results.values() if isinstance(value, list)}
-    if len(lengths) != 1 or not lengths <= set(range(1 if experiment.patience else asked, asked + 1)):
-        raise ValueError(f"curves of {sorted(lengths)} epochs")
-    if results.get("diverged", 1) not in range(1, asked + 1):
-        raise ValueError(f"diverged in epoch {results['diverged']} of {asked}")
 
 
 def find(experiment: Experiment, workspace: Workspace) -> Record | None:
     """The record of this experiment, whatever its number of seeds; None if there is none that can be read. What lies
     under its name and is no record of it is named in a warning."""
-    return _passed(_of, _path(experiment, workspace), experiment)
+    return _passed(lambda: _of(_path(experiment, workspace), experiment))
 
 
 def complete(experiment: Experiment, workspace: Workspace) -> Record | None:
@@ -221,7 +154,8 @@ def complete(experiment: Experiment, workspace: Workspace) -> Record | None:
 def read_all(workspace: Workspace | None = None) -> list[Record]:
     """Every readable record of a workspace, by name. A damaged one, and one under another's name, is named in a warning
     and passed over."""
-    found = (_passed(_named, path) for path in sorted((workspace or Workspace()).students.glob("[!.]*.json")))
+    paths = sorted((workspace or Workspace()).students.glob("[!.]*.json"))
+    found = (_passed(functools.partial(_named, path)) for path in paths)
     return [record for record in found if record is not None]
 
 
@@ -241,33 +175,10 @@ def _named(path: Path) -> Record:
     return record
 
 
-def outcomes(results: dict) -> dict:
-    """The accuracies of one seed, in percent, on the test images.
-
-    `last` after the last epoch; `selected` after the epoch with the best validation accuracy (of equals the one with
-    the lowest validation cross entropy); `best_test` after the best test epoch, which is how the paper chose;
-    None if test accuracy was not measured after every epoch; `qasm` after the last epoch on the QASM simulator, None
-    for a seed that was not executed there.
-    """
-    accuracy, test = results["validation_accuracy"], results["test_accuracy"]
-    tested = [epoch for epoch, value in enumerate(test) if value is not None]  # all, or the best and the last
-    cross_entropy = [math.inf if value is None else value for value in results["validation_ce"]]  # None: not finite
-    chosen = max(tested, key=lambda epoch: (accuracy[epoch], -cross_entropy[epoch]))
-    return {
-        "last": 100 * test[-1],
-        "selected": 100 * test[chosen],
-        "selected_epoch": chosen + 1,
-        "best_test": None if None in test else 100 * max(test),
-        "qasm": None if results["qasm_accuracy"] is None else 100 * results["qasm_accuracy"],
-    }
-
-
-def _passed(
-    reading: Callable[Concatenate[Path, P], Record], path: Path, *more: P.args, **named: P.kwargs
-) -> Record | None:
-    """What `reading` gives of a file; None if it is not there or cannot be trusted, which a warning says."""
+def _passed(reading: Callable[[], Record]) -> Record | None:
+    """What `reading` a file gives; None if it is not there or cannot be trusted, which a warning says."""
     try:
-        return reading(path, *more, **named)
+        return reading()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (Damaged, OSError) as error:

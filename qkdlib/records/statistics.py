@@ -11,7 +11,8 @@ import numpy as np
 
 from qkdlib import checks
 from qkdlib.experiment import Experiment
-from qkdlib.records.record import Record, outcomes
+from qkdlib.records.record import Record
+from qkdlib.records.results import outcomes
 
 RESAMPLES = 9999
 BOOTSTRAP_SEED = 0

@@ -7,7 +7,8 @@ import pandas as pd
 
 from qkdlib import experiment
 from qkdlib.records import statistics
-from qkdlib.records.record import Record, outcomes, read_all
+from qkdlib.records.record import Record, read_all
+from qkdlib.records.results import outcomes
 from qkdlib.workspace import Workspace
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import math
 import warnings
 from collections.abc import Iterator
@@ -16,15 +15,7 @@ from qkdlib.images import datasets
 from qkdlib.images.datasets import Splits
 from qkdlib.randomness import generator, number
 from qkdlib.teachers import controls, networks
-from qkdlib.teachers.teacher_files import (
-    TeacherLogits,
-    identity,
-    load,
-    logits_path,
-    stored,
-    teacher_name,
-    without_offset,
-)
+from qkdlib.teachers.teacher_files import TeacherLogits, identity, load, logits_path, stored, without_offset
 from qkdlib.workspace import Workspace
 
 EVALUATION_BATCH = 512
@@ -60,13 +51,13 @@ def train_teacher(
     path = logits_path(workspace, task, teacher)
     with contextlib.suppress(FileNotFoundError, files.Damaged):
         if not fresh:
-            return _judged(load(path, task, parts), parts, path.stem)
+            return judged(load(path, task, parts), parts, path.stem)
     with files.lock(workspace.checkpoints / f"{path.stem}.lock"):  # of several processes one trains it
         found = stored(path, task, parts)
         if found is None or fresh:
             _make(path, task, teacher, parts, workspace, device, fresh)
             found = TeacherLogits.load(path)  # rounded to 16 bits, as every later run will read them
-    return _judged(found, parts, path.stem)
+    return judged(found, parts, path.stem)
 
 
 def _make(
@@ -81,13 +72,13 @@ def _make(
         logits = _combine(task, teacher, parts, members)
     else:
         logits = _train(task, teacher, parts, workspace.checkpoints / f"{path.stem}.pt", device, fresh)
-    _judged(logits, parts, path.stem, say=True).save(path)
+    judged(logits, parts, path.stem, say=True).save(path)
 
 
 def _combine(task: Experiment, teacher: Teacher, parts: Splits, members: list[TeacherLogits]) -> TeacherLogits:
     train, test = (networks.mean_probabilities([getattr(m, part) for m in members]) for part in ("train", "test"))
     history = [{"test_accuracy": accuracy(test, parts.all_test.y)}]
-    return TeacherLogits(train, test, history, _meta(task, teacher, sum(m.meta["parameters"] for m in members)))
+    return TeacherLogits(train, test, history, meta_of(task, teacher, sum(m.meta["parameters"] for m in members)))
 
 
 @portable.convolutions()
@@ -142,82 +133,7 @@ def _train(
         train, test = (logits_of(network, split.x, device) for split in (parts.all_train, parts.all_test))
         made = {"trained_on": len(images), "threads": torch.get_num_threads()}
     count = sum(parameter.numel() for parameter in network.parameters())
-    return TeacherLogits(train, test, history, _meta(task, teacher, count, device) | made)
-
-
-@torch_settings.plain_torch()
-def save_custom(
-    task: Experiment, network: torch.nn.Module, parts: Splits, workspace: Workspace, device: str | torch.device
-) -> Teacher:
-    """Store the logits of a network of your own and return the `Teacher` that names it: by its class and a
-    fingerprint of its logits. A network whose logits differ from stored ones by rounding only, because another
-    processor computed them, is the stored one. It is used where it lies, in evaluation mode, and left as it was.
-
-    Args:
-        task: the `labels` of its teacher, if it has one, are those of the returned teacher.
-        device: for a network without weights.
-
-    Raises:
-        ValueError: it is no network; its logits are not finite real numbers, differ from one pass over the same images
-            to the next or with the images beside them, or do not have one column per class.
-    """
-    networks.check_network(network)
-    task, name = datasets.identified(task), f"{CUSTOM}{type(network).__name__}"
-    train, test = _own_logits(network, task, parts, device, name)
-    asked = task.teacher or Teacher()
-    teacher = _known(task, name, train, test, parts, workspace)
-    path = logits_path(workspace, task, teacher)
-    history = [{"test_accuracy": accuracy(test, parts.all_test.y)}]
-    count = sum(parameter.numel() for parameter in network.parameters())
-    logits = _judged(TeacherLogits(train, test, history, _meta(task, teacher, count)), parts, path.stem, say=True)
-    if not path.exists():
-        logits.save(path, bits=32)  # else rounding would hide small differences between networks
-    return dataclasses.replace(teacher, labels=asked.labels, seed=asked.seed if asked.labels == "shuffled" else 0)
-
-
-def _own_logits(
-    network: torch.nn.Module, task: Experiment, parts: Splits, device: str | torch.device, name: str
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits of all training and all test images; further passes over some of them have to give the same."""
-    device = next((weights.device for weights in network.parameters()), torch.device(device))
-    kind = "float64" if networks.number_type(network) == torch.float64 else "float32"
-    generators, cudnn = [device] if device.type == "cuda" else [], torch.backends.cudnn
-    whole = cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False)  # TF32 would be another network
-    with torch_settings.plain_torch(kind, device), whole, torch.random.fork_rng(devices=generators):
-        train, test = (logits_of(network, split.x, device, name) for split in (parts.all_train, parts.all_test))
-        for logits, split in ((train, parts.all_train), (test, parts.all_test)):
-            if not torch.isfinite(logits).all():
-                checks.fail("teacher", name, "finite logits; these hold NaN or infinity")
-            if logits.shape != (shape := (len(split), len(task.classes))):
-                allowed = f"logits of shape {shape} for these images and classes, not {tuple(logits.shape)}"
-                checks.fail("teacher", name, allowed)
-        for every, rounding, reason in (
-            (1, networks.SAME, "two passes over the same images differ (dropout that stays active?)"),
-            (2, networks.NEARLY, "they depend on the images beside it (batch norm without running statistics?)"),
-        ):
-            again = logits_of(network, parts.all_train.x[:EVALUATION_BATCH:every], device, name)
-            if not networks.same_logits(again, train[:EVALUATION_BATCH:every], rounding):
-                checks.fail("teacher", name, f"a network whose logits of an image are always the same; {reason}")
-    return train, test
-
-
-def _known(
-    task: Experiment, name: str, train: torch.Tensor, test: torch.Tensor, parts: Splits, workspace: Workspace
-) -> Teacher:
-    """The teacher with these logits: one of the same class of network that is stored already, else a new one."""
-    fingerprint = hashlib.sha256(train.half().numpy().tobytes() + test.half().numpy().tobytes()).hexdigest()[:8]
-    teacher = Teacher(architecture=f"{name}-{fingerprint}")
-    exact = teacher_name(task, teacher)
-    start = exact.rsplit("_", 1)[0][: -len(fingerprint)]
-    for path in sorted(workspace.teachers.glob(f"{start}*.npz"), key=lambda path: (path.stem != exact, path.stem)):
-        other = Teacher(architecture=f"{name}-{path.stem.rsplit('_', 1)[0][-len(fingerprint) :]}")
-        if teacher_name(task, other) != path.stem:
-            continue  # of other images
-        kept = stored(path, task, parts)
-        same = kept and networks.same_logits(train, kept.train) and networks.same_logits(test, kept.test)
-        if same or (kept and path.stem == exact):
-            return other
-    return teacher
+    return TeacherLogits(train, test, history, meta_of(task, teacher, count, device) | made)
 
 
 def logits_of(
@@ -252,7 +168,7 @@ def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
     return float((logits.argmax(-1) == labels).float().mean())
 
 
-def _judged(logits: TeacherLogits, parts: Splits, name: str, say: bool = False) -> TeacherLogits:
+def judged(logits: TeacherLogits, parts: Splits, name: str, say: bool = False) -> TeacherLogits:
     """The logits with their accuracy on the student's images; says it if asked to, and warns where it is doubtful.
     Test images have no say."""
     rows, labels = controls.students_rows(parts), [parts.train.y, parts.validation.y]
@@ -269,5 +185,5 @@ def _judged(logits: TeacherLogits, parts: Splits, name: str, say: bool = False) 
     return dataclasses.replace(logits, meta=logits.meta | {"accuracy": {"train": right[0], "validation": right[1]}})
 
 
-def _meta(task: Experiment, teacher: Teacher, parameters: int, device: str | torch.device = "cpu") -> dict:
+def meta_of(task: Experiment, teacher: Teacher, parameters: int, device: str | torch.device = "cpu") -> dict:
     return identity(task, teacher) | {"parameters": parameters, **runtime.provenance(device)}

@@ -7,7 +7,7 @@ from torch import nn
 
 from qkdlib import pipeline, teachers
 from qkdlib.images import datasets
-from qkdlib.teachers import DoubtfulTeacher, TeacherLogits, teacher_training
+from qkdlib.teachers import DoubtfulTeacher, TeacherLogits, own_networks
 
 
 class Forward(nn.Module):
@@ -59,7 +59,7 @@ def with_gradients(network, x):
 @pytest.mark.parametrize("does", [lambda network, x: network(x.clamp_(0.2, 0.8)), with_gradients])
 def test_a_forward_may_work_in_place_and_with_gradients(workspace, does):
     parts = datasets.splits(TASK)
-    named = teacher_training.save_custom(TASK, Forward(does), parts, workspace, "cpu")
+    named = own_networks.save_custom(TASK, Forward(does), parts, workspace, "cpu")
     untouched = datasets.splits(TASK)
     assert torch.equal(parts.all_train.x, untouched.all_train.x) and torch.equal(parts.all_test.x, untouched.all_test.x)
     assert train(named, workspace).meta["accuracy"]["train"] > 0.9

@@ -11,7 +11,7 @@ from qkdlib import pipeline, teachers, torch_settings
 from qkdlib.experiment import Teacher
 from qkdlib.files import DamagedFile
 from qkdlib.images import datasets
-from qkdlib.teachers import LeNet, TeacherLogits, teacher_training
+from qkdlib.teachers import LeNet, TeacherLogits, own_networks, teacher_training
 from qkdlib.workspace import Workspace
 
 
@@ -43,7 +43,7 @@ def test_own_networks_with_other_weights_are_other_teachers(tmp_path):
     with torch.no_grad():
         second[1].bias[0] += 1e-3
     workspace, parts = Workspace(tmp_path), datasets.splits(TASK)
-    names = [teacher_training.save_custom(TASK, one, parts, workspace, "cpu") for one in (first, own_network(), second)]
+    names = [own_networks.save_custom(TASK, one, parts, workspace, "cpu") for one in (first, own_network(), second)]
     assert names[0] == names[1] != names[2]
     assert first.training  # the caller's network stays in its mode
 
@@ -63,7 +63,7 @@ def test_own_networks_with_the_same_weights_and_other_layers_do_not_share_logits
     workspace, parts = Workspace(tmp_path), datasets.splits(TASK)
     found = []
     for activation in (nn.Identity, nn.Tanh):
-        named = teacher_training.save_custom(TASK, own_network(6, activation), parts, workspace, "cpu")
+        named = own_networks.save_custom(TASK, own_network(6, activation), parts, workspace, "cpu")
         found.append(train(named, workspace).train)
     torch.testing.assert_close(found[1], torch.tanh(found[0]), atol=1e-2, rtol=0)
 
@@ -185,7 +185,7 @@ def test_teachers_are_the_same_whatever_the_session_has_set(tmp_path, request):
     parts, network, found = datasets.splits(TASK), lenet(), []
     for number in range(2):
         workspace = Workspace(tmp_path / str(number))
-        named = teacher_training.save_custom(TASK, network, parts, workspace, "cpu")
+        named = own_networks.save_custom(TASK, network, parts, workspace, "cpu")
         taught = [teacher_training.train_teacher(TASK, each, parts, workspace) for each in (named, Teacher(epochs=1))]
         found.append((named, *(logits.train for logits in taught)))
         if number == 0:

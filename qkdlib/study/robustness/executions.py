@@ -21,7 +21,7 @@ from qkdlib.backends import Backend, Facts
 from qkdlib.experiment import Experiment
 from qkdlib.noise import MOST, Noise
 from qkdlib.records import Record, statistics
-from qkdlib.records.record import seed_of
+from qkdlib.records.results import seed_of
 from qkdlib.workspace import Workspace
 
 DEVICE = "device"
