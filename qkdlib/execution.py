@@ -51,15 +51,16 @@ def execute(
         checks.fail("ansatz", student.experiment.ansatz, "h_ry or rx_ry_rz: a classical twin has no circuit")
     backend, started = backends.get(on), time.perf_counter()
     facts, earlier, count = backend.facts(student.executed), 0, 0
-    angles = _angles(student, images.x)[:seeds]  # (S, N, A)
+    with torch.inference_mode():
+        chunks = images.x.to(student.signs.device).split(student.reducer.evaluation_batch)
+        angles = torch.cat([student.angles(chunk) for chunk in chunks], dim=1)[:seeds].cpu().numpy()  # (S, N, A)
     sound = np.isfinite(angles).all((1, 2)) & student.finite()[:seeds]
     if not sound.all():
         diverged = [seed for seed, good in zip(student.seeds, sound, strict=False) if not good]
         warnings.warn(f"seeds {diverged} of {student.experiment.name} diverged, and are not executed", stacklevel=2)
     accuracies = {}
-    for place, seed in enumerate(runtime.progress(student.seeds[:seeds], desc=backend.name)):
-        if not sound[place]:
-            continue
+    for place in runtime.progress(np.flatnonzero(sound).tolist(), desc=backend.name):
+        seed = student.seeds[place]
         found = backends.sample(
             student.executed, angles[place], shots, number(seed, "shots"), backend, rows_per_job=rows_per_job,
             attempts=attempts, keep=keep,
@@ -69,9 +70,3 @@ def execute(
         accuracies[seed] = float(classified_right(logits, images.y.cpu()).float().mean())
     facts = dataclasses.replace(facts, earlier_jobs=earlier)
     return Executed(accuracies, facts, shots, len(images), count, time.perf_counter() - started)
-
-
-def _angles(student: Student, x: torch.Tensor) -> np.ndarray:
-    with torch.inference_mode():
-        chunks = x.to(student.signs.device).split(student.reducer.evaluation_batch)
-        return torch.cat([student.angles(chunk) for chunk in chunks], dim=1).cpu().numpy()

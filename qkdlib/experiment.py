@@ -1,8 +1,5 @@
-"""What an experiment is: a frozen description of everything that changes a number.
-
-The defaults are the `published` protocol: what the authors' 24 student notebooks run
-(https://github.com/junayed-hasan/Quantum-Machine-Learning at 5db65f1), with MNIST 0-5 and 3 qubits.
-"""
+"""What an experiment is: a frozen description of everything that changes a number. The defaults are what the authors'
+student notebooks run (https://github.com/junayed-hasan/Quantum-Machine-Learning at 5db65f1), with MNIST 0-5."""
 
 import dataclasses
 import json
@@ -31,7 +28,7 @@ GRADIENTS = ("autograd", "parameter_shift", "published_shift")
 SAMPLERS = ("exact", "multinomial", "aer")
 ACTIVATIONS = ("relu", "leaky_relu")
 IMAGEFOLDER = "imagefolder:"
-FINGERPRINT = re.compile("[0-9a-f]{12}")
+FINGERPRINT = re.compile("([0-9a-f]{12})?")
 LONGEST_PATH = 4096  # characters
 MOST_WEIGHT = 1e6  # of a part of the loss, a temperature or a scale
 
@@ -143,8 +140,7 @@ class Experiment:
         check_fields(self, checks.members, "learning_rates", allowed="learning rates to choose from, or ()", most=100)
         rates = tuple(checks.real("learning_rates", rate, positive=True) for rate in self.learning_rates)
         object.__setattr__(self, "learning_rates", rates)
-        chosen = self.patience > 0 or self.learning_rates
-        if chosen and self.tested != "at_end":
+        if (self.patience or self.learning_rates) and self.tested != "at_end":
             checks.fail("tested", self.tested, "at_end where patience or learning_rates choose on validation")
 
     def _check_student(self) -> None:
@@ -189,7 +185,7 @@ class Experiment:
             checks.fail("classes", self.classes, "two or more different class indices")
         check_fields(self, checks.whole, "train_per_class", "validation_per_class", "test_per_class", "image_size")
         check_fields(self, checks.one_of, "selection", allowed=("first", "random"))
-        if not isinstance(self.images, str) or (self.images and not FINGERPRINT.fullmatch(self.images)):
+        if not isinstance(self.images, str) or not FINGERPRINT.fullmatch(self.images):
             checks.fail("images", self.images, "'' or a fingerprint of 12 hexadecimal digits")
         object.__setattr__(self, "images", str.__str__(self.images))
         for name, none in (("image_size", None), ("images", "")):
@@ -207,7 +203,7 @@ class Experiment:
 
     @property
     def digest(self) -> str:
-        """Ten hexadecimal digits that name the experiment's record; see `digest`."""
+        """Ten hexadecimal digits that name the experiment's record; see `names.digest`."""
         return digest(self)
 
     @property
@@ -248,7 +244,6 @@ def _fields(name: str, kind: "type[DataclassInstance]", values: object) -> dict[
     if not isinstance(values, dict):
         checks.fail(name, values, f"a dictionary of the fields of qkdlib.{kind.__name__}")
     known = {item.name for item in dataclasses.fields(kind)}
-    unknown = [key for key in values if key not in known]
-    if unknown:
+    if unknown := [key for key in values if key not in known]:
         checks.fail(f"{name} fields", unknown, f"those of qkdlib.{kind.__name__}")
     return dict(values)

@@ -1,8 +1,8 @@
-"""How files are written and read: whole or not at all, and through one gate.
+"""How files are written, whole or not at all, and read.
 
-Writing is atomic, under a lock where several processes may write. Whatever is read has been checked: that it is whole,
-of the expected kind and not larger than it can rightly be. What fails is `Damaged`, whatever exception its content
-provoked, and may be set aside under a name that says so; nothing that cannot be read is overwritten.
+Writing is atomic, under a lock where several processes may write. What is read is checked: that it is whole, of the
+expected kind and not larger than it can rightly be. What fails is `Damaged`, and may be set aside under a name that
+says so; nothing that cannot be read is overwritten.
 """
 
 import contextlib
@@ -59,8 +59,7 @@ def atomic(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
         stem = path.stem.encode(errors="ignore")[:80].decode(errors="ignore")  # file systems count bytes
-        prefix = f".{stem}{_host()}-{os.getpid()}-"
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=f".tmp{path.suffix}")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(stem), suffix=f".tmp{path.suffix}")
     except OSError as error:
         raise _named(error, path) from error
     os.close(handle)
@@ -87,14 +86,10 @@ def _named(error: OSError, path: Path) -> OSError:
 
 
 def writable(*folders: Path) -> None:
-    """Write a small file in each folder and remove it: whether a result can be saved is known before it is made.
-
-    Raises:
-        OSError: a folder cannot be written; the error names it.
-    """
+    """Write a small file in each folder and remove it: whether a result can be saved is known before it is made. The
+    `OSError` of a folder that cannot be written names it."""
     for folder in folders:
-        # Named as temporary files are, to be swept like them.
-        probe = Path(folder) / f".probe{_host()}-{os.getpid()}-0.tmp"
+        probe = Path(folder) / f"{_prefix('probe')}0.tmp"
         try:
             with atomic(probe) as temporary:
                 temporary.write_bytes(bytes(PROBE))
@@ -108,8 +103,7 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     """Give an empty folder in `parent`, which is removed in the end; those of killed processes are removed first."""
     parent.mkdir(parents=True, exist_ok=True)
     sweep(parent)
-    prefix = f".folder{_host()}-{os.getpid()}-"
-    with tempfile.TemporaryDirectory(dir=parent, prefix=prefix, suffix=".tmp") as name:
+    with tempfile.TemporaryDirectory(dir=parent, prefix=_prefix("folder"), suffix=".tmp") as name:
         yield Path(name)
 
 
@@ -119,23 +113,25 @@ def sweep(folder: Path) -> None:
     for path in Path(folder).glob(".*-*-*.tmp*"):
         left, pid, _random = path.name.rsplit("-", 2)
         with contextlib.suppress(OSError):
-            gone = left.endswith(_host()) and pid.isdecimal() and not _alive(int(pid))
+            gone = left.endswith(f"-{_host()}") and pid.isdecimal() and not _alive(int(pid))
             if gone or time.time() - path.stat().st_mtime > ABANDONED:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def _prefix(stem: str) -> str:
+    """The beginning of a temporary file's name, which says whose it is, for `sweep`."""
+    return f".{stem}-{_host()}-{os.getpid()}-"
+
+
 def _host() -> str:
-    """Whose a temporary file is, as part of its name, before the number of its process."""
-    return f"-{socket.gethostname()[:40]}"
+    return socket.gethostname()[:40]
 
 
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # somebody else's
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)  # else it is somebody else's
     return True
 
 
@@ -159,11 +155,7 @@ def lock(path: Path) -> Iterator[None]:
 
 
 def read_json(path: Path) -> dict:
-    """The object in a JSON file. NaN and infinities are no JSON; a byte-order mark is passed over.
-
-    Raises:
-        Damaged: it holds no JSON object, or more than `MOST_TEXT` bytes.
-    """
+    """The object in a JSON file, by `parse`. `Damaged`: it holds no such, or more than `MOST_TEXT` bytes."""
     with checked(path):
         if (size := path.stat().st_size) > MOST_TEXT:
             raise ValueError(f"{size} bytes, where at most {MOST_TEXT} are expected")
@@ -200,11 +192,7 @@ def read_arrays(path: Path, most: int) -> dict[str, np.ndarray]:
 
 
 def check_zip(path: Path, most: int) -> None:
-    """Check the size of all that a zip file (npz, PyTorch's pt) holds before anything is unpacked, then its checksums.
-
-    Raises:
-        Damaged: as it says.
-    """
+    """Raise `Damaged` unless a zip file (npz, PyTorch's pt) unpacks to at most `most` bytes, with right checksums."""
     with checked(path), zipfile.ZipFile(path) as archive:
         size = sum(max(entry.file_size, 0) for entry in archive.infolist())
         if size > most:
@@ -239,7 +227,7 @@ def set_aside(damaged: Damaged) -> Path:
 
 
 def or_aside(read: Callable[P, T], *given: P.args, **named: P.kwargs) -> T | None:
-    """What `read(*given, **named)` gives; None where there is no file, or a damaged one, which is set aside."""
+    """What `read` gives; None where there is no file, or a damaged one, which is set aside."""
     try:
         return read(*given, **named)
     except FileNotFoundError:

@@ -71,16 +71,12 @@ def each(job: Callable[..., str], calls: list[tuple], say: Callable[[str], None]
     """`job(*call)` for each call, on all cores, one thread each.
 
     Ctrl-C or a killed process loses the calls in hand and nothing else. On a machine with CUDA, and with
-    `QKD_THREADS=1`, they run one after the other in this process.
+    `QKD_THREADS=1`, they run one after the other in this process. What fails is raised when the others are done.
 
     Args:
         job: a function of a module, which saves its own results and returns its name. The first of its arguments is an
             experiment.
         say: prints a line for the reader.
-
-    Raises:
-        Exception: the error of the call that failed; of several, a ValueError or RuntimeError that names all; after
-            the others are done.
     """
     failures, workers = Failures(say), workers_for([call[0] for call in calls])
     with runtime.progress(total=len(calls), desc="experiments") as bar:
@@ -117,11 +113,7 @@ def _cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def _finished(
-    job: Callable[..., str],
-    calls: list[tuple],
-    workers: int,
-) -> Iterator[tuple[tuple, Callable[[], str]]]:
+def _finished(job: Callable[..., str], calls: list[tuple], workers: int) -> Iterator[tuple[tuple, Callable[[], str]]]:
     """Each call and a function that gives what it returns or raises, as they finish."""
     if workers <= 1:
         for call in calls:

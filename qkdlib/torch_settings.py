@@ -36,14 +36,10 @@ def plain_torch(dtype: str = "float32", device: "str | torch.device" = "cpu") ->
     import torch
 
     with ALONE, contextlib.ExitStack() as stack:
-        strict, warn = (
-            torch.are_deterministic_algorithms_enabled(),
-            torch.is_deterministic_algorithms_warn_only_enabled(),
-        )
-        number = torch.get_default_dtype()
         if torch.get_default_device() != torch.device(device):  # it costs time at every call of torch
             stack.enter_context(torch.device(device))
-        if strict:
+        if torch.are_deterministic_algorithms_enabled():
+            warn = torch.is_deterministic_algorithms_warn_only_enabled()
             stack.callback(torch.use_deterministic_algorithms, True, warn_only=warn)
             torch.use_deterministic_algorithms(False)
         kernels = torch.backends.mkldnn, torch.backends.cuda
@@ -52,7 +48,7 @@ def plain_torch(dtype: str = "float32", device: "str | torch.device" = "cpu") ->
             if part is not None and hasattr(part, "fp32_precision"):
                 stack.callback(setattr, part, "fp32_precision", part.fp32_precision)
                 part.fp32_precision = "ieee"
-        stack.callback(torch.set_default_dtype, number)
+        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
         torch.set_default_dtype(getattr(torch, dtype))
         for settings in (torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False)):
             stack.enter_context(settings)

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 import matplotlib
 import numpy as np
 import scipy.special
-from matplotlib.axes import Axes
 
 from qkdlib import circuits
-from qkdlib.drawing.style import COLOURS, OTHER, PAPER, Figure, styled
+from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
 from qkdlib.images.datasets import Splits
 from qkdlib.records import Record, statistics
 from qkdlib.teachers.teacher_files import TeacherLogits
@@ -92,18 +91,14 @@ def teacher_curves(teachers: Mapping[str, TeacherLogits]) -> Figure:
     colours = itertools.cycle(matplotlib.color_sequences["tab20"])
     for name, logits in teachers.items():
         values = [100 * epoch["test_accuracy"] for epoch in logits.history]
+        colour_of = COLOURS.get(name) or next(colours)
         if len(values) == 1:
-            axis.axhline(values[0], color=COLOURS.get(name) or next(colours), linestyle="--", label=name)
+            axis.axhline(values[0], color=colour_of, linestyle="--", label=name)
         else:
-            axis.plot(
-                range(1, len(values) + 1), values, marker=".", color=COLOURS.get(name) or next(colours), label=name
-            )
+            axis.plot(range(1, len(values) + 1), values, marker=".", color=colour_of, label=name)
     axis.set(xlabel="epoch", ylabel="test accuracy (%)")
     axis.locator_params("x", integer=True)
-    if len(teachers) > 3:
-        axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    else:
-        axis.legend()
+    axis.legend(**({"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(teachers) > 3 else {}))
     return figure
 
 
@@ -118,7 +113,7 @@ def softened(
         logits: (classes,).
     """
     figure = Figure(figsize=(1.6 * (image is not None) + 2.2 * len(temperatures), 1.9))
-    widths = [*([1] if image is not None else []), *[1.6] * len(temperatures)]
+    widths = [1] * (image is not None) + [1.6] * len(temperatures)
     axes = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
     if image is not None:
         axes[0].imshow(image, cmap="gray_r")
@@ -134,20 +129,7 @@ def softened(
 
 
 @styled
-def accuracy_bars(records: Mapping[str, Record], paper: Mapping[str, float] | None = None) -> Figure:
-    """Mean accuracy of the kept weights, with its 95 % interval; marks show the paper's values (v1, Fig. 7)."""
-    figure = Figure(figsize=(1.2 * len(records) + 1.4, 3.0))
-    axis = figure.subplots()
-    for place, record in enumerate(records.values()):
-        summary = statistics.summarise(statistics.accuracies(record, statistics.kept_outcome(record)))
-        reach = [[summary.mean - summary.low], [summary.high - summary.mean]]
-        axis.bar(place, summary.mean, 0.6, color=colour(record), yerr=reach, capsize=3, ecolor="#333333")
-    _accuracy_axis(axis, records, paper)
-    return figure
-
-
-@styled
-def seed_spread(records: Mapping[str, Record], paper: Mapping[str, float] | None = None) -> Figure:
+def seed_spread(records: Mapping[str, Record]) -> Figure:
     """Every seed's accuracy, of the weights that are kept, as a point: one look shows how much one run can tell."""
     figure = Figure(figsize=(2.2 * len(records) + 1.2, 3.2))
     axis = figure.subplots()
@@ -157,17 +139,6 @@ def seed_spread(records: Mapping[str, Record], paper: Mapping[str, float] | None
         offsets = 0.3 * np.linspace(-1, 1, len(values)) if len(values) > 1 else np.zeros(1)
         axis.scatter(place + offsets, values, s=18, color=colour(record), alpha=0.75, linewidths=0)
         axis.hlines(values.mean(), place - 0.36, place + 0.36, color=colour(record), linewidth=1.2)
-    _accuracy_axis(axis, records, paper, beside=0.42)
-    return figure
-
-
-def _accuracy_axis(
-    axis: Axes, records: Mapping[str, Record], paper: Mapping[str, float] | None, beside: float = 0.0
-) -> None:
-    for place, label in enumerate(records):
-        if paper and label in paper:
-            axis.plot(place + beside, paper[label], marker="D", color=PAPER, markersize=5, markerfacecolor="none",
-                      linestyle="none", label="paper" if label == next(iter(paper)) else None)  # fmt: skip
     chance = {100 / len(record.experiment.classes) for record in records.values()}
     for number, level in enumerate(sorted(chance)):
         axis.axhline(level, color="#999999", linewidth=0.8, linestyle=":", label=None if number else "chance")
@@ -175,3 +146,4 @@ def _accuracy_axis(
     axis.set(ylabel="test accuracy (%)", ylim=(0, 104))
     axis.grid(axis="x", visible=False)
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure

@@ -1,8 +1,7 @@
 """Run records: one small JSON file per experiment, found again by the experiment's digest.
 
-A record holds the full experiment, its provenance, and for each seed the curves over the epochs and the accuracy
-on the QASM simulator. Tables and figures are drawn from records alone. What a file is taken for is what lies in it: one
-under another's name is nobody's record.
+Tables and figures are drawn from records alone. What a file is taken for is what lies in it: one under another name is
+nobody's record.
 """
 
 import functools
@@ -54,7 +53,7 @@ class Record:
     def save(self, workspace: Workspace) -> Path:
         """Write atomically. Seeds that another process has added meanwhile are kept; what lies there and is no record
         of this experiment is set aside."""
-        path = _path(self.experiment, workspace)
+        path = workspace.students / f"{self.experiment.name}.json"
         with lock(workspace.checkpoints / f"{path.stem}.lock"):
             self._merge(path)
             body = {
@@ -102,10 +101,6 @@ def _run_of(entry: dict) -> str:
     return json.dumps({**entry, "seconds": None, "unexecuted": None}, sort_keys=True)
 
 
-def _path(experiment: Experiment, workspace: Workspace) -> Path:
-    return workspace.students / f"{experiment.name}.json"
-
-
 def as_text(body: dict) -> str:
     """JSON with one line per seed, so that a diff of two records can be read."""
     seeds = body.pop("seeds")
@@ -142,7 +137,7 @@ def _read(path: Path) -> tuple[Record, str]:
 def find(experiment: Experiment, workspace: Workspace) -> Record | None:
     """The record of this experiment, whatever its number of seeds; None if there is none that can be read. What lies
     under its name and is no record of it is named in a warning."""
-    return _passed(lambda: _of(_path(experiment, workspace), experiment))
+    return _passed(lambda: _of(workspace.students / f"{experiment.name}.json", experiment))
 
 
 def complete(experiment: Experiment, workspace: Workspace) -> Record | None:

@@ -71,11 +71,7 @@ def _summary(numbers: tuple[float, ...], resamples: int) -> Summary:
 def paired_gain(
     distilled: Sequence[float] | np.ndarray, placebo: Sequence[float] | np.ndarray, claimed: float | None = None
 ) -> Gain:
-    """Gain over seeds of two arms, given in the same order of seeds.
-
-    Args:
-        claimed: a gain that somebody saw in one pair of single runs.
-    """
+    """Gain over seeds of two arms, given in the same order of seeds; `claimed` is one of a single pair of runs."""
     taught, alone = np.asarray(distilled, dtype=float), np.asarray(placebo, dtype=float)
     if taught.shape != alone.shape:
         raise ValueError(f"distilled and placebo have {taught.size} and {alone.size} seeds; allowed: the same")

@@ -1,5 +1,4 @@
-"""Small tables of any set of records: arms side by side, each distilled one with its gain over its placebo; and every
-seed of every record."""
+"""A small table of any set of records: arms side by side, each distilled one with its gain over its placebo."""
 
 from collections.abc import Iterable
 
@@ -8,7 +7,6 @@ import pandas as pd
 from qkdlib import experiment
 from qkdlib.records import statistics
 from qkdlib.records.record import Record, read_all
-from qkdlib.records.results import outcomes
 from qkdlib.workspace import Workspace
 
 
@@ -20,12 +18,9 @@ def arm(record: Record) -> str:
 
 
 def arms(found: Iterable[Record]) -> pd.DataFrame:
-    """One row per record, with accuracies in percent.
-
-    Columns: task, qubits, arm, seeds, mean [95 % interval] of the weights that are kept, sd, share of collapsed seeds,
-    mean on the QASM simulator, and for a distilled arm whose placebo is there the paired gain over the common seeds;
-    the number of seeds that diverged, where any did.
-    """
+    """One row per record, with accuracies in percent: of the weights that are kept the mean [95 % interval] and sd,
+    the share of collapsed seeds, the number of those that diverged, where any did, the mean on the QASM simulator, and
+    for a distilled arm whose placebo is there the paired gain over the common seeds."""
     found = sorted(found, key=lambda record: (experiment.task_name(record.experiment), arm(record) != "placebo"))
     by_name = {record.experiment.name: record for record in found}
     table = pd.DataFrame([_row(record, by_name.get(record.experiment.placebo().name)) for record in found])
@@ -54,21 +49,6 @@ def _row(record: Record, placebo: Record | None) -> dict:
         f"QASM, {record.experiment.shots} shots": f"{sum(qasm) / len(qasm):.2f} ({len(qasm)} seeds)" if qasm else "",
         "gain over placebo [95 %]": gain,
     }
-
-
-def load(workspace: Workspace | None = None) -> pd.DataFrame:
-    """Every readable record as one table with a row per experiment and seed.
-
-    Columns: `name`, the experiment's fields (`teacher` as its architecture, or None), `seed`, and the accuracies in
-    percent that `outcomes` explains.
-    """
-    rows = []
-    for record in read_all(workspace):
-        fields = {"name": record.experiment.name, **experiment.as_dict(record.experiment)}
-        fields["teacher"] = record.experiment.teacher.architecture if record.experiment.teacher else None
-        fields["classes"] = record.experiment.classes
-        rows += [{**fields, "seed": seed, **outcomes(results)} for seed, results in record.seeds.items()]
-    return pd.DataFrame(rows)
 
 
 def text(workspace: Workspace) -> str:

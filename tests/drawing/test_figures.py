@@ -6,13 +6,12 @@ import io
 
 import numpy as np
 import pytest
-from matplotlib.container import BarContainer
 from PIL import Image
 
 from qkdlib import circuits, drawing, images
 from qkdlib.drawing import figures
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.records import Record, summarise
+from qkdlib.records import Record
 from qkdlib.teachers import TeacherLogits
 
 DIGITS = Experiment(
@@ -39,17 +38,6 @@ def test_spread_has_a_point_per_seed_at_its_accuracy(arms):
     axis = figures.seed_spread(arms).axes[0]
     shown = [sorted(points.get_offsets()[:, 1]) for points in axis.collections if len(points.get_offsets()) == 3]
     assert np.allclose(shown, [[20, 70, 90], [40, 60, 80]])
-
-
-def test_bars_stand_at_the_mean_and_reach_over_the_interval(arms):
-    axis = figures.accuracy_bars(arms, {"placebo": 95.0}).axes[0]
-    assert np.allclose([bar.get_height() for bar in axis.patches], [60, 60])
-    summary = summarise([20, 90, 70])
-    bars = next(one for one in axis.containers if isinstance(one, BarContainer))
-    reach = bars.errorbar.lines[2][0].get_segments()[0][:, 1]
-    assert np.allclose(reach, [summary.low, summary.high])
-    marks = [line for line in axis.lines if line.get_label() == "paper"]
-    assert [tuple(line.get_ydata()) for line in marks] == [(95.0,)]
 
 
 def test_loss_curves_are_on_their_true_scale(arms):
@@ -82,7 +70,6 @@ def test_seeds_that_have_stopped_leave_the_loss_curves_and_the_chosen_epoch_is_s
     seeds[1] |= {"validation_ce": [3.0, 2.0, 1.0]}
     points = figures.seed_spread(found).axes[0].collections[0].get_offsets()[:, 1]
     assert np.allclose(sorted(points), [40, 90])
-    assert np.allclose(figures.accuracy_bars(found).axes[0].patches[0].get_height(), 65)
 
 
 def test_sample_images_show_a_row_per_class():
