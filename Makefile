@@ -12,7 +12,7 @@ DEMO := build/demo
 
 # Under `make -j` the processes share the cores: threads that wait for each other spin, and two processes with all
 # cores each are far slower than one after the other. (make shows -j in MAKEFLAGS only inside recipes.)
-SHARE = $(if $(findstring -j,$(MAKEFLAGS)),QKD_THREADS=$${QKD_THREADS:-1})
+SHARE = $(if $(filter -j%,$(MAKEFLAGS)),QKD_THREADS=$${QKD_THREADS:-1})
 RUN = $(SHARE) $(PY)
 
 .DEFAULT_GOAL := help
@@ -37,15 +37,16 @@ demo: $(STAMP) ## teacher, placebo and distilled student on real digits, no data
 	@echo "executed notebooks in $(DEMO)/notebooks"
 
 paper-artifacts: $(STAMP) ## run what has no record, then execute the notebooks whose records or code have changed; they write all tables and figures (FRESH=students | FRESH=all: run anew; ONLY="v1 v2-entangler ...": these chapters or parts)
-	@$(MAKE) --no-print-directory build/records; status=$$?; $(MAKE) --no-print-directory pages && exit $$status
+	@$(MAKE) --no-print-directory build/records; status=$$?; $(MAKE) --no-print-directory --keep-going pages && exit $$status
 
 build/records: $(CODE) $(RESULTS) $(if $(filter-out 0,$(FRESH))$(ONLY),FORCE)
 	@$(RUN) -m qkdlib run $(if $(filter-out 0,$(FRESH)),--fresh $(FRESH:1=all)) $(if $(ONLY),--only $(ONLY))
 	@$(if $(ONLY),:,mkdir -p $(@D) && touch $@)
 
 # The pages and what they depend on, as the chapters say it.
-ifneq ($(filter pages,$(MAKECMDGOALS)),)
+ifneq ($(filter pages notebooks/executed/%,$(MAKECMDGOALS)),)
 absent = $(if $(filter-out $(wildcard $1),$1),FORCE)
+written = @$(if $1,ls $1 >/dev/null)
 include build/pages.mk
 endif
 

@@ -1,4 +1,4 @@
-"""Commands behind the Makefile: `python -m qkdlib run | page | rules | teachers | notebooks | verify | summary`."""
+"""Commands behind the Makefile: `python -m qkdlib run | rules | notebooks | teachers | verify | summary`."""
 
 import argparse
 import ast
@@ -92,8 +92,6 @@ def _parser() -> argparse.ArgumentParser:
         help="retrain all students first, or the teachers, too",
     )  # fmt: skip
     run.add_argument("--only", nargs="+", metavar="PART", help="these chapters, or parts of chapters")
-    page = commands.add_parser("page", help="execute a page: its notebook, tables and figures")
-    page.add_argument("name", help="its folder and notebook, e.g. mnist/distillation")
     commands.add_parser("rules", help="print the pages as rules of a makefile")
     teachers = commands.add_parser("teachers", help="train the teachers of the study's tables that have no logits yet")
     teachers.add_argument("--fresh", action="store_true", help="train all of them anew")
@@ -147,12 +145,6 @@ def _summary(options: argparse.Namespace) -> None:
     print(summary.text(Workspace(options.workspace)))
 
 
-def _page(options: argparse.Namespace) -> None:
-    from qkdlib.study import pages
-
-    pages.execute(options.name)
-
-
 def _rules(_: argparse.Namespace) -> None:
     from qkdlib.study import pages
 
@@ -184,7 +176,7 @@ def _literal(text: str):
 
 
 COMMANDS = {
-    "run": _missing, "page": _page, "rules": _rules, "teachers": _teachers, "summary": _summary,
+    "run": _missing, "rules": _rules, "teachers": _teachers, "summary": _summary,
     "notebooks": _notebooks, "verify": _verify,
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ import pandas as pd
 from IPython.display import Image, Markdown, display
 
 from qkdlib import drawing, files
-from qkdlib.study.chapter import Page, Picture, Table
+from qkdlib.study.chapter import Picture, Table
 from qkdlib.workspace import Workspace
 
 WIDEST = 1000  # pixels of a figure in a notebook
@@ -61,17 +61,6 @@ def picture(chosen: Picture, workspace: Workspace, publish: bool = False) -> dra
         return Markdown(f"*{chosen.name}: not drawn yet*")
     png = path.read_bytes()
     return Image(png, width=min(WIDEST, int.from_bytes(png[16:20])), alt=chosen.alt)  # its own width is in its header
-
-
-def check(page: Page, workspace: Workspace) -> None:
-    """See that everything that a page publishes is there.
-
-    Raises:
-        RuntimeError: a file is not; the notebook does not do what its chapter says.
-    """
-    lacking = [path.name for path in page.written(workspace) if not path.exists()]
-    if lacking:
-        raise RuntimeError(f"page {page.name} has not written {', '.join(lacking)}")
 
 
 def write(frame: pd.DataFrame, folder: Path, name: str, notes: tuple[str, ...], shown: pd.DataFrame | None = None):

@@ -1,29 +1,18 @@
-"""Executing pages, and the rules by which `make` knows which of them are out of date."""
+"""The pages as rules of a makefile, by which `make` knows which of them are out of date and how to execute them."""
 
-from qkdlib import checks, teachers
-from qkdlib.study import artefacts, contents, notebooks
+import shlex
+from pathlib import Path
+
+from qkdlib import teachers
+from qkdlib.study import contents
 from qkdlib.study.chapter import Chapter, Page
 from qkdlib.workspace import Workspace, project_root
 
 
-def execute(name: str) -> None:
-    """Execute a page: its copy, its tables and its figures are written from the project's records.
-
-    Raises:
-        ValueError: no page is called so.
-        RuntimeError: a cell failed, or the page has not written what it should.
-    """
-    known = contents.pages()
-    page = known[checks.one_of("page", name, known)]
-    parameters = {"workspace": ".", "publish": True, **page.parameters}
-    notebooks.execute(page.notebook, page.copy, parameters, list(page.parameters))
-    artefacts.check(page, Workspace())
-
-
 def rules() -> str:
-    """The pages as rules of a makefile: the executed copy depends on its template, on the library (`CODE`) and on the
-    records that its chapters declare, as far as they are there, and is made anew where a table or figure of it is
-    gone."""
+    """A rule for each page: its executed copy depends on its template, on the library (`CODE`) and on the records that
+    its chapters declare, as far as they are there, and is made anew where a table or figure of it is gone. A page that
+    does not write a table that its chapter says it does has failed; a figure may lack its images."""
     lines = [f"RECORDS_{chapter.name} := $(wildcard {' '.join(_files(chapter))})" for chapter in contents.CHAPTERS]
     for chapter in (*contents.CHAPTERS, None):
         for page in chapter.pages if chapter else (contents.VERDICTS,):
@@ -36,7 +25,11 @@ def _rule(page: Page, of_chapter: tuple[str, ...]) -> list[str]:
     read = " ".join(f"$(RECORDS_{name})" for name in dict.fromkeys((*of_chapter, *page.reads)))
     written = " ".join(map(_relative, page.written(Workspace())))
     needs = f"notebooks/{page.notebook}.ipynb $(CODE) {read} $(call absent,{written})"
-    return [f"{_relative(page.copy)}: {needs}", f"\t@echo page {page.name}; $(RUN) -m qkdlib page {page.name}"]
+    parameters = {"workspace": ".", "publish": True, **page.parameters}
+    chosen = " ".join(f"-p {name} {shlex.quote(str(value))}" for name, value in parameters.items())
+    command = f"$(RUN) -m qkdlib notebooks {page.notebook} --out {_relative(page.copy.parent)} {chosen}"
+    tables = " ".join(_relative(path) for table in page.tables for path in table.paths(Workspace()))
+    return [f"{_relative(page.copy)}: {needs}", f"\t@{command}", f"\t$(call written,{tables})"]
 
 
 def _files(chapter: Chapter) -> list[str]:
@@ -51,5 +44,5 @@ def _files(chapter: Chapter) -> list[str]:
     return sorted(map(_relative, found))
 
 
-def _relative(path) -> str:
+def _relative(path: Path) -> str:
     return path.relative_to(project_root()).as_posix()

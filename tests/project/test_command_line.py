@@ -228,7 +228,7 @@ def test_a_workspace_that_is_a_file_is_refused_before_any_work(tmp_path, monkeyp
 def test_a_wrong_variable_of_the_environment_is_said_before_any_work(project, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     monkeypatch.setattr(notebooks, "execute", lambda *_: pytest.fail("it ran"))
-    for arguments in (["notebooks", "tiny", "--out", "out"], ["run"], ["page", "mnist/teachers"], ["teachers"]):
+    for arguments in (["notebooks", "tiny", "--out", "out"], ["run"], ["teachers"]):
         assert failed(arguments).startswith(f"{name}=")
     assert not (project / "out").exists()
 
@@ -238,7 +238,6 @@ def test_a_wrong_variable_of_the_environment_is_said_before_any_work(project, mo
     [
         (["run", "--only", "v3"], "only='v3' is not allowed; allowed: one of v1, v2, collapse"),
         (["run", "--only", "v1", 5000 * "x"], "only='xxx"),
-        (["page", "digits/teachers"], "page='digits/teachers' is not allowed; allowed: one of mnist/teachers"),
     ],
 )
 def test_what_the_study_does_not_have_is_named_before_any_work(monkeypatch, arguments, said):

@@ -22,8 +22,10 @@ echo "$*${QKD_THREADS:+ on $QKD_THREADS}" >> said
 case "$*" in
     *"qkdlib $FAIL"*) exit 7 ;;
     "-m qkdlib rules") cat ../rules.mk ;;
-    "-m qkdlib page "*) mkdir -p "notebooks/executed/${4%/*}" tables figures && touch "notebooks/executed/$4.ipynb"
-        for file in $(cat "../written/$4"); do test -e "$file" || touch "$file"; done ;;
+    "-m qkdlib notebooks "*) mkdir -p "$6" tables figures && touch "$6/$4.ipynb"
+        for file in $(cat "../written/${6#notebooks/executed/}/$4"); do
+            test -e "$file" || test "$file" = "$LACKING" || touch "$file"
+        done ;;
 esac
 """
 
@@ -90,7 +92,10 @@ def make(project: Path, *asked: str, status: int = 0, **names: str) -> list[str]
         command, cwd=project, env={**environment, "FAIL": "nothing", **names}, capture_output=True, text=True
     )
     assert ended.returncode == status, ended.stdout + ended.stderr
-    return [call.removeprefix("-m qkdlib ") for call in said.read_text().splitlines()]
+    calls = [call.removeprefix("-m qkdlib ") for call in said.read_text().splitlines()]
+    return [
+        re.sub(r"^notebooks (\S+) --out notebooks/executed/(\S+)( -p \S+ \S+)*", r"page \2/\1", call) for call in calls
+    ]
 
 
 def executed(calls: list[str]) -> list[str]:
@@ -197,9 +202,23 @@ def test_a_run_that_fails_keeps_no_page_from_being_executed_and_fails_in_the_end
 def test_a_page_that_fails_is_executed_again(project):
     touch(project / "notebooks/cost.ipynb")
     for _ in range(2):
-        assert make(project, status=2, FAIL="page paper/cost") == ["page paper/cost"]
+        assert make(project, status=2, FAIL="notebooks cost") == ["page paper/cost"]
     assert make(project) == ["page paper/cost"]
     assert make(project) == []
+
+
+def test_a_page_that_fails_keeps_no_other_from_being_executed(project):
+    touch(project / "notebooks/teachers.ipynb")
+    pages_of_teachers = [f"page {name}/teachers" for name in ("mnist", "fashion_mnist", "cifar10")]
+    assert make(project, status=2, FAIL="notebooks teachers --out notebooks/executed/mnist") == pages_of_teachers
+    assert make(project) == pages_of_teachers[:1]
+
+
+def test_a_page_that_does_not_write_its_table_fails(project):
+    (project / "tables/robust.tex").unlink()
+    for _ in range(2):
+        assert make(project, status=2, LACKING="tables/robust.tex") == ["page paper/collapse"]
+    assert make(project) == ["page paper/collapse"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""Executing a page, and the rules that tell `make` what each page depends on."""
+"""The rules that tell `make` what each page depends on, and how it is executed."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,30 @@ def test_every_page_has_one_rule_that_executes_it(rules):
     for name, copy in copies.items():
         assert rules.count(f"\n{copy}: ") == 1
         assert f"\n{copy}: notebooks/{name.split('/')[1]}.ipynb $(CODE) " in rules
-        (recipe,) = re.findall(rf"^{copy}: .*\n\t(.*)$", rules, flags=re.M)
-        assert recipe == f"@echo page {name}; $(RUN) -m qkdlib page {name}"
-    assert len(re.findall(r"^\t", rules, flags=re.M)) == len(copies)
+    assert len(re.findall(r"^\t", rules, flags=re.M)) == 2 * len(copies)
+
+
+@pytest.mark.parametrize("name", list(contents.pages()))
+def test_a_page_is_executed_with_its_parameters_on_the_projects_records(rules, monkeypatch, name):
+    """As `make` calls it."""
+    (recipe,) = re.findall(rf"^notebooks/executed/{name}\.ipynb: .*\n\t@\$\(RUN\) -m qkdlib (.*)$", rules, flags=re.M)
+    calls, page = [], contents.pages()[name]
+    monkeypatch.setattr(notebooks, "execute", lambda *arguments: calls.append(arguments))
+    monkeypatch.chdir(ROOT)
+    assert main(shlex.split(recipe)) == 0
+    parameters = {"workspace": ".", "publish": True, **page.parameters}
+    ((notebook, copy, chosen, asked),) = calls
+    assert (notebook, ROOT / copy, chosen, asked) == (page.notebook, page.copy, parameters, list(parameters))
+
+
+def test_a_page_that_has_not_written_a_table_has_failed(rules):
+    checked = dict(
+        re.findall(r"^notebooks/executed/(\S+)\.ipynb: .*\n.*\n\t\$\(call written,(.*)\)$", rules, flags=re.M)
+    )
+    for name, page in contents.pages().items():
+        assert checked[name].split() == [
+            f"tables/{table.name}.{end}" for table in page.tables for end in ("csv", "md", "tex")
+        ]
 
 
 def test_a_page_depends_on_the_records_that_it_reads_and_on_its_tables_and_figures(rules):
@@ -79,41 +101,3 @@ def test_the_members_of_an_ensemble_are_told_of(records):
 def test_the_command_prints_the_rules(rules, capsys):
     assert main(["rules"]) == 0
     assert capsys.readouterr().out == rules
-
-
-# Executing a page
-
-
-@pytest.fixture
-def executed(monkeypatch) -> list:
-    """What would be executed."""
-    calls = []
-    monkeypatch.setattr(notebooks, "execute", lambda *arguments: calls.append(arguments))
-    return calls
-
-
-@pytest.mark.parametrize("name", ["mnist/distillation", "paper/ablations", "paper/claims"])
-def test_a_page_is_executed_with_its_parameters_on_the_projects_records(executed, name):
-    assert main(["page", name]) == 0
-    page = contents.pages()[name]
-    parameters = {"workspace": ".", "publish": True, **page.parameters}
-    assert executed == [(page.notebook, page.copy, parameters, list(page.parameters))]
-
-
-def test_an_unknown_page_is_named(executed, capsys):
-    assert main(["page", "paper/nonsense"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: page='paper/nonsense' is not allowed; allowed: one of mnist/teachers, ")
-    assert executed == []
-
-
-def test_a_page_that_has_not_written_its_files_fails(executed, capsys, tmp_path, monkeypatch):
-    """In a project without tables and figures."""
-    for name in ("pyproject.toml", "qkdlib/__init__.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    monkeypatch.chdir(tmp_path)
-    assert main(["page", "paper/cost"]) == 1
-    said = "error: page paper/cost has not written cost.csv, cost.md, cost.tex\n"
-    assert capsys.readouterr().err == said and len(executed) == 1
-    assert main(["page", "cifar10/teachers"]) == 0  # which writes nothing but itself
