@@ -243,7 +243,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_arrays(path: Path, compressed: bool = False, **arrays: np.ndarray) -> None:
+def write_arrays(path: Path, arrays: dict[str, np.ndarray], compressed: bool = True) -> None:
     """Write an npz file atomically."""
     with atomic(path) as temporary, open(temporary, "wb") as file:
         (np.savez_compressed if compressed else np.savez)(file, allow_pickle=False, **arrays)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 AnyBackend: TypeAlias = "Backend | Noise | BackendV2 | BaseSamplerV2 | None"  # as `get` takes it
 LEAST_QUBITS, MOST_QUBITS = 2, 100  # of a made-up device
+ROWS = 300  # in a job, where a backend does not say how many circuits it takes
 
 
 class Aer(Backend):
@@ -36,7 +37,6 @@ class Aer(Backend):
         super().__init__(name, noise, None if written else simulator, rows_per_job=2000, home=simulator)
 
     def send(self, quantum: "QuantumCircuit", angles: np.ndarray, shots: int, seed: int) -> Job:
-        """As `Backend.send`."""
         binds = {parameter: angles[:, parameter.index].tolist() for parameter in quantum.parameters}
         rows = [quantum] if binds else [quantum] * len(angles)
         threads = {"max_parallel_threads": runtime.threads(), "max_parallel_experiments": runtime.threads()}
@@ -54,7 +54,7 @@ class Qiskit(Backend):
     home: "BackendV2"
 
     def __init__(self, home: "BackendV2", options: dict | None = None):
-        name, most = home.name or type(home).__name__, home.max_circuits or 300
+        name, most = home.name or type(home).__name__, home.max_circuits or ROWS
         super().__init__(name, _noise(home, options), home, most, settings=options, known=bool(home.name))
 
     def send(self, quantum: "QuantumCircuit", angles: np.ndarray, shots: int, seed: int) -> Job:
@@ -76,15 +76,14 @@ class Primitive(Backend):
     """
 
     def __init__(
-        self, sampler: "BaseSamplerV2 | None", target: "BackendV2 | None" = None, name: str = "", noise: str = "",
-        rows_per_job: int = 300,
-    ):  # fmt: skip
+        self, sampler: "BaseSamplerV2 | None", target: "BackendV2 | None" = None, name: str = "", noise: str = ""
+    ):
         shown, seed = getattr(target, "name", None), getattr(sampler, "seed", None)
         settings = [type(sampler), getattr(sampler, "options", None), seed if isinstance(seed, int) else None]
+        known = name or shown
         super().__init__(
-            name or shown or type(sampler).__name__, noise or _noise(target), target, rows_per_job, settings=settings,
-            known=bool(name or shown),
-        )  # fmt: skip
+            known or type(sampler).__name__, noise or _noise(target), target, ROWS, settings=settings, known=bool(known)
+        )
         self.sampler = sampler
 
     def send(self, quantum: "QuantumCircuit", angles: np.ndarray, shots: int, seed: int) -> Job:
@@ -102,7 +101,6 @@ class Primitive(Backend):
         return self.sampler.run([block] if order else [block] * len(angles), shots=shots)
 
     def counts(self, result: "PrimitiveResult", quantum: "QuantumCircuit", rows: int) -> np.ndarray:
-        """As `Backend.counts`, of a `PrimitiveResult`."""
         found = [each.data.meas for each in result]
         wrong = {bits.num_bits for bits in found} - {quantum.num_clbits}
         if wrong:
@@ -171,11 +169,11 @@ def _aer_model(noise: Noise) -> "NoiseModel | None":
 
 
 @functools.cache
-def device(qubits: int, seed: int = 0) -> Backend:
+def device(qubits: int) -> Backend:
     """A made-up device on Aer: Qiskit's `GenericBackendV2` of `qubits` in a line, gates {cx, rz, sx, x}, with
     its gates' errors (relaxation while they last included) and its read-out errors."""
     checks.whole("qubits", qubits, LEAST_QUBITS, MOST_QUBITS)
-    simulator = aer_import.load().AerSimulator.from_backend(_generic(qubits, seed), method="density_matrix")
+    simulator = aer_import.load().AerSimulator.from_backend(_generic(qubits), method="density_matrix")
     return Aer(simulator, f"generic_{qubits}q_line", "GenericBackendV2", written=False)
 
 
@@ -185,12 +183,12 @@ def noiseless_device(qubits: int) -> Backend:
     return Primitive(None, _generic(qubits, noise_info=False), noise="none")
 
 
-def _generic(qubits: int, seed: int = 0, noise_info: bool = True) -> "BackendV2":
+def _generic(qubits: int, noise_info: bool = True) -> "BackendV2":
     from qiskit.providers.fake_provider import GenericBackendV2
     from qiskit.transpiler import CouplingMap
 
     in_a_line = CouplingMap.from_line(qubits)
-    return GenericBackendV2(qubits, ["cx", "rz", "sx", "x"], coupling_map=in_a_line, seed=seed, noise_info=noise_info)
+    return GenericBackendV2(qubits, ["cx", "rz", "sx", "x"], coupling_map=in_a_line, seed=0, noise_info=noise_info)
 
 
 def _noise(home: "BackendV2 | None", options: dict | None = None) -> str:

@@ -1,13 +1,10 @@
 """Finished jobs, kept in a folder so that none runs, and costs, twice.
 
-A job is known by what is asked (the circuit as written, the rows of angles, shots, seed) and by the backend that is
-meant. That must neither hide a difference (two samplers of different noise) nor hold what changes by itself from one
-session to the next (a device's calibration, and with it the transpiled circuit), or nothing would ever be found again.
-So a backend is known by what is declared of it: class, name, qubits, gates, couplings, options, and above all a noise
-model by its content. Error rates that a device measures of itself are its calibration: jobs of an earlier one are
-taken, because they were paid for, with a warning, and counted in `Facts.earlier_jobs`. Devices of one class and name
-are thus one device: a simulator whose noise is declared nowhere needs a name of its own. A sampler without a backend
-that it shows cannot be known by anything: its jobs are not kept unless the user names it.
+A job is known by what is asked (the circuit as written, the rows of angles, shots, seed) and by what is declared of its
+backend: class, name, qubits, gates, couplings, options, and a noise model by its content. Devices of one class and name
+are thus one device. The error rates that a device measures of itself, its calibration, change from one session to the
+next: jobs of an earlier one are taken, because they were paid for, with a warning, and counted in `Facts.earlier_jobs`.
+A sampler that shows no backend is known by nothing: its jobs are not kept unless the user names it.
 """
 
 import dataclasses
@@ -74,8 +71,8 @@ class Kept:
         """Keep a finished job."""
         if self.folder is None:
             return
-        about = {"job": np.array(name), "calibration": np.array(self.calibration)}
-        files.write_arrays(self.folder / f"{name}.npz", compressed=True, frequencies=frequencies, **about)
+        arrays = {"frequencies": frequencies, "job": np.array(name), "calibration": np.array(self.calibration)}
+        files.write_arrays(self.folder / f"{name}.npz", arrays)
         self.forget(name)
 
     def sent(self, name: str) -> str | None:

@@ -1,6 +1,5 @@
 """What a student sees of its circuits where it does not see probabilities: frequencies of samples, for each seed from
-a stream of its own, so that a seed sees the same whatever other seeds train beside it: a seed that has diverged sees
-NaN, and the others do not notice."""
+a stream of its own, whatever other seeds train beside it. A seed that has diverged sees NaN."""
 
 import functools
 from collections.abc import Callable
@@ -15,10 +14,8 @@ from qkdlib.randomness import stream
 
 
 class Multinomial:
-    """Frequencies of `shots` samples, drawn from the exact outcome probabilities.
-
-    Distributed as the counts of a sampling simulator, which it replaces where that would be the slowest part.
-    """
+    """Frequencies of `shots` samples, drawn from the exact outcome probabilities: distributed as the counts of a
+    sampling simulator, which it replaces where that would be the slowest part."""
 
     def __init__(self, shots: int, seeds: list[int], stage: str, noise: Noise = IDEAL):
         self.shots, self.noise = shots, noise

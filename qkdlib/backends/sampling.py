@@ -101,11 +101,7 @@ class Backend(abc.ABC):
 
     def sample(self, quantum: "QuantumCircuit", angles: np.ndarray, shots: int, seed: int) -> np.ndarray:
         """Send one job and wait for it; frequencies (N, 2^Q), wire 0 least significant, of a prepared circuit and
-        angles (N, A).
-
-        Raises:
-            Unusable, Failed: as `read`.
-        """
+        angles (N, A). Errors as of `read`."""
         return self.read(self.send(quantum, angles, shots, seed).result(), quantum, len(angles), shots)
 
     def read(self, result: Any, quantum: "QuantumCircuit", rows: int, shots: int) -> np.ndarray:

@@ -1,6 +1,5 @@
-"""Quantum circuits as one declared gate list.
-
-Two ansätze (`h_ry` of v1, `rx_ry_rz` of v2), and the circuits by which features become a state.
+"""Quantum circuits as one declared gate list: two ansätze (`h_ry` of v1, `rx_ry_rz` of v2), and the circuits by which
+features become a state.
 
 Bit order. Outcome i of a circuit is the integer whose k-th binary digit is the bit measured on wire k: wire 0 is
 the least significant, as in Qiskit. TorchQuantum has wire 0 leftmost (most significant); `reverse_wires` converts.
@@ -49,24 +48,19 @@ class Circuit:
         Raises:
             ValueError: the wires do not all see the same gates.
         """
-        return columns(self)
+        per_wire = [[gate for gate in self.gates if gate.wires == (wire,)] for wire in range(self.qubits)]
+        names = {tuple(gate.name for gate in gates) for gates in per_wire}
+        if len(names) != 1 or sum(map(len, per_wire)) != len(self.gates):
+            checks.fail("circuit", self.name, "a circuit whose wires all see the same single-wire gates")
+        return [
+            (column[0].name, None if column[0].angle is None else tuple(gate.angle for gate in column))
+            for column in zip(*per_wire, strict=True)
+        ]
 
     @property
     def entangles(self) -> bool:
         """Whether any gate acts between wires."""
         return any(len(gate.wires) > 1 for gate in self.gates)
-
-
-def columns(circuit: Circuit) -> list[tuple[str, tuple[int, ...] | None]]:
-    """As `Circuit.columns`."""
-    per_wire = [[gate for gate in circuit.gates if gate.wires == (wire,)] for wire in range(circuit.qubits)]
-    names = {tuple(gate.name for gate in gates) for gates in per_wire}
-    if len(names) != 1 or sum(map(len, per_wire)) != len(circuit.gates):
-        checks.fail("circuit", circuit.name, "a circuit whose wires all see the same single-wire gates")
-    return [
-        (column[0].name, None if column[0].angle is None else tuple(gate.angle for gate in column))
-        for column in zip(*per_wire, strict=True)
-    ]
 
 
 def ring(entangler: str, qubits: int) -> list[Gate]:
@@ -77,7 +71,7 @@ def ring(entangler: str, qubits: int) -> list[Gate]:
     return [Gate(name, (wire, (wire + 1) % qubits)) for wire in range(qubits if qubits > 2 else 1)]
 
 
-def h_ry(qubits: int, layers: int = 1, entangler: str = "none") -> Circuit:
+def h_ry(qubits: int, layers: int, entangler: str) -> Circuit:
     """Hadamard on every wire, then `layers` times RY(theta_k) on wire k and the entangler (v1, section 4.4 and
     Fig. 5, where there is one layer and no entangler)."""
     gates = [Gate("h", (wire,)) for wire in range(qubits)]
@@ -87,7 +81,7 @@ def h_ry(qubits: int, layers: int = 1, entangler: str = "none") -> Circuit:
     return Circuit("h_ry", qubits, tuple(gates))
 
 
-def rx_ry_rz(qubits: int, layers: int = 1, entangler: str = "none") -> Circuit:
+def rx_ry_rz(qubits: int, layers: int, entangler: str) -> Circuit:
     """`layers` times RX, RY and RZ with an angle each on every wire, then the entangler (v2, Fig. 1, where there is
     one layer and no entangler). Angles count by layer, then by column, then by wire."""
     gates = []
@@ -140,11 +134,11 @@ def measured(circuit: Circuit) -> Circuit:
     kept: list[Gate] = []
     mixed: set[int] = set()  # wires on which a later gate turns phases into probabilities
     for gate in reversed(circuit.gates):
-        seen = gate.name not in DIAGONAL or mixed & set(gate.wires)
-        if gate.name not in (*DIAGONAL, "cx") or mixed & set(gate.wires):
-            mixed |= set(gate.wires)
-        if seen:
+        meets_mixed = mixed & set(gate.wires)
+        if meets_mixed or gate.name not in DIAGONAL:
             kept.append(gate)
+        if meets_mixed or gate.name not in (*DIAGONAL, "cx"):
+            mixed |= set(gate.wires)
     return dataclasses.replace(circuit, gates=tuple(reversed(kept)))
 
 
@@ -152,10 +146,8 @@ def join(first: Circuit, second: Circuit) -> Circuit:
     """One circuit after the other; its angles are those of the first, then those of the second."""
     if first.qubits != second.qubits:
         checks.fail("qubits", second.qubits, f"{first.qubits}, as in circuit {first.name}")
-    shifted = (
-        gate if gate.angle is None else dataclasses.replace(gate, angle=gate.angle + first.angles)
-        for gate in second.gates
-    )
+    count = first.angles
+    shifted = (Gate(g.name, g.wires, None if g.angle is None else g.angle + count) for g in second.gates)
     return Circuit(f"{first.name}+{second.name}", first.qubits, (*first.gates, *shifted))
 
 

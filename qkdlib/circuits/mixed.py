@@ -62,10 +62,8 @@ def _rotate(state: torch.Tensor, gate: Gate, theta: torch.Tensor, noise: Noise) 
     parts = list(_wire(state, gate.wires[0]).unbind(2))  # each (N, H, L)
     cos, sin = torch.cos(theta)[:, None, None], torch.sin(theta)[:, None, None]
     first, second = TURNED[gate.name]
-    parts[first], parts[second] = (
-        cos * parts[first] - sin * parts[second],
-        cos * parts[second] + sin * parts[first],
-    )
+    u, v = parts[first], parts[second]
+    parts[first], parts[second] = cos * u - sin * v, cos * v + sin * u
     if gate.name not in QUIET_GATES:
         parts = _after_noise(parts, noise)
     return torch.stack(parts, 2).flatten(1)

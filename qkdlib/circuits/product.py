@@ -22,8 +22,7 @@ SIGNS = {"rx": ((1, -1), (1, -1)), "ry": ((-1, -1), (1, 1)), "rz": ((1, -1), (-1
 def probabilities(circuit: Circuit, angles: torch.Tensor, noise: Noise = IDEAL) -> torch.Tensor:
     """Outcome probabilities (..., 2^Q), wire 0 least significant, of angles (..., A) in radians, from |0...0>, by one
     Bloch vector per wire."""
-    columns = circuit.columns
-    a, b, c = noise.bloch()
+    columns, (a, b, c) = circuit.columns, noise.bloch()
     if angles.shape[-1] != circuit.angles:
         checks.fail("angles", tuple(angles.shape), f"a last axis of {circuit.angles} for circuit {circuit.name}")
     x: Component

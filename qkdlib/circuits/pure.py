@@ -92,13 +92,9 @@ def wire_matrices(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
 
 
 @functools.cache
+@torch.inference_mode(False)  # they are kept, and may be needed in a training later
 def layers(circuit: Circuit) -> tuple[Layer, ...]:
     """The circuit cut behind each run of gates between wires."""
-    with torch.inference_mode(False):  # they are kept, and may be needed in a training later
-        return _layers(circuit)
-
-
-def _layers(circuit: Circuit) -> tuple[Layer, ...]:
     found = []
     local: tuple[Gate, ...] = ()
     for between, gates in itertools.groupby(circuit.gates, lambda gate: len(gate.wires) > 1):

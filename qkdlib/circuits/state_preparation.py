@@ -25,16 +25,12 @@ def angles(amplitudes: torch.Tensor) -> torch.Tensor:
     levels, state = [], torch.ldexp(amplitudes, -exponent)
     while state.shape[-1] > 1:
         low, high = state.unflatten(-1, (-1, 2)).unbind(-1)  # (..., nodes): of the level's wire 0 and 1
-        levels.append(_multiplexed(2 * _safe_atan2(high, low)))
+        alphas = 2 * _safe_atan2(high, low)  # (..., 2^k): one for each state of the k controls
+        if (size := alphas.shape[-1]) > 1:
+            alphas = shared_product(alphas, torch.from_numpy(_gray(size)).to(alphas))
+        levels.append(alphas)
         state = _norm(low, high)
     return torch.cat(levels[::-1], dim=-1)
-
-
-def _multiplexed(alphas: torch.Tensor) -> torch.Tensor:
-    """Angles between the CNOTs for rotations alphas (..., 2^k), one per state of the k controls."""
-    if alphas.shape[-1] == 1:
-        return alphas
-    return shared_product(alphas, torch.from_numpy(_gray(alphas.shape[-1])).to(alphas))
 
 
 @functools.cache

@@ -1,10 +1,9 @@
 """A declared circuit as a TorchQuantum module, TorchQuantum's gate matrices, and the one place that imports it.
 
-TorchQuantum 0.1.8 imports its Qiskit bridge when it is imported, and that bridge asks for Qiskit names
-that are gone since Qiskit 1.0 (https://github.com/mit-han-lab/torchquantum/issues/332). Its simulator
-needs none of them. `load()` registers empty stand-ins for the bridge's modules, imports TorchQuantum, and
-takes the stand-ins out of `sys.modules` again, so that nothing else in the process can pick one up. The import takes
-seconds, so that it is done where a circuit is built.
+TorchQuantum 0.1.8 imports its Qiskit bridge, which asks for names that are gone since Qiskit 1.0
+(https://github.com/mit-han-lab/torchquantum/issues/332), and which its simulator does not need. `load()` puts empty
+stand-ins in the place of the bridge's modules while it imports TorchQuantum. That takes seconds, so that it is done
+where a circuit is built.
 """
 
 import contextlib
@@ -81,10 +80,7 @@ def to_torchquantum(circuit: Circuit) -> torch.nn.Module:
 
 
 class TorchQuantumCircuit(torch.nn.Module):
-    """Gate-by-gate statevector simulation by TorchQuantum.
-
-    The precision is TorchQuantum's: complex64, about 1e-6.
-    """
+    """Gate-by-gate statevector simulation by TorchQuantum, in its precision: complex64, about 1e-6."""
 
     def __init__(self, circuit: Circuit):
         super().__init__()

@@ -1,8 +1,9 @@
 """Encoders: features (S, B, F) -> quantum states of Q wires, each a small class with its formula.
 
-`features(qubits)` says how many features an encoder takes; `circuit` and `angles` say how a quantum computer prepares
-its state. An amplitude encoder's `state` is real amplitudes
-(S, B, 2^Q), wire 0 least significant; the others turn each wire by itself, and theirs is spinors (`product_states`).
+`features(qubits)` says how many features an encoder takes; `angles(features)` are those of its `circuit`, (S, B, A) in
+radians, by which a quantum computer prepares the state. An amplitude encoder's `state(features)` is real amplitudes
+(S, B, 2^Q), wire 0 least significant; the others turn each wire by itself, and theirs is spinors (2, 2, S, B, Q), as
+`circuits.product` has them.
 """
 
 import math
@@ -25,15 +26,12 @@ class Amplitude:
 
     @staticmethod
     def features(qubits: int) -> int:
-        """2^Q."""
         return 2**qubits
 
     def angles(self, features: torch.Tensor) -> torch.Tensor:
-        """The circuit's angles (S, B, 2^Q - 1) in radians."""
         return state_preparation.angles(self.state(features))
 
     def state(self, features: torch.Tensor) -> torch.Tensor:
-        """Real amplitudes (S, B, 2^Q)."""
         return amplitude(features)
 
 
@@ -41,7 +39,6 @@ class AmplitudeTanh(Amplitude):
     """Amplitude encoding of x' = pi tanh f (v1, section 3.4 and Eq. 15). The factor pi cancels in the norm."""
 
     def state(self, features: torch.Tensor) -> torch.Tensor:
-        """Real amplitudes (S, B, 2^Q)."""
         return amplitude(math.pi * torch.tanh(features))
 
 
@@ -63,11 +60,9 @@ class Angle:
         return -(-(2**qubits) // qubits) * qubits
 
     def angles(self, features: torch.Tensor) -> torch.Tensor:
-        """The circuit's angles in radians, in the shape of `features`."""
         return math.pi * (features if self.pixels else torch.tanh(features))
 
     def state(self, features: torch.Tensor) -> torch.Tensor:
-        """Spinors (2, 2, S, B, Q)."""
         return product.rotate(self.circuit, self.angles(features))
 
 
@@ -83,11 +78,9 @@ class Qubit(Angle):
 
     @staticmethod
     def features(qubits: int) -> int:
-        """Q."""
         return qubits
 
     def angles(self, features: torch.Tensor) -> torch.Tensor:
-        """The circuit's angles in radians, in the shape of `features`."""
         if self.pixels:
             return math.pi * features
         # torch.sigmoid rounds the end of a tensor differently, and so the last of the seeds. Below -80 it is 0 anyway,

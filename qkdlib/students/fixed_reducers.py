@@ -16,9 +16,13 @@ from qkdlib import checks, torch_settings
 
 
 class Reducer(nn.Module, abc.ABC):
-    """What all reducers have (`reducers`), those with trained parameters, too."""
+    """What all reducers have: a part that is the same for every seed (`prepare`, computed once per image), and one that
+    may be trained (`forward`, on what `prepare` gave)."""
 
-    pixels, masks, evaluation_batch, kept = False, 0, 512, 1
+    pixels = False  # whether features are pixels in [0, 1]
+    masks = 0  # how many numbers decide the dropout of an image
+    evaluation_batch = 512  # how many images at once are fastest
+    kept = 1  # about how many numbers training keeps for each pixel
     standardised = False  # whether features are to have a standard deviation of 1, as far as the reducer fits them
     leak = 0.0  # slope of a hidden layer's ReLU below 0
 
@@ -52,7 +56,7 @@ class FixedReducer(Reducer):
         """(N, F) of images (N, C, H, W)."""
 
     def prepare(self, images: torch.Tensor) -> torch.Tensor:
-        """Features (..., F) of images (..., C, H, W)."""
+        """Features (..., F)."""
         lead = images.shape[:-3]
         return self._features(images.reshape(-1, *images.shape[-3:])).unflatten(0, lead)
 
@@ -91,7 +95,7 @@ class AvgPool(_Grid):
 
 
 class MaxPool(_Grid):
-    """The maximum over each cell of the grid; cells of an image that they do not divide evenly overlap by a pixel."""
+    """The maximum over each cell, as of `AvgPool`."""
 
     name = "max_pool"
 
@@ -127,7 +131,6 @@ class PCA(FixedReducer):
             self.register_buffer(name, None, persistent=False)
 
     def fit(self, images: torch.Tensor) -> None:
-        """Find the components of training images (N, C, H, W)."""
         if len(images) < self.components:
             allowed = f"at least {self.components} images for as many components of pca"
             checks.fail("train_per_class", f"{len(images)} images in all", allowed)

@@ -1,10 +1,4 @@
-"""Reducers: images (B, C, H, W) -> features (B, F), for S seeds at once.
-
-Each has a part that is the same for every seed and image (`prepare`, computed once per image) and a part that is
-trained (`forward`, on what `prepare` gave). `pixels` says that features are pixels in [0, 1], `masks` how many numbers
-decide the dropout of an image, `evaluation_batch` how many images at once are fastest, `kept` about how many numbers
-training keeps for each pixel.
-"""
+"""Reducers: images (B, C, H, W) -> features (B, F), for S seeds at once."""
 
 import math
 from collections.abc import Callable
@@ -42,7 +36,6 @@ class CNN(Reducer):
         self.out = StackedLinear(HIDDEN, features, generators)
 
     def prepare(self, images: torch.Tensor) -> torch.Tensor:
-        """The images themselves."""
         return images
 
     def forward(self, x: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
@@ -74,7 +67,6 @@ class FullyConnected(Reducer):
         self.out = StackedLinear(math.prod(shape), features, generators)
 
     def prepare(self, images: torch.Tensor) -> torch.Tensor:
-        """All values (..., C H W) of images (..., C, H, W)."""
         return images.flatten(-3)
 
     def forward(self, x: torch.Tensor, keep: None = None) -> torch.Tensor:

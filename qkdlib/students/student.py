@@ -1,7 +1,5 @@
-"""The student: reducer + encoder + ansatz + read-out, for all seeds of an experiment at once.
-
-Every arm (placebo, distilled, control) is this one class; only the experiment's fields differ.
-"""
+"""The student: reducer + encoder + ansatz + read-out, for all seeds of an experiment at once. Every arm (placebo,
+distilled, control) is this one class; only the experiment's fields differ."""
 
 import math
 from collections.abc import Collection
@@ -41,6 +39,11 @@ class Student(nn.Module):
         shape: (C, H, W) of an image.
         seeds: the seeds, S of them.
 
+    Attributes:
+        circuit: the ansatz; None of a twin, which has none.
+        simulated: `circuit` without the gates that no measurement sees.
+        executed: what a quantum computer runs: the encoder's circuit, then the ansatz.
+
     Raises:
         ValueError: the parts do not fit each other or the image.
     """
@@ -67,7 +70,7 @@ class Student(nn.Module):
             count = circuit.angles if circuit else 3 * qubits
             starts = torch.stack([torch.empty(count).uniform_(-math.pi, math.pi, generator=g) for g in generators])
             # A twin draws as many numbers as its circuit, so that its other weights start as those do.
-            starts = starts[:, : twins.parameter_count(qubits)] / math.pi if self.is_twin else starts
+            starts = starts[:, : 2 * qubits] / math.pi if self.is_twin else starts
             self.theta = nn.Parameter(starts.clone())  # (S, A)
         self.executed = circuits.join(self.encoder.circuit, circuit) if self.encoder and circuit else circuit
         self.noise = Noise(experiment.noise, experiment.noise_level)
@@ -186,9 +189,8 @@ class Student(nn.Module):
     def save_weights(self, path: Path) -> None:
         """Write the digest of the experiment, the seeds and the parameters, each (S, ...), atomically as npz."""
         arrays = {name: value.detach().cpu().numpy() for name, value in self.named_parameters()}
-        write_arrays(
-            path, compressed=False, digest=np.array(self.experiment.digest), seeds=np.array(self.seeds), **arrays
-        )
+        arrays |= {"digest": np.array(self.experiment.digest), "seeds": np.array(self.seeds)}
+        write_arrays(path, arrays, compressed=False)
 
     def load_weights(self, path: Path, diverged: Collection[int] = ()) -> bool:
         """Take the parameters of this student's seeds from a file; False if it is not there or lacks a seed.

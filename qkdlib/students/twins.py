@@ -36,8 +36,3 @@ def pooled(state: torch.Tensor, signs: torch.Tensor, parameters: torch.Tensor, l
     scales, shifts = parameters[:, None].chunk(2, dim=-1)
     sums = shared_product(state if linear else torch.relu(state), signs)
     return torch.tanh(scales * sums + shifts) if linear else scales * sums + shifts
-
-
-def parameter_count(qubits: int) -> int:
-    """Trained parameters of `pooled`."""
-    return 2 * qubits

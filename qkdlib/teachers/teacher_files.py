@@ -47,7 +47,7 @@ class TeacherLogits:
         kind = np.float16 if bits == 16 and most <= np.finfo(np.float16).max else np.float32
         text = json.dumps({"history": self.history, "meta": self.meta}, allow_nan=False)
         arrays = {name: each.astype(kind) for name, each in logits.items()}
-        files.write_arrays(path, compressed=True, **arrays, text=np.array(text))
+        files.write_arrays(path, arrays | {"text": np.array(text)})
 
     @classmethod
     def load(cls, path: Path, most: int = MOST_LOGITS) -> "TeacherLogits":
