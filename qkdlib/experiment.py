@@ -226,11 +226,7 @@ def as_dict(described: "DataclassInstance") -> dict[str, Any]:
 
 
 def from_dict(values: dict[str, Any]) -> Experiment:
-    """The experiment that `as_dict` described.
-
-    Raises:
-        ValueError: a field is unknown or its value is not allowed.
-    """
+    """The experiment that `as_dict` described. `ValueError`: a field is unknown or its value is not allowed."""
     values = _fields("experiment", Experiment, values)
     if values.get("teacher") is not None:
         teacher = _fields("teacher", Teacher, values["teacher"])

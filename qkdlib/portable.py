@@ -30,11 +30,7 @@ class NotPortable(UserWarning):
 
 
 def wanted() -> bool:
-    """Whether the portable mode is asked for: unless `QKD_PORTABLE` is 0.
-
-    Raises:
-        ValueError: `QKD_PORTABLE` is something else than 0 or 1.
-    """
+    """Whether the portable mode is asked for: unless `QKD_PORTABLE` is 0. `ValueError`: it is neither 0 nor 1."""
     text = os.environ.get("QKD_PORTABLE", "1")
     checks.one_of("QKD_PORTABLE", text, ("0", "1"))
     return text == "1"

@@ -23,11 +23,8 @@ VERSIONED = ("torch", "torchvision", "torchquantum", "qiskit", "qiskit-aer", "nu
 
 
 def threads() -> int:
-    """How many threads this process may use: `QKD_THREADS`, by default every core it is allowed.
-
-    Raises:
-        ValueError: `QKD_THREADS` is not a whole number from 1 to `checks.MOST["QKD_THREADS"]`.
-    """
+    """How many threads this process may use: `QKD_THREADS`, by default every core it is allowed. `ValueError`:
+    `QKD_THREADS` is not a whole number from 1 to `checks.MOST["QKD_THREADS"]`."""
     text = os.environ.get("QKD_THREADS")
     if text is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -46,11 +46,7 @@ def place(path: str | os.PathLike, name: str = "path") -> Path:
 
 
 def folder_place(path: str | os.PathLike, name: str) -> Path:
-    """As `place`, of a folder that is there or can be made.
-
-    Raises:
-        ValueError: it, or what should be a folder above it, is a file.
-    """
+    """As `place`, of a folder that is there or can be made. `ValueError`: it, or one above it, is a file."""
     meant = place(path, name)
     there = next(folder for folder in (meant, *meant.parents) if os.path.lexists(folder))
     if not os.path.isdir(there):
@@ -59,11 +55,7 @@ def folder_place(path: str | os.PathLike, name: str) -> Path:
 
 
 def data_root() -> Path:
-    """Where data sets lie and are downloaded to: `QKD_DATA`, default `data/` in the project.
-
-    Raises:
-        ValueError: `QKD_DATA` is empty, or a file.
-    """
+    """Where data sets lie and are downloaded to: `QKD_DATA`, default `data/` in the project. Errors as of `place`."""
     return folder_place(os.environ.get("QKD_DATA", "data"), "QKD_DATA")
 
 

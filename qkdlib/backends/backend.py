@@ -87,11 +87,8 @@ class Primitive(Backend):
         self.sampler = sampler
 
     def send(self, quantum: "QuantumCircuit", angles: np.ndarray, shots: int, seed: int) -> Job:
-        """As `Backend.send`; samplers have seeds of their own.
-
-        Raises:
-            ValueError: so many samples do not fit into memory; or there is no sampler.
-        """
+        """As `Backend.send`; samplers have seeds of their own. `ValueError`: so many samples do not fit into memory; or
+        there is no sampler."""
         if self.sampler is None:
             checks.fail("backend", self.name, "one that runs circuits: this one shows what they become")
         packed = len(angles) * shots * -(-quantum.num_clbits // 8)

@@ -80,10 +80,7 @@ class Backend(abc.ABC):
 
     def prepare(self, circuit: Circuit) -> "QuantumCircuit":
         """The transpiled `qiskit.QuantumCircuit` with measurement, of which the angles are open parameters.
-
-        Raises:
-            ValueError: the backend cannot run the circuit, or the simulated state does not fit into memory.
-        """
+        `ValueError`: the backend cannot run the circuit, or the simulated state does not fit into memory."""
         most = getattr(self.target, "num_qubits", None)
         if most is not None and circuit.qubits > most:
             checks.fail("qubits", circuit.qubits, f"at most {most} on backend {self.name}")
@@ -105,12 +102,8 @@ class Backend(abc.ABC):
         return self.read(self.send(quantum, angles, shots, seed).result(), quantum, len(angles), shots)
 
     def read(self, result: Any, quantum: "QuantumCircuit", rows: int, shots: int) -> np.ndarray:
-        """Frequencies (rows, 2^Q) in the result of a job.
-
-        Raises:
-            Unusable: it is not `shots` samples of every row.
-            Failed: it says that the job failed.
-        """
+        """Frequencies (rows, 2^Q) in the result of a job. `Failed`: it says that the job failed. `Unusable`: it is not
+        `shots` samples of every row."""
         if getattr(result, "success", True) is False:
             status = checks.line(getattr(result, "status", UNKNOWN), 200)  # Aer's has a sentence per circuit
             raise Failed(f"{self.name} did not finish circuit {quantum.name}: {status}")
@@ -156,11 +149,7 @@ class Backend(abc.ABC):
 
 
 def check_frequencies(frequencies: np.ndarray, rows: int, bits: int, shots: int) -> np.ndarray:
-    """The frequencies (rows, 2^bits) again, if each row can be that of `shots` samples.
-
-    Raises:
-        ValueError: a row cannot; it says why.
-    """
+    """The frequencies (rows, 2^bits) again. `ValueError`: a row cannot be that of `shots` samples; it says why."""
     frequencies = np.asarray(frequencies)
     if frequencies.dtype.kind != "f":
         raise ValueError(f"frequencies of type {frequencies.dtype}")

@@ -43,11 +43,8 @@ class Circuit:
 
     @functools.cached_property
     def columns(self) -> list[tuple[str, tuple[int, ...] | None]]:
-        """The gates by columns of one name over all wires: (name, the wires' angle places or None).
-
-        Raises:
-            ValueError: the wires do not all see the same gates.
-        """
+        """The gates by columns of one name over all wires: (name, the wires' angle places or None). `ValueError`: the
+        wires do not all see the same gates."""
         per_wire = [[gate for gate in self.gates if gate.wires == (wire,)] for wire in range(self.qubits)]
         names = {tuple(gate.name for gate in gates) for gates in per_wire}
         if len(names) != 1 or sum(map(len, per_wire)) != len(self.gates):

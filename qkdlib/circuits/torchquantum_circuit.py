@@ -57,11 +57,7 @@ def _stand_ins() -> Iterator[None]:
 
 @functools.cache
 def load() -> types.ModuleType:
-    """Return the `torchquantum` module, importing it on the first call.
-
-    Raises:
-        ImportError: TorchQuantum is not installed, or a version whose simulator needs more than the stand-ins.
-    """
+    """Return the `torchquantum` module, importing it on the first call."""
     try:
         # Its constant matrices have to serve in a training too, whatever mode the caller is in.
         with _stand_ins(), warnings.catch_warnings(), torch.inference_mode(False):

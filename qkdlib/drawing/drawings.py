@@ -32,11 +32,8 @@ class Stage:
 
 
 def trace(network: nn.Sequential, shape: tuple[int, int, int]) -> list[Stage]:
-    """The stages through which a zero image (C, H, W) goes.
-
-    Raises:
-        ValueError: the network is no `Sequential`, or a layer's type is unknown.
-    """
+    """The stages through which a zero image (C, H, W) goes. `ValueError`: the network is no `Sequential`, or a layer's
+    type is unknown."""
     if not isinstance(network, nn.Sequential):
         checks.fail("network", type(network).__name__, "a torch.nn.Sequential")
     values = next(network.parameters(), torch.empty(0)).new_zeros(1, *shape)

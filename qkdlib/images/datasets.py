@@ -64,6 +64,11 @@ class Splits:
         channels, height, width = self.train.x.shape[1:]
         return channels, height, width
 
+    def students_rows(self) -> list[torch.Tensor]:
+        """Where the student's training images are among `all_train`, and its validation images."""
+        place = {int(index): row for row, index in enumerate(self.all_train.index)}
+        return [torch.tensor([place[int(index)] for index in part.index]) for part in (self.train, self.validation)]
+
 
 def splits(experiment: Experiment) -> Splits:
     """Load the experiment's data set and cut it into its splits.
@@ -78,10 +83,8 @@ def splits(experiment: Experiment) -> Splits:
     chosen = _chosen(experiment, names)
     all_train = _of_classes(x_train, y_train, experiment.classes)
     all_test = _of_classes(x_test, y_test, experiment.classes)
-    train, validation = _choose(
-        all_train, experiment, "train", (experiment.train_per_class, experiment.validation_per_class)
-    )
-    (test,) = _choose(all_test, experiment, "test", (experiment.test_per_class,))
+    train, validation = _choose(all_train, experiment, "train", "train_per_class", "validation_per_class")
+    (test,) = _choose(all_test, experiment, "test", "test_per_class")
     return Splits(train, validation, test, all_train, all_test, chosen)
 
 
@@ -104,11 +107,11 @@ def _of_classes(x: torch.Tensor, y: torch.Tensor, classes: tuple[int, ...]) -> I
     return Images(x[index].float() / 255, lookup[y[index]], index)
 
 
-def _choose(images: Images, experiment: Experiment, part: str, sizes: tuple[int | None, ...]) -> list[Images]:
-    """For each class, consecutive groups of `sizes` images, in file order or in a random one; a size of None takes
-    what the other groups leave. Returns one `Images` per size, in file order."""
+def _choose(images: Images, experiment: Experiment, part: str, *names: str) -> list[Images]:
+    """For each class, consecutive groups of as many images as the fields `names` say, in file order or in a random one;
+    None takes what the other groups leave. Returns one `Images` per group, in file order."""
+    sizes: list[int | None] = [getattr(experiment, name) for name in names]
     chosen: list[list[torch.Tensor]] = [[] for _ in sizes]
-    names = ["test_per_class"] if part == "test" else ["train_per_class", "validation_per_class"]
     asked = sum(size or 0 for size in sizes)
     for place, label in enumerate(experiment.classes):
         members = torch.nonzero(images.y == place).squeeze(1)
@@ -130,11 +133,8 @@ def _short(experiment: Experiment) -> str:
 
 
 def identified(experiment: Experiment) -> Experiment:
-    """The experiment with the fingerprint of its images, which tells whether they are still the same.
-
-    Raises:
-        ValueError: it has a fingerprint already, and the folder holds other images.
-    """
+    """The experiment with the fingerprint of its images, which tells whether they are still the same. `ValueError`: it
+    has a fingerprint already, and the folder holds other images."""
     now = fingerprint(check_experiment(experiment))
     if experiment.images not in ("", now):
         allowed = f"{now}, the images that {_short(experiment)} holds now, or '' for whatever it holds"

@@ -48,11 +48,7 @@ def is_deep(mode: str) -> bool:
 @contextlib.contextmanager
 def opened(file: Path) -> "Iterator[Picture]":
     """The image in a file, not yet decoded; what its content provokes in the body, too, becomes the one error.
-
-    Raises:
-        files.Damaged: the file holds no whole image of a known format, or more than `MOST_PIXELS`.
-        OSError: it is not there, or not to be read.
-    """
+    `files.Damaged`: the file holds no whole image of a known format, or more than `MOST_PIXELS`."""
     from PIL import Image, ImageFile
 
     Image.init()

@@ -64,11 +64,8 @@ class Layout:
 
 
 def layout(root: Path, name: str) -> Layout:
-    """Find the images of a folder. Hidden files and folders, and what systems leave behind, do not count.
-
-    Raises:
-        ValueError: the folder is none of those that the module describes; the message says what was found.
-    """
+    """Find the images of a folder. Hidden files and folders, and what systems leave behind, do not count. `ValueError`:
+    the folder is none of those that the module describes; the message says what was found."""
     if not root.is_dir():
         checks.fail("dataset", name, "imagefolder:<path> of an existing folder with one folder per class")
     found = Layout(root, name)
@@ -237,11 +234,8 @@ def _fail_size(count: int, name: str) -> NoReturn:
 
 
 def _firsts(found: Layout, x: np.ndarray) -> list[int]:
-    """For each image, the place of the first that holds the same.
-
-    Raises:
-        ValueError: an image is in both parts, where they are folders, or has two labels, or all of a part are equal.
-    """
+    """For each image, the place of the first that holds the same. `ValueError`: an image is in both parts, where they
+    are folders, or has two labels, or all of a part are equal."""
     keys = [hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest() for image in x]
     for part in PARTS:
         of_part = [key for key, (*_, each) in zip(keys, found.samples, strict=True) if each == part]

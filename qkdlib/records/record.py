@@ -110,11 +110,7 @@ def as_text(body: dict) -> str:
 
 
 def read(path: Path) -> Record:
-    """The record in a file.
-
-    Raises:
-        files.Damaged: it is not a complete record, or not of the experiment that it names.
-    """
+    """The record in a file. `files.Damaged`: it is not a complete record, or not of the experiment that it names."""
     return _read(Path(path))[0]
 
 

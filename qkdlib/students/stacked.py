@@ -20,10 +20,7 @@ from qkdlib import checks
 
 def uniform(shape: tuple[int, ...], fan_in: int, generators: Sequence[torch.Generator]) -> nn.Parameter:
     """A parameter (S, *shape), PyTorch's default for linear and convolutional layers, one generator per seed.
-
-    Raises:
-        ValueError: it does not fit into memory.
-    """
+    `ValueError`: it does not fit into memory."""
     checks.memory("shape of weights", shape, 4.0 * math.prod(shape) * len(generators), "that layer of all seeds")
     bound = 1 / math.sqrt(fan_in)
     draws = [torch.empty(shape).uniform_(-bound, bound, generator=generator) for generator in generators]

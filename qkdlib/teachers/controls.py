@@ -23,18 +23,12 @@ def apply(experiment: Experiment, logits: torch.Tensor, parts: Splits) -> torch.
     if teacher is None or teacher.labels == "own":
         return logits
     given = logits.clone()
-    for part, rows in zip((parts.train, parts.validation), students_rows(parts), strict=True):
+    for part, rows in zip((parts.train, parts.validation), parts.students_rows(), strict=True):
         if teacher.labels == "smoothed":
             given[rows] = smoothed(logits[rows], part.y, experiment.temperature)
         else:
             given[rows] = shuffled(logits[rows], part.y, teacher.seed)
     return given
-
-
-def students_rows(parts: Splits) -> list[torch.Tensor]:
-    """Where the student's training images are among `parts.all_train`, and its validation images."""
-    place = {int(index): row for row, index in enumerate(parts.all_train.index)}
-    return [torch.tensor([place[int(index)] for index in part.index]) for part in (parts.train, parts.validation)]
 
 
 def smoothed(logits: torch.Tensor, labels: torch.Tensor, temperature: float) -> torch.Tensor:

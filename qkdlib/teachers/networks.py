@@ -81,11 +81,8 @@ def mean_probabilities(logits: list[torch.Tensor]) -> torch.Tensor:
 
 
 def build(architecture: str, shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """An untrained teacher: `lenet`, `alexnet`, or `ensemble` (the joint one).
-
-    Raises:
-        ValueError: there is no such network; or its training on images of this shape does not fit into memory.
-    """
+    """An untrained teacher: `lenet`, `alexnet`, or `ensemble` (the joint one). `ValueError`: there is no such network;
+    or its training on images of this shape does not fit into memory."""
     networks = {"lenet": LeNet, "alexnet": AlexNet, "ensemble": JointEnsemble}
     checks.one_of("teacher", architecture, networks)
     with torch.device("meta"):  # takes no memory
@@ -96,11 +93,7 @@ def build(architecture: str, shape: tuple[int, int, int], classes: int) -> nn.Mo
 
 
 def check_network(network: object) -> None:
-    """A network of your own is a network.
-
-    Raises:
-        ValueError: it is something else.
-    """
+    """Raise `ValueError` unless a network of your own is one."""
     if not isinstance(network, nn.Module):
         checks.fail("teacher", network, "a torch.nn.Module: weights (a state dict) belong into one by load_state_dict, "
                     "a class has to be called, a qkdlib.Teacher is for experiment.distilled(teacher)")  # fmt: skip

@@ -14,7 +14,7 @@ from qkdlib.experiment import CUSTOM, Experiment, Teacher
 from qkdlib.images import datasets
 from qkdlib.images.datasets import Splits
 from qkdlib.randomness import generator, number
-from qkdlib.teachers import controls, networks
+from qkdlib.teachers import networks
 from qkdlib.teachers.teacher_files import TeacherLogits, identity, load, logits_path, stored, without_offset
 from qkdlib.workspace import Workspace
 
@@ -140,11 +140,7 @@ def logits_of(
     network: torch.nn.Module, images: torch.Tensor, device: str | torch.device = "cpu", name: str = ""
 ) -> torch.Tensor:
     """Logits (N, C) of a network in evaluation mode, on the CPU, in float32; without an offset that all share.
-
-    Raises:
-        ValueError: the network called `name` cannot take the images, or returns something else than a table of real
-            numbers.
-    """
+    `ValueError`: the network called `name` cannot take the images, or returns no table of real numbers."""
     chunks, kind = [], networks.number_type(network)
     with networks.evaluation(network), torch.no_grad():  # inference tensors might stay behind in it
         for chunk in images.split(EVALUATION_BATCH):
@@ -171,7 +167,7 @@ def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
 def judged(logits: TeacherLogits, parts: Splits, name: str, say: bool = False) -> TeacherLogits:
     """The logits with their accuracy on the student's images; says it if asked to, and warns where it is doubtful.
     Test images have no say."""
-    rows, labels = controls.students_rows(parts), [parts.train.y, parts.validation.y]
+    rows, labels = parts.students_rows(), [parts.train.y, parts.validation.y]
     right = [accuracy(logits.train[places], y) for places, y in zip(rows, labels, strict=True)]
     line = (
         f"teacher {name}: accuracy {right[0]:.1%} on the student's {len(parts.train)} training images, {right[1]:.1%} "

@@ -86,9 +86,8 @@ class StudentTraining:
         self.student = Student(experiment, parts.shape, seeds).to(device).fit_reducer(parts.train.x.to(device))
         self.optimizer = FlatAdam(self.student.parameters(), rate)
         self.selection = Selection(self.student, experiment.patience, rate)
-        place = {int(index): row for row, index in enumerate(parts.all_train.index)}
-        knows = [teacher_logits[[place[int(i)] for i in part.index]] for part in (parts.train, parts.validation)]
-        self.taught, self.taught_validation = (logits.float().to(device) for logits in knows)
+        taught = (teacher_logits[rows].float().to(device) for rows in parts.students_rows())
+        self.taught, self.taught_validation = taught
         self.train, self.validation, self.test = map(self._prepared, (parts.train, parts.validation, parts.test))
         self.sums, self.orders = LossSums(), [generator(seed, "order") for seed in seeds]
         self.drops = [generator(seed, "dropout") for seed in seeds]
