@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch.nn import functional
 
-from qkdlib import circuits
+from qkdlib import circuits, torch_settings
 from qkdlib.drawing import COLOURS, Figure, styled
 from qkdlib.experiment import Experiment
 from qkdlib.images import Images, Splits
@@ -26,7 +26,7 @@ from qkdlib.study.collapse import changes
 ARMS = MappingProxyType({"published": {}, "no fold": changes.REACH, "batch 16": changes.BATCH})
 COLLAPSED, TRAINS = "collapsed", "trains"
 FOLD = math.pi / 2
-EVENTS = ("beyond fold", "saturated", "dead hidden", "dead conv2")  # shares, each an event once it is above a half
+EVENTS = ("beyond fold", "saturated", "dead hidden", "dead conv2")  # shares; an event is that one rises above a half
 SHOWN = ("accuracy", "common angle", "dead hidden", "gradient")
 
 
@@ -48,15 +48,16 @@ def watch(experiment: Experiment, images: Splits, every: int = 80) -> pd.DataFra
         `gradient`: length of the gradient of the first convolution's weights, mean over the steps since the last look.
     """
     looks = []
-    for arm, change in ARMS.items():
-        student = Student(dataclasses.replace(experiment, **change), images.shape, list(range(experiment.seeds)))
-        for seen, gradient in _training(student, images.train, every):
-            look = _inside(student, images.validation) | {"gradient": gradient}
-            looks.append(pd.DataFrame({"arm": arm, "seed": student.seeds, "images": seen, **look}))
+    with torch_settings.one_thread():  # as all students train
+        for arm, change in ARMS.items():
+            student = Student(dataclasses.replace(experiment, **change), images.shape, list(range(experiment.seeds)))
+            for seen, gradient in _training(student, images.train, every):
+                look = inside(student, images.validation) | {"gradient": gradient}
+                looks.append(pd.DataFrame({"arm": arm, "seed": student.seeds, "images": seen, **look}))
     found = pd.concat(looks, ignore_index=True)
-    last = found[found.images == found.images.max()].set_index(["arm", "seed"]).accuracy
+    last = found.groupby(["arm", "seed"]).accuracy.transform("last")
     low = 100 * last < statistics.collapse_limit(experiment)
-    found.insert(2, "fate", low.map({True: COLLAPSED, False: TRAINS}).loc[list(zip(found.arm, found.seed))].values)
+    found.insert(2, "fate", low.map({True: COLLAPSED, False: TRAINS}))
     return found
 
 
@@ -71,19 +72,20 @@ def _training(student: Student, train: Images, every: int) -> Iterator[tuple[int
         order = torch.stack([torch.randperm(len(train), generator=draw) for draw in orders])
         keep = torch.stack([torch.rand(len(train), student.reducer.masks, generator=draw) for draw in drops]) < kept
         for start in range(0, len(train), batch):
-            rows = order[:, start : start + batch]  # (S, B)
-            logits = student.logits(train.x[rows], keep[:, start : start + batch] / kept).flatten(0, 1)
+            end = min(start + batch, len(train))
+            rows, masks = order[:, start:end], keep[:, start:end] / kept if student.reducer.masks else None  # (S, B)
+            logits = student.logits(train.x[rows], masks).flatten(0, 1)
             loss = functional.cross_entropy(logits, train.y[rows].flatten(), reduction="sum") / rows.shape[1]
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             gradients.append(first.grad.flatten(1).norm(dim=1))
-            if (start + batch) % every == 0 or start + batch >= len(train):
-                yield epoch * len(train) + min(start + batch, len(train)), torch.stack(gradients).mean(0)
+            if end // every > start // every or end == len(train):
+                yield epoch * len(train) + end, torch.stack(gradients).mean(0)
                 gradients = []
 
 
-def _inside(student: Student, images: Images) -> dict[str, torch.Tensor]:
+def inside(student: Student, images: Images) -> dict[str, torch.Tensor]:
     """What a look measures but for the gradient, each (S,)."""
     seen: dict[str, torch.Tensor] = {}
     hook = student.reducer.hidden.register_forward_hook(lambda _, x, y: seen.update(conv2=x[0], hidden=y))
@@ -110,37 +112,56 @@ def collapsed_seeds(looks: pd.DataFrame) -> dict[str, int]:
 
 
 def examples(looks: pd.DataFrame, lines: int = 8) -> pd.DataFrame:
-    """About so many looks at the first seed of each fate, by fate, seed and images."""
+    """About so many looks at the first seed of each fate, by fate."""
     every = max(1, looks.images.nunique() // lines)
     firsts = [looks[looks.seed == one.seed.iloc[0]].iloc[every - 1 :: every] for _, one in looks.groupby("fate")]
-    return pd.concat(firsts).set_index(["fate", "seed", "images"]).drop(columns="arm")
+    return pd.concat(firsts).set_index("fate").drop(columns="arm")
 
 
 def ends(looks: pd.DataFrame) -> pd.DataFrame:
-    """The look after the last image, a row per fate: medians over its seeds."""
-    last = looks[looks.images == looks.images.max()]
+    """The look after the last image, a row per fate: medians over its seeds. `most dead hidden` is the largest share of
+    dead hidden units in all looks at a seed."""
+    most = looks.groupby("seed")["dead hidden"].max().rename("most dead hidden")
+    last = looks[looks.images == looks.images.max()].join(most, on="seed")
     return last.drop(columns=["arm", "seed", "images"]).groupby("fate").median()
 
 
 def events(looks: pd.DataFrame) -> pd.DataFrame:
-    """By fate and seed: images seen when each of `EVENTS` was first true of more than half; infinite where never."""
+    """By fate and seed: images seen when each of `EVENTS` was first above a half; infinite where never."""
     found = {name: looks[looks[name] > 0.5].groupby(["fate", "seed"]).images.min() for name in EVENTS}
     seeds = pd.MultiIndex.from_frame(looks[["fate", "seed"]].drop_duplicates())
     return pd.DataFrame(found).reindex(seeds).fillna(math.inf)
 
 
 def order_of_events(looks: pd.DataFrame) -> pd.DataFrame:
-    """`events` by fate: the median number of images, or `never`, and the share of seeds where they happen."""
-    first = events(looks)
-    when = first.groupby("fate").median().replace(math.inf, "never")
-    share = (first < math.inf).groupby("fate").mean().round(2)
-    return pd.concat({"images": when, "share": share}, axis=1)
+    """A row for each of `EVENTS`: by fate the median number of images before it, or `never`, and the share of seeds
+    where it happens."""
+    columns = {}
+    for fate, first in events(looks).groupby("fate"):
+        columns[f"{fate}: images"] = first.median().replace(math.inf, "never")
+        columns[f"{fate}: share of seeds"] = (first < math.inf).mean().round(2)
+    return pd.DataFrame(columns)
 
 
 def at_the_fold(looks: pd.DataFrame) -> pd.DataFrame:
     """The look at each collapsed seed when for the first time more than half of its angles were beyond the fold."""
     first = events(looks)["beyond fold"].loc[COLLAPSED]
     return looks[looks.images == looks.seed.map(first)]
+
+
+def statements(looks: pd.DataFrame) -> dict[str, str]:
+    """What the looks at all arms say, in short: statement and number."""
+    published = looks[looks.arm == "published"]
+    beyond = ends(published)["beyond fold"]
+    crossed = events(published)["beyond fold"].loc[COLLAPSED].median()
+    common, spread = at_the_fold(published)[["common angle", "spread of angles"]].median()
+    counts = collapsed_seeds(looks)
+    return {
+        f"collapsed seeds: {', '.join(counts)}": ", ".join(map(str, counts.values())),
+        "angles beyond the fold: collapsed seeds, others": f"{beyond[COLLAPSED]:.0%}, {beyond[TRAINS]:.0%}",
+        "images until a collapsed seed crosses the fold (median)": f"{crossed:.0f}",
+        "angles of a collapsed seed at the fold: |mean|, standard deviation": f"{common:.2f}, {spread:.2f}",
+    }
 
 
 @styled

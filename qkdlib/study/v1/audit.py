@@ -4,6 +4,8 @@ what would have been printed after the last epoch.
 Nothing is trained for these: it is arithmetic on the printed and the recorded accuracies of `paper.all_rows`.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -50,7 +52,7 @@ def by_teacher(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def share_of_gain(rows: pd.DataFrame, dataset: str) -> float:
-    """Which share of a data set's summed printed gain comes from the rows whose head is not that of their direct row."""
+    """The share of a data set's summed printed gain that comes from rows whose head is not that of their direct row."""
     of_it = rows[rows.dataset == dataset]
     return float(of_it[~of_it.same_head].printed.sum() / of_it.printed.sum())
 
@@ -70,7 +72,33 @@ def best_epochs() -> tuple[int, int, int, int]:
     return len(rows), printed, len(students), sum(row.recorded_best != row.recorded_last for row in students)
 
 
-def note(found: dict[str, str], statement: str, number: object) -> None:
-    """Say a statement and its number, and keep them among those `found`."""
-    found[statement] = str(number)
-    print(f"{statement}: {number}")
+def statements(rows: pd.DataFrame) -> dict[str, str]:
+    """What the distilled `rows` and the recorded epochs say, in short: statement and number, gains in points."""
+    means, empty, other = averages(rows), rows[~rows.distils], rows[~rows.same_head]
+    gain, last = means.gain, means.last_gain
+    everything, best, students, elsewhere = best_epochs()
+    right = len(rows) - len(misprinted(rows))
+    return {
+        "printed gains that are the difference of the printed accuracies": f"{right} of {len(rows)}",
+        "average gain, MNIST (paper: 0.80)": f"{gain['mnist']:.3f}",
+        "average gain, FashionMNIST (paper: 5.40)": f"{gain['fashion_mnist']:.3f}",
+        f"rows in which nothing is distilled, of {len(rows)}": f"{len(empty)}",
+        "mean gain of these rows": f"{empty.gain.mean():.2f}",
+        f"rows with another head than their direct row, of {len(rows)}": f"{len(other)}",
+        "share of FashionMNIST's gain in rows with another head": f"{share_of_gain(rows, 'fashion_mnist'):.0%}",
+        "printed accuracies that are the best epoch's": f"{best} of {everything}",
+        "students that end elsewhere": f"{elsewhere} of {students}",
+        "average gain after the last epoch: MNIST, FashionMNIST": f"{last['mnist']:.2f}, {last['fashion_mnist']:.2f}",
+    }
+
+
+def note(found: dict[str, str], said: Mapping[str, object]) -> None:
+    """Print statements with their numbers, and keep them among those `found`."""
+    for statement, number in said.items():
+        found[statement] = str(number)
+        print(f"{statement}: {number}")
+
+
+def table(found: Mapping[str, str]) -> pd.DataFrame:
+    """The statements `found`, a row each."""
+    return pd.Series(found, name="number").rename_axis("statement").to_frame()
