@@ -22,15 +22,9 @@ KD_WEIGHT = 0.9  # of a network of your own, where nothing else is said
 
 
 def run(
-    experiment: Experiment,
-    *,
-    teacher: "torch.nn.Module | None" = None,
-    kd_weight: float | None = None,
-    workspace: Workspace | str | Path = ".",
-    device: str = "auto",
-    fresh: bool = False,
-    aer_seeds: int | None = None,
-) -> Record:
+    experiment: Experiment, *, teacher: "torch.nn.Module | None" = None, kd_weight: float | None = None,
+    workspace: Workspace | str | Path = ".", device: str = "auto", fresh: bool = False, aer_seeds: int | None = None,
+) -> Record:  # fmt: skip
     """The record of an experiment: found if it is there, else made. Only missing seeds are computed.
 
     Args:
@@ -90,13 +84,9 @@ def run(
 
 
 def trained_student(
-    experiment: Experiment | Record,
-    *,
-    teacher: "torch.nn.Module | None" = None,
-    kd_weight: float | None = None,
-    workspace: Workspace | str | Path = ".",
-    device: str = "auto",
-) -> "Student":
+    experiment: Experiment | Record, *, teacher: "torch.nn.Module | None" = None, kd_weight: float | None = None,
+    workspace: Workspace | str | Path = ".", device: str = "auto",
+) -> "Student":  # fmt: skip
     """The trained `students.Student` of all seeds, in evaluation mode: `student(images)` gives logits (S, B, L).
 
     The weights of the last run lie in the workspace's checkpoints. Where they are not (they are never committed), or
@@ -157,10 +147,6 @@ def _name_taught(placebo: Experiment, workspace: Workspace) -> None:
         )  # fmt: skip
 
 
-def _weights(experiment: Experiment, workspace: Workspace) -> Path:
-    return workspace.checkpoints / f"{experiment.name}.npz"
-
-
 def _student(
     experiment: Experiment, seeds: list[int], parts: "Splits", record: Record | None, workspace: Workspace,
     device: "torch.device",
@@ -170,7 +156,7 @@ def _student(
 
     student = Student(experiment, parts.shape, seeds).fit_reducer(parts.train.x)
     try:
-        if student.load_weights(_weights(experiment, workspace), record.diverged() if record else ()):
+        if student.load_weights(workspace.checkpoints / f"{experiment.name}.npz", record.diverged() if record else ()):
             return student.to(device).eval()
     except files.Damaged as damaged:
         files.set_aside(damaged)
@@ -183,7 +169,7 @@ def _student(
 
 def _keep(student: "Student", workspace: Workspace) -> None:
     """Save the weights, which can be had again by training: without them a result is none the worse."""
-    path = _weights(student.experiment, workspace)
+    path = workspace.checkpoints / f"{student.experiment.name}.npz"
     try:
         student.save_weights(path)
     except (OSError, MemoryError) as error:

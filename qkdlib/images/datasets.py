@@ -101,8 +101,7 @@ def _chosen(experiment: Experiment, names: list[str]) -> tuple[str, ...]:
 
 def _of_classes(x: torch.Tensor, y: torch.Tensor, classes: tuple[int, ...]) -> Images:
     lookup = torch.full((max(*classes, int(y.max()) if len(y) else 0) + 1,), -1)
-    for place, label in enumerate(classes):
-        lookup[label] = place
+    lookup[list(classes)] = torch.arange(len(classes))
     index = torch.nonzero(lookup[y] >= 0).squeeze(1)
     return Images(x[index].float() / 255, lookup[y[index]], index)
 

@@ -52,13 +52,10 @@ def load(dataset: str, root: Path) -> tuple[torch.Tensor, torch.Tensor, torch.Te
         train, test = (_tensors(part.data.transpose(0, 3, 1, 2), part.targets) for part in parts)
         return *train, *test, list(parts[0].classes)
     mnist = torchvision.datasets.mnist  # its classes would read a folder `processed` before the published files
-    train, test = (
-        _tensors(
-            mnist.read_image_file(root / SOURCES[dataset] / "raw" / f"{part}-images-idx3-ubyte")[:, None],
-            mnist.read_label_file(root / SOURCES[dataset] / "raw" / f"{part}-labels-idx1-ubyte"),
-        )
-        for part in ("train", "t10k")
-    )
+    raw = root / SOURCES[dataset] / "raw"
+    x = (mnist.read_image_file(raw / f"{part}-images-idx3-ubyte")[:, None] for part in ("train", "t10k"))
+    y = (mnist.read_label_file(raw / f"{part}-labels-idx1-ubyte") for part in ("train", "t10k"))
+    train, test = map(_tensors, x, y)
     return *train, *test, [str(name).split(" - ")[0] for name in source.classes]  # MNIST has '0 - zero'
 
 

@@ -1,9 +1,8 @@
 """Anybody's own images: which files of a folder belong to which class and part, and what they hold.
 
-`<path>/train/<class>/*` and `<path>/test/<class>/*`; or `<path>/<class>/*`, of which every fifth image of a class
-(in the order of file names) becomes a test image, but copies go where the first of them is. The parts may also be
-called Training and Testing, train_set and test_set and the like. What is nearly such a folder is an error, and no file
-is passed over without a word.
+`<path>/train/<class>/*` and `<path>/test/<class>/*`, or names like these; or `<path>/<class>/*`, of which every fifth
+image of a class (in the order of file names) becomes a test image, but copies go where the first of them is. What is
+nearly such a folder is an error, and no file is passed over without a word.
 """
 
 import hashlib
@@ -14,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Concatenate, NoReturn, ParamSpec, TypeVar
+from typing import NoReturn, TypeVar
 
 import numpy as np
 import torch
@@ -22,7 +21,6 @@ import torch
 from qkdlib import checks, files
 from qkdlib.images import image_files
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 PARTS = ("train", "test")
@@ -161,7 +159,6 @@ def load_folder(
     """Images (N, C, H, W) uint8 and labels (N,) of both parts, and class names. C is 1 if every image is grey.
 
     Args:
-        path: the folder.
         image_size: height and width to resize to; None if all images already have one size.
         name: of the data set in messages; by default that of the path.
 
@@ -194,10 +191,10 @@ def load_folder(
     return x[~test], y[~test], x[test], y[test], found.class_names
 
 
-def _of(read: Callable[Concatenate[Path, P], T], file: Path, found: Layout, *more: P.args, **named: P.kwargs) -> T:
-    """What `read` finds in a file."""
+def _of(read: Callable[..., T], file: Path, found: Layout, *more: object) -> T:
+    """What `read(file, *more)` finds."""
     try:
-        return read(file, *more, **named)
+        return read(file, *more)
     except (files.Damaged, OSError, MemoryError) as error:
         cause = error.__cause__ or error
         reason = f"{type(cause).__name__}: {str(cause)[:120]}"

@@ -11,17 +11,10 @@ from qkdlib.training import checkpoints
 
 
 def fit(
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batches: Callable[[int], Iterable[tuple]],
-    loss_of: Callable[..., torch.Tensor],
-    measure: Callable[[], dict],
-    epochs: int,
-    title: str,
-    steps: int,
-    checkpoint: Path | None = None,
-    finished: Callable[[], bool] = lambda: False,
-) -> list[dict]:
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[int], Iterable[tuple]],
+    loss_of: Callable[..., torch.Tensor], measure: Callable[[], dict], epochs: int, title: str, steps: int,
+    checkpoint: Path | None = None, finished: Callable[[], bool] = lambda: False,
+) -> list[dict]:  # fmt: skip
     """Train `model` and return what `measure` said after each epoch, with the epoch's `seconds`.
 
     Args:

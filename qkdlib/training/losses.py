@@ -16,15 +16,9 @@ class Loss:
 
 
 def distillation_loss(
-    logits: torch.Tensor,
-    labels: torch.Tensor,
-    teacher_logits: torch.Tensor,
-    *,
-    ce_weight: float,
-    kd_weight: float,
-    temperature: float,
-    temperature_squared: bool = True,
-) -> Loss:
+    logits: torch.Tensor, labels: torch.Tensor, teacher_logits: torch.Tensor, *, ce_weight: float, kd_weight: float,
+    temperature: float, temperature_squared: bool = True,
+) -> Loss:  # fmt: skip
     """ce_weight * CE(logits, labels) + kd_weight * T^2 * KL(softmax(teacher / T) || softmax(student / T)).
 
     The cross entropy runs over all of the student's logits, the divergence over the first C, where C is the

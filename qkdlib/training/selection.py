@@ -47,11 +47,6 @@ class Selection:
         waited = [self.epoch - best for best in self.best_epochs]
         return [s for s in seeds if self.epochs[s] == self.epoch and waited[s] < self.patience]
 
-    @property
-    def finished(self) -> bool:
-        """Whether every seed has stopped."""
-        return not self.running
-
     def update(self, accuracy: list[float], cross_entropy: list[float]) -> None:
         """Take note of an epoch's validation results, one number per seed."""
         running = self.running

@@ -103,7 +103,7 @@ class StudentTraining:
         chooses = self.experiment.tested == "at_end"
         history = fit(
             self.student, self.optimizer, self._batches, self._loss, self._measure, epochs, self.experiment.name, steps,
-            finished=lambda: chooses and self.selection.finished,
+            finished=lambda: chooses and not self.selection.running,
         )  # fmt: skip
         ends = self.selection.epochs if chooses else [len(history)] * len(self.student.seeds)
         return [_curves(history[:end], seed) for seed, end in enumerate(ends)]

@@ -50,7 +50,7 @@ def watch(accuracy: list[list[float]], ce: list[list[float]], patience: int = 0,
     student = small(len(accuracy[0]))
     selection = Selection(student, patience, rate)
     for epoch, (row, losses) in enumerate(zip(accuracy, ce, strict=True), start=1):
-        if selection.finished:
+        if not selection.running:
             break
         set_to(student, epoch)
         selection.update(row, losses)
@@ -89,7 +89,7 @@ def test_a_seed_stops_after_its_patience_and_the_others_go_on():
     found = watch(accuracy, [[1.0, 1.0]] * 6, patience=2)
     assert found.best_epochs == [1, 3]
     assert found.epochs == [3, 5]  # what the first seed would have reached in epoch 4 does not count
-    assert found.finished and found.running == []
+    assert found.running == []
     assert epochs_of(found.best.values) == [1, 3]
     assert epochs_of(found.last.values) == [3, 5]
 
@@ -118,7 +118,7 @@ def test_kept_weights_are_copies():
 
 def test_without_patience_no_seed_stops():
     found = watch([[0.9, 0.9]] + [[0.1, 0.2]] * 8, [[1.0, 1.0]] * 9)
-    assert found.running == [0, 1] and not found.finished
+    assert found.running == [0, 1]
     assert found.epochs == [9, 9]
 
 
