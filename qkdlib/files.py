@@ -45,13 +45,8 @@ class DamagedFile(UserWarning):
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` to write to; it takes the place of `path` only if all went well.
-
-    Temporary files that killed processes have left in the folder are removed first.
-
-    Raises:
-        OSError: the file cannot be written; the error names `path`.
-    """
+    """Give a temporary path beside `path` to write to; it takes the place of `path` only if all went well. Temporary
+    files that killed processes have left in the folder are removed first. An `OSError` names `path`."""
     path = Path(path)
     if path.is_symlink():  # the file that is meant, not the link to it
         path = path.resolve()
@@ -177,14 +172,8 @@ def _number(word: str) -> float:
 
 
 def read_arrays(path: Path, most: int) -> dict[str, np.ndarray]:
-    """The arrays of an npz file, which are read without pickle.
-
-    Args:
-        most: bytes that all arrays together may have, unpacked.
-
-    Raises:
-        Damaged: it is no npz file, a checksum is wrong, or it would unpack to more.
-    """
+    """The arrays of an npz file, read without pickle. `Damaged`: it is no such file, a checksum is wrong, or all arrays
+    would unpack to more than `most` bytes."""
     with checked(path):
         check_zip(path, most)
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:

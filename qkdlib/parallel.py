@@ -56,12 +56,8 @@ def run_all(
     experiments: Iterable[Experiment], workspace: Workspace, *, fresh: bool = False, aer_seeds: int | None = None,
     say: Callable[[str], None] = print,
 ) -> None:  # fmt: skip
-    """Run experiments, on all cores; each leaves its record as soon as it is done.
-
-    Args:
-        fresh, aer_seeds: as in `pipeline.run`.
-        say: prints a line for the reader.
-    """
+    """Run experiments, on all cores; each leaves its record as soon as it is done. Arguments as of `pipeline.run`, and
+    `say`, which prints a line for the reader."""
     # The longest first, so that no core waits for a long last one.
     wanted = sorted(experiments, key=lambda e: -(e.train_per_class or 10**4) * len(e.classes) * e.epochs)
     each(_run, [(experiment, workspace.folder(), fresh, aer_seeds) for experiment in wanted], say)

@@ -33,11 +33,8 @@ def threads() -> int:
 
 
 def start(device: str = "auto") -> "torch.device":
-    """Set torch's threads, see whether the portable mode is on, and return the `torch.device` to compute on.
-
-    Args:
-        device: `auto` takes CUDA when it is there; `cpu`; `cuda`.
-    """
+    """Set torch's threads, see whether the portable mode is on, and return the `torch.device` to compute on, which is
+    CUDA for `auto` where it is there."""
     import torch
 
     checks.one_of("device", device, DEVICES)

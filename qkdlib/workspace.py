@@ -24,14 +24,8 @@ def project_root() -> Path:
 
 
 def place(path: str | os.PathLike, name: str = "path") -> Path:
-    """The absolute path that a user means: `~` is her home, a relative one counts from `project_root()`.
-
-    Args:
-        name: of the parameter, for the message.
-
-    Raises:
-        ValueError: it is empty, or no path on this system.
-    """
+    """The absolute path that a user means: `~` is her home, a relative one counts from `project_root()`. `ValueError`:
+    the parameter called `name` is empty, or no path on this system."""
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str) or not text.strip():
         checks.fail(name, path, "a path, which is not empty")
@@ -61,15 +55,8 @@ def data_root() -> Path:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folders of one body of work: records, checkpoints, tables, figures.
-
-    Args:
-        root: relative paths count from `project_root()`. The default is the project itself, whose
-            records, tables and figures are committed.
-
-    Raises:
-        ValueError: `root` is no path, or a file.
-    """
+    """The folders of one body of work below `root`: records, checkpoints, tables, figures. The default is the project
+    itself, whose records, tables and figures are committed. `ValueError`: `root` is no path, or a file."""
 
     root: str | os.PathLike = "."
 

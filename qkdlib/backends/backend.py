@@ -25,11 +25,8 @@ ROWS = 300  # in a job, where a backend does not say how many circuits it takes
 
 
 class Aer(Backend):
-    """A `qiskit_aer.AerSimulator`, which binds rows of angles itself, on all cores that this process may use.
-
-    Args:
-        written: run circuits gate by gate as they are written, so that noise acts on those gates.
-    """
+    """A `qiskit_aer.AerSimulator`, which binds rows of angles itself, on all cores that this process may use. If
+    `written`, it runs circuits gate by gate as they are written, so that noise acts on those gates."""
 
     home: "AerSimulator"
 
@@ -45,11 +42,7 @@ class Aer(Backend):
 
 
 class Qiskit(Backend):
-    """Any other `BackendV2`, which is asked for counts: many have no memory of single shots.
-
-    Args:
-        options: handed to its `run`.
-    """
+    """Any other `BackendV2`, asked for counts: many have no memory of single shots. `options` go to its `run`."""
 
     home: "BackendV2"
 
@@ -107,15 +100,8 @@ class Primitive(Backend):
 
 
 def get(on: AnyBackend = None) -> Backend:
-    """The backend that a user means.
-
-    Args:
-        on: None: Aer without noise; a `noise.Noise`: Aer with it on every gate as written; an `AerSimulator`; any
-            `BackendV2`; any V2 sampler; a `Backend`.
-
-    Raises:
-        ValueError: it is none of these.
-    """
+    """The backend that a user means by None (Aer without noise), a `noise.Noise` (Aer with it on every gate as
+    written), an `AerSimulator`, any `BackendV2`, any V2 sampler, or a `Backend`. `ValueError`: it is none of these."""
     from qiskit.primitives import BackendSamplerV2, BaseSamplerV2, StatevectorSampler
     from qiskit.providers import BackendV2
 

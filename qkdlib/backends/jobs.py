@@ -28,14 +28,8 @@ HEAD = 1 << 14  # bytes of an npz file beside the frequencies
 
 
 class Kept:
-    """The finished jobs of one circuit on one backend.
-
-    Args:
-        folder: of many circuits' and backends' jobs; None: nothing is kept.
-
-    Attributes:
-        earlier: how many jobs were taken that ran under another calibration of the backend.
-    """
+    """The finished jobs of one circuit on one backend, in a folder of many circuits' and backends' jobs; None: nothing
+    is kept. `earlier` counts the jobs taken that ran under another calibration of the backend."""
 
     def __init__(self, folder: Path | None, backend: Backend, circuit: Circuit, shots: int):
         self.folder, self.backend, self.circuit, self.shots = folder, backend, circuit, shots

@@ -65,12 +65,8 @@ def outcomes(z: torch.Tensor) -> torch.Tensor:
 
 
 def rotate(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
-    """Spinors (2, 2, S, B, Q) after a circuit of rotations on |0...0>.
-
-    Args:
-        circuit: its angle j turns wire j mod Q, in the order of j.
-        angles: (S, B, A) in radians.
-    """
+    """Spinors (2, 2, S, B, Q) after rotations on |0...0> by angles (S, B, A) in radians, of which angle j turns wire
+    j mod Q, in the order of j."""
     kinds = [gate.name for gate in circuit.gates[:: circuit.qubits]]
     plain = [(gate.name, gate.wires) for gate in circuit.gates]
     if set(kinds) - set(ROTATIONS) or plain != [(name, (wire,)) for name in kinds for wire in range(circuit.qubits)]:
@@ -85,11 +81,7 @@ def rotate(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
 
 
 def expectations(spinors: torch.Tensor, wires: torch.Tensor) -> torch.Tensor:
-    """<Z> (S, B, Q) on every wire after one more matrix on each.
-
-    Args:
-        wires: (S, Q, 2, 2), complex.
-    """
+    """<Z> (S, B, Q) on every wire after one more matrix on each, `wires` (S, Q, 2, 2), complex."""
     parts = torch.view_as_real(wires)[:, None].movedim((3, 4, 5), (0, 1, 2))  # (2, 2, 2, S, 1, Q)
     (a_re, a_im), (b_re, b_im) = spinors
     chances = []  # of 0 and of 1

@@ -52,11 +52,8 @@ def exact(circuit: Circuit, angles: torch.Tensor, noise: Noise = IDEAL) -> torch
 
 
 def after_encoding(circuit: Circuit, state: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-    """Outcome probabilities (S, B, 2^Q) of encoded states after a circuit whose angles (S, A) all images share.
-
-    Args:
-        state: spinors (2, 2, S, B, Q) of product states, or real amplitudes (S, B, 2^Q).
-    """
+    """Outcome probabilities (S, B, 2^Q) after a circuit whose angles (S, A) all images share, of encoded states:
+    spinors (2, 2, S, B, Q) of product states, or real amplitudes (S, B, 2^Q)."""
     if state.ndim == 5 and not circuit.entangles:
         return product.outcomes(wires_after_encoding(circuit, state, angles))
     amplitudes = product.amplitudes(state) if state.ndim == 5 else state

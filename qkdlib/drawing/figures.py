@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import matplotlib
 import numpy as np
 import scipy.special
+from matplotlib.axes import Axes
 
 from qkdlib import circuits
 from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
@@ -30,19 +31,19 @@ def sample_images(parts: Splits | Mapping[str, Splits], per_class: int = 6) -> F
     for panel, (title, splits) in zip(panels, named.items(), strict=True):
         if title:
             panel.suptitle(title)
-        _images_by_class(panel.subplots(len(splits.class_names), per_class, squeeze=False), splits)
+        axes = panel.subplots(len(splits.class_names), per_class, squeeze=False)
+        for place, name in enumerate(splits.class_names):
+            chosen = splits.train.x[splits.train.y == place][:per_class]
+            for axis, image in zip(axes[place], chosen, strict=True):
+                axis.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray_r", vmin=0, vmax=1)
+                _only_the_image(axis)
+            axes[place, 0].set_ylabel(name, rotation=0, ha="right", va="center")
     return figure
 
 
-def _images_by_class(axes: np.ndarray, splits: Splits) -> None:
-    for place, name in enumerate(splits.class_names):
-        chosen = splits.train.x[splits.train.y == place][: axes.shape[1]]
-        for axis, image in zip(axes[place], chosen, strict=True):
-            axis.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray_r", vmin=0, vmax=1)
-        for axis in axes[place]:
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
-        axes[place, 0].set_ylabel(name, rotation=0, ha="right", va="center")
+def _only_the_image(axis: Axes) -> None:
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
 
 
 @styled
@@ -117,8 +118,7 @@ def softened(
     axes = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
     if image is not None:
         axes[0].imshow(image, cmap="gray_r")
-        axes[0].set(xticks=[], yticks=[])
-        axes[0].spines[:].set_visible(False)
+        _only_the_image(axes[0])
     for axis, temperature in zip(axes[-len(temperatures) :], temperatures, strict=True):
         axis.bar(range(len(names)), scipy.special.softmax(logits / temperature), color=COLOURS["lenet"])
         axis.set(title=f"T = {temperature:g}", ylim=(0, 1))

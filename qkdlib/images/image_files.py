@@ -80,12 +80,8 @@ def brightest(file: Path) -> tuple[str, float]:
 
 
 def shared_whites(largest: list[tuple[str, float]]) -> dict[str, float]:
-    """The white of all integers ("I") and of all floats ("F"): the smallest usual one that no image exceeds,
-    else the largest value.
-
-    Args:
-        largest: what `brightest` says of each file of deep greys.
-    """
+    """The white of all integers ("I") and of all floats ("F"), from what `brightest` says of each file of deep greys:
+    the smallest usual one that no image exceeds, else the largest value."""
     whites = {}
     for mode, usual in (("I", WHITES), ("F", (1, *WHITES))):
         most = max((value for each, value in largest if each == mode), default=0.0)
@@ -94,14 +90,8 @@ def shared_whites(largest: list[tuple[str, float]]) -> dict[str, float]:
 
 
 def pixels(file: Path, size: int | None, whites: dict[str, float]) -> np.ndarray:
-    """The image as uint8 (C, H, W), resized to `size` x `size` if that is not None.
-
-    Args:
-        whites: the `shared_whites` of all images that belong together.
-
-    Raises:
-        files.Damaged, OSError: as `opened` says, or greys are negative or not finite.
-    """
+    """The image as uint8 (C, H, W), resized to `size` x `size` if that is not None; with the `shared_whites` of all
+    images that belong together. Errors as of `opened`, and `files.Damaged` if greys are negative or not finite."""
     from PIL import Image, ImageOps
 
     with opened(file) as image:

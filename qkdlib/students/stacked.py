@@ -74,11 +74,8 @@ class StackedConv2d(nn.Module):
 
     def pooled(self, images: torch.Tensor) -> torch.Tensor:
         """`max_pool_relu(self(images))` for images that need no gradient: their patches are laid out such that the
-        four places of a 2x2 cell are four contiguous blocks, which pool several times faster.
-
-        Args:
-            images: (S, in, B, H, W), S being 1 where all seeds see the same.
-        """
+        four places of a 2x2 cell are four contiguous blocks, which pool several times faster. They are
+        (S, in, B, H, W), S being 1 where all seeds see the same."""
         windows = images.unfold(3, self.size, 1).unfold(4, self.size, 1)  # (S, in, B, H', W', k, k), a view
         height, width = (side // 2 for side in windows.shape[3:5])
         cells = windows[:, :, :, : 2 * height, : 2 * width].unflatten(3, (height, 2)).unflatten(5, (width, 2))

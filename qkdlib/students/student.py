@@ -193,14 +193,8 @@ class Student(nn.Module):
         write_arrays(path, arrays, compressed=False)
 
     def load_weights(self, path: Path, diverged: Collection[int] = ()) -> bool:
-        """Take the parameters of this student's seeds from a file; False if it is not there or lacks a seed.
-
-        Args:
-            diverged: seeds whose parameters need not be finite.
-
-        Raises:
-            files.Damaged: the file is damaged, or holds the weights of other students.
-        """
+        """Take the parameters of this student's seeds from a file; False if it is not there or lacks a seed. Those of
+        seeds that `diverged` need not be finite. `files.Damaged`: the weights are damaged, or other students'."""
         if not path.exists():
             return False
         parameters = dict(self.named_parameters())

@@ -37,11 +37,8 @@ class TeacherLogits:
     meta: dict
 
     def save(self, path: Path, bits: int = 16) -> None:
-        """Write atomically, as compressed npz without pickle.
-
-        Args:
-            bits: 16 rounds logits (by 0.005 at 10), but for those that 16 bits cannot hold; 32 keeps them.
-        """
+        """Write atomically, as compressed npz without pickle. 16 `bits` round logits (by 0.005 at 10), but for those
+        that they cannot hold; 32 keep them."""
         logits = {name: without_offset(getattr(self, name)).numpy() for name in ("train", "test")}
         most = max(np.abs(each).max(initial=0) for each in logits.values())
         kind = np.float16 if bits == 16 and most <= np.finfo(np.float16).max else np.float32
@@ -51,14 +48,8 @@ class TeacherLogits:
 
     @classmethod
     def load(cls, path: Path, most: int = MOST_LOGITS) -> "TeacherLogits":
-        """Read what `save` wrote.
-
-        Args:
-            most: bytes that the logits may have.
-
-        Raises:
-            files.Damaged: the file is damaged, or another teacher's under this name. A `ValueError`.
-        """
+        """Read what `save` wrote. `files.Damaged`: there are more than `most` bytes of logits, the file is damaged, or
+        another teacher's under this name."""
         arrays = files.read_arrays(path, most + files.MOST_TEXT)
         with files.checked(path):
             if set(arrays) != {"train", "test", "text"}:
