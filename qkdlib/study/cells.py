@@ -1,19 +1,29 @@
-"""Numbers as the text of a table's cells."""
+"""A table's columns of one estimate, and numbers as the text of its cells."""
+
+from collections.abc import Mapping
 
 import pandas as pd
 
+from qkdlib.records import Gain, Summary
 
-def text(value, form: str = ".2f", before: str = "", after: str = "") -> str:
+
+def columns(found: Summary, mean: str, prefix: str = "", p: str = "") -> dict[str, float]:
+    """The columns of an estimate: `mean`, its interval as `<prefix>ci_low` and `<prefix>ci_high`, and if a difference's
+    `p` has a column, that."""
+    interval_ = {f"{prefix}ci_low": found.low, f"{prefix}ci_high": found.high}
+    return {mean: found.mean, **interval_, **({p: found.p_wilcoxon} if isinstance(found, Gain) and p else {})}
+
+
+def estimate(row: Mapping, mean: str, prefix: str = "", sign: str = "", form: str = ".2f") -> str:
+    """Those columns of a row as text: the number, and its interval in brackets; nothing where there is none."""
+    return text(row[mean], sign + form) + interval(row[f"{prefix}ci_low"], row[f"{prefix}ci_high"], sign, form)
+
+
+def text(value: float, form: str = ".2f", before: str = "", after: str = "") -> str:
     """A number as text; nothing where there is none."""
     return "" if pd.isna(value) else f"{before}{value:{form}}{after}"
 
 
-def interval(low, high, sign: str = "", form: str = ".2f") -> str:
+def interval(low: float, high: float, sign: str = "", form: str = ".2f") -> str:
     """[low, high] as text; nothing where there is none."""
     return "" if pd.isna(low) else f" [{low:{sign}{form}}, {high:{sign}{form}}]"
-
-
-def estimate(row: dict, names: tuple[str, str, str], sign: str = "", form: str = ".2f") -> str:
-    """A number with its interval, of three columns of a row: the number, low and high."""
-    middle, low, high = (row[name] for name in names)
-    return text(middle, f"{sign}{form}") + interval(low, high, sign, form)

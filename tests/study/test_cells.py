@@ -1,10 +1,11 @@
-"""Numbers as the text of cells."""
+"""Columns of estimates, and numbers as the text of cells."""
 
 import math
 
 import pandas as pd
 import pytest
 
+from qkdlib.records import paired_gain, summarise
 from qkdlib.study import cells
 
 
@@ -21,8 +22,17 @@ def test_numbers_and_intervals_as_text():
 
 
 def test_an_estimate_is_a_number_with_its_interval():
-    row = {"mean": 1.25, "low": -0.5, "high": 3.0}
-    assert cells.estimate(row, ("mean", "low", "high")) == "1.25 [-0.50, 3.00]"
-    assert cells.estimate(row, ("mean", "low", "high"), "+", ".1f") == "+1.2 [-0.5, +3.0]"
-    assert cells.estimate(row | {"low": math.nan, "high": math.nan}, ("mean", "low", "high")) == "1.25"
-    assert cells.estimate(dict.fromkeys(row), ("mean", "low", "high")) == ""
+    row = {"gain": 1.25, "ci_low": -0.5, "ci_high": 3.0, "kd_ci_low": 0.0, "kd_ci_high": 2.0}
+    assert cells.estimate(row, "gain") == "1.25 [-0.50, 3.00]"
+    assert cells.estimate(row, "gain", "kd_", "+", ".1f") == "+1.2 [+0.0, +2.0]"
+    assert cells.estimate(row | {"ci_low": math.nan, "ci_high": math.nan}, "gain") == "1.25"
+    assert cells.estimate(dict.fromkeys(row), "gain") == ""
+
+
+def test_the_columns_of_an_estimate_are_read_back_as_its_text():
+    gain = paired_gain([3.0, 5.0, 4.0, 6.0], [1.0, 2.0, 4.5, 3.0])
+    found = cells.columns(gain, "gain", "kd_", p="p_wilcoxon")
+    assert list(found) == ["gain", "kd_ci_low", "kd_ci_high", "p_wilcoxon"]
+    assert list(found.values()) == [gain.mean, gain.low, gain.high, gain.p_wilcoxon]
+    assert cells.estimate(found, "gain", "kd_") == str(gain)
+    assert list(cells.columns(summarise([1.0, 2.0]), "mean", p="p")) == ["mean", "ci_low", "ci_high"]  # it has no p

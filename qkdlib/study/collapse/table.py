@@ -5,7 +5,7 @@ import pandas as pd
 
 from qkdlib import records
 from qkdlib.records import Record, statistics
-from qkdlib.study.cells import interval, text
+from qkdlib.study.cells import columns, estimate, text
 from qkdlib.study.chapter import TITLES
 from qkdlib.study.collapse import changes
 from qkdlib.workspace import Workspace
@@ -27,11 +27,11 @@ def table(workspace: Workspace) -> pd.DataFrame:
     rows, published = [], {}
     for dataset, change, experiment in changes.variants():
         record = records.complete(experiment, workspace)
-        columns = {} if record is None else _row(record)
-        published.setdefault(dataset, columns)
-        if columns and published[dataset]:
-            columns["p_fisher"] = _fisher(columns, published[dataset])
-        rows.append({"dataset": dataset, "change": change, **columns})
+        measured = {} if record is None else _row(record)
+        published.setdefault(dataset, measured)
+        if measured and published[dataset]:
+            measured["p_fisher"] = _fisher(measured, published[dataset])
+        rows.append({"dataset": dataset, "change": change, **measured})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -44,8 +44,8 @@ def _row(record: Record) -> dict:
     curves, limit = validation(record), statistics.collapse_limit(record.experiment)
     summary = statistics.summarise(curves[:, -1])
     return {
-        "seeds": len(curves), "collapsed": int((curves[:, -1] < limit).sum()), "mean_validation": summary.mean,
-        "sd": summary.sd, "ci_low": summary.low, "ci_high": summary.high, "worst": curves[:, -1].min(),
+        "seeds": len(curves), "collapsed": int((curves[:, -1] < limit).sum()), **columns(summary, "mean_validation"),
+        "sd": summary.sd, "worst": curves[:, -1].min(),
         "best": curves[:, -1].max(), "first_epoch_collapsed": int((curves[:, 0] < limit).sum()),
         "mean_test": float(np.mean(statistics.accuracies(record))),
     }  # fmt: skip
@@ -67,8 +67,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
             "collapsed": text(row["collapsed"], ".0f", after=f" of {row['seeds']:.0f}" if row["seeds"] > 0 else ""),
             "p (Fisher)": text(row["p_fisher"], ".3f"),
             "after the first epoch": text(row["first_epoch_collapsed"], ".0f"),
-            "validation accuracy": text(row["mean_validation"], ".1f")
-            + interval(row["ci_low"], row["ci_high"], form=".1f"),
+            "validation accuracy": estimate(row, "mean_validation", form=".1f"),
             "worst, best": text(row["worst"], ".1f") + text(row["best"], ".1f", ", "),
             "test accuracy": text(row["mean_test"], ".1f"),
         }
@@ -99,21 +98,21 @@ def robust_table(workspace: Workspace) -> pd.DataFrame:
 def _robust_row(row: str, workspace: Workspace) -> dict:
     published = changes.published(row)
     labels = published.classes
-    columns = {
+    values = {
         "dataset": published.dataset, "classes": f"{labels[0]}-{labels[-1]}", "qubits": published.qubits,
     }  # fmt: skip
     both = [records.complete(each, workspace) for each in (changes.robust(row), published)]
     if None in both:
-        return columns
+        return values
     ours, before = (np.array(statistics.accuracies(record)) for record in both)
     limit = statistics.collapse_limit(published)
     summary, gain = statistics.summarise(ours), statistics.paired_gain(ours, before)
-    return columns | {
-        "seeds": summary.seeds, "collapsed": int((ours < limit).sum()), "mean": summary.mean,
-        "sd": summary.sd, "ci_low": summary.low, "ci_high": summary.high,
+    return values | {
+        "seeds": summary.seeds, "collapsed": int((ours < limit).sum()), **columns(summary, "mean"),
+        "sd": summary.sd,
         "published_collapsed": int((before < limit).sum()), "published_mean": before.mean(),
-        "published_best": before.max(), "to_best": summary.mean - before.max(), "gain": gain.mean,
-        "gain_ci_low": gain.low, "gain_ci_high": gain.high, "p_wilcoxon": gain.p_wilcoxon,
+        "published_best": before.max(), "to_best": summary.mean - before.max(), 
+        **columns(gain, "gain", "gain_", p="p_wilcoxon"),
     }  # fmt: skip
 
 
@@ -126,9 +125,9 @@ def readable_robust(frame: pd.DataFrame) -> pd.DataFrame:
             "collapsed": text(row["collapsed"], ".0f"),
             "as published: mean": text(row["published_mean"], ".1f"),
             "best seed": text(row["published_best"], ".1f"),
-            "robust": text(row["mean"], ".1f") + interval(row["ci_low"], row["ci_high"], form=".1f"),
+            "robust": estimate(row, "mean", form=".1f"),
             "to the best seed": text(row["to_best"], "+.1f"),
-            "gain": text(row["gain"], "+.1f") + interval(row["gain_ci_low"], row["gain_ci_high"], "+", ".1f"),
+            "gain": estimate(row, "gain", "gain_", "+", ".1f"),
             "p (Holm)": text(row["p_holm"], ".3f"),
         }
         for row in frame.to_dict("records")

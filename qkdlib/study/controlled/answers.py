@@ -10,7 +10,7 @@ import pandas as pd
 
 from qkdlib.experiment import Experiment
 from qkdlib.records import statistics
-from qkdlib.study.cells import interval, text
+from qkdlib.study.cells import columns, estimate, text
 from qkdlib.study.controlled import design
 from qkdlib.study.controlled import table as controlled_table
 from qkdlib.study.controlled.design import CHOSEN_ARM, LENET, OWN_IMAGES, PLACEBO, TAUGHT_TWIN, TWIN, WEAK_TWIN, Task
@@ -124,7 +124,7 @@ def _row(difference: Difference, tasks: list[Task], read: Read) -> dict:
     summary = statistics.summarise(over_tasks)
     significant = np.array(statistics.holm([statistics.signed_rank(values) for values in found])) < SIGNIFICANT
     return row | {
-        "seeds": summary.seeds, "points": summary.mean, "ci_low": summary.low, "ci_high": summary.high,
+        "seeds": summary.seeds, **columns(summary, "points"),
         "median": float(np.median(over_tasks)), "p_wilcoxon": statistics.signed_rank(over_tasks),
         "better": int((significant & (means > 0)).sum()), "worse": int((significant & (means < 0)).sum()),
     }  # fmt: skip
@@ -138,7 +138,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
             "student": row["student"],
             "difference": row["difference"],
             "images per class": row["images_per_class"],
-            "points": text(row["points"], "+.2f") + interval(row["ci_low"], row["ci_high"], "+"),
+            "points": estimate(row, "points", sign="+"),
             "median": text(row["median"], "+.2f"),
             "p (Holm)": text(row["p_holm"], ".3f"),
             "better": text(row["better"], ".0f", after=f" of {row['tasks']}"),

@@ -8,7 +8,7 @@ import pandas as pd
 from qkdlib import records
 from qkdlib.experiment import Experiment
 from qkdlib.records import statistics
-from qkdlib.study.cells import interval, text
+from qkdlib.study.cells import columns, estimate, text
 from qkdlib.study.chapter import TITLES
 from qkdlib.study.controlled import design
 from qkdlib.study.controlled.design import PLACEBO, Task
@@ -19,8 +19,8 @@ COLUMNS = (
     "delta_vs_placebo", "delta_ci_low", "delta_ci_high", "p_holm", "against", "against_delta", "against_ci_low",
     "against_ci_high", "against_p_holm", "sd", "collapsed", "p_wilcoxon", "against_p_wilcoxon",
 )  # fmt: skip
-DELTA = ("delta_vs_placebo", "delta_ci_low", "delta_ci_high", "p_wilcoxon")
-AGAINST = ("against_delta", "against_ci_low", "against_ci_high", "against_p_wilcoxon")
+DELTA = ("delta_vs_placebo", "delta_", "p_wilcoxon")  # a difference, and what its interval and its p are called
+AGAINST = ("against_delta", "against_", "against_p_wilcoxon")
 GROUP = ["student", "dataset", "classes", "qubits", "images_per_class"]
 ALL = "all"
 Grown = tuple[Task, tuple[int | None, ...]]
@@ -90,19 +90,15 @@ def _measured(task: Task, name: str, found: dict, limit: float) -> dict:
     if values is None:
         return {}
     summary = statistics.summarise(values)
-    columns = {
-        "seeds": summary.seeds, "mean": summary.mean, "ci_low": summary.low, "ci_high": summary.high, "sd": summary.sd,
-        "collapsed": int((values < limit).sum()),
+    measured = {
+        "seeds": summary.seeds, **columns(summary, "mean"), "sd": summary.sd, "collapsed": int((values < limit).sum()),
     }  # fmt: skip
     if name == PLACEBO:
-        return columns
-    others = {PLACEBO, task.against[name]}
-    gains = {each: statistics.paired_gain(values, found[each]) for each in others if found[each] is not None}
-    for names, other in ((DELTA, PLACEBO), (AGAINST, task.against[name])):
-        if other in gains:
-            gain = gains[other]
-            columns |= dict(zip(names, (gain.mean, gain.low, gain.high, gain.p_wilcoxon), strict=True))
-    return columns
+        return measured
+    for other, (mean, prefix, p) in ((PLACEBO, DELTA), (task.against[name], AGAINST)):
+        if (others := found[other]) is not None:
+            measured |= columns(statistics.paired_gain(values, others), mean, prefix, p)
+    return measured
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
@@ -113,14 +109,14 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
 def _readable_row(row: dict) -> dict[str, str]:
     images = TITLES.get(row["dataset"], row["dataset"])
     elsewhere = isinstance(row["against"], str) and row["against"] != PLACEBO
-    placebo = text(row["delta_vs_placebo"], "+.2f") + interval(row["delta_ci_low"], row["delta_ci_high"], "+")
-    against = text(row["against_delta"], "+.2f") + interval(row["against_ci_low"], row["against_ci_high"], "+")
+    placebo = estimate(row, "delta_vs_placebo", "delta_", "+")
+    against = estimate(row, "against_delta", "against_", "+")
     return {
         "student": f"{row['student']}, {images} {row['classes']}, {row['qubits']} qubits",
         "images per class": row["images_per_class"],
         "control": row["control"],
         "seeds": text(row["seeds"], ".0f"),
-        "accuracy": text(row["mean"], ".1f") + interval(row["ci_low"], row["ci_high"], form=".1f"),
+        "accuracy": estimate(row, "mean", form=".1f"),
         "minus placebo": placebo,
         "p (Holm)": text(row["p_holm"], ".3f"),
         "against": row["against"] if elsewhere else "",

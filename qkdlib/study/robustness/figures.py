@@ -11,7 +11,7 @@ from qkdlib.records import statistics
 from qkdlib.study.chapter import TITLES
 from qkdlib.study.robustness import executions, sweeps
 from qkdlib.study.robustness.executions import DEVICE
-from qkdlib.study.robustness.sweeps import BASELINE, Pair
+from qkdlib.study.robustness.sweeps import BASELINE, Pair, baseline, both_arms
 from qkdlib.workspace import Workspace
 
 KINDS = {"depolarising": "depolarising", "amplitude_damping": "amplitude damping", "readout": "read-out error"}
@@ -27,29 +27,25 @@ def found(workspace: Workspace, condition: str, chosen: Iterable[Pair] | None = 
         LookupError: none has.
     """
     asked = sweeps.pairs() if chosen is None else chosen
-    there = [pair for pair in asked if _recorded(pair, condition, workspace)]
+    there = [pair for pair in asked if curves(pair, condition, workspace)[0]]
     if not there:
         raise LookupError("records of executions")
     return there
 
 
-def _recorded(pair: Pair, condition: str, workspace: Workspace) -> bool:
-    wanted = {each for name, each in pair.conditions if name == condition}
-    return bool(wanted) and all(wanted <= set(executions.find(arm, workspace)) for arm in pair.arms)
-
-
 def curves(pair: Pair, condition: str, workspace: Workspace) -> tuple[Curve, Curve]:
     """(level, accuracies over seeds) of placebo and distilled; empty if a level has no record, or the pair none."""
-    if not _recorded(pair, condition, workspace):
-        return [], []
     asked = [(each.shots if condition == "shots" else each.level, each) for name, each in pair.conditions
              if name == condition]  # fmt: skip
-    found = [executions.find(arm, workspace) for arm in pair.arms]
-    seeds = pair.experiment.seeds
-    return tuple(
-        [(level, statistics.summarise(sweeps.accuracies(results[each], seeds))) for level, each in asked]
-        for results in found
+    try:
+        found = both_arms(pair, *(each for _, each in asked), workspace=workspace)
+    except LookupError:
+        return [], []
+    placebo, distilled = (
+        [(level, statistics.summarise(arms[place])) for (level, _), arms in zip(asked, found, strict=True)]
+        for place in (0, 1)
     )
+    return placebo, distilled
 
 
 @styled
@@ -102,8 +98,11 @@ def device(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure
     figure = Figure(figsize=(1.6 * len(pairs) + 1.6, 3.0))
     axis = figure.subplots()
     for place, pair in enumerate(pairs):
-        for number, arm in enumerate(pair.arms):
-            for on_device, (x, accuracies) in enumerate(_device_bars(place, number, pair, arm, workspace)):
+        conditions = (baseline(pair, DEVICE), dict(pair.conditions)[DEVICE])
+        found_arms = zip(*both_arms(pair, *conditions, workspace=workspace), strict=True)
+        for number, arm in enumerate(found_arms):
+            for on_device, accuracies in enumerate(arm):
+                x = place + (2 * number + on_device - 1.5) * WIDTH
                 summary = statistics.summarise(accuracies)
                 reach = [[summary.mean - summary.low], [summary.high - summary.mean]]
                 axis.bar(x, summary.mean, WIDTH * 0.92, yerr=reach, capsize=1.5, ecolor="#333333",
@@ -121,15 +120,6 @@ def device(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure
     return figure
 
 
-def _device_bars(place: int, number: int, pair: Pair, arm, workspace: Workspace):
-    """Place and accuracies without noise, then on the device."""
-    results = executions.find(arm, workspace)
-    on_device = dict(pair.conditions)[DEVICE]
-    for offset, condition in enumerate((sweeps.baseline(pair, DEVICE), on_device)):
-        x = place + (2 * number + offset - 1.5) * WIDTH
-        yield x, sweeps.accuracies(results[condition], arm.seeds)
-
-
 def _circuit(pair: Pair, workspace: Workspace) -> str:
     facts = executions.find(pair.arms[0], workspace)[dict(pair.conditions)[DEVICE]].facts
     return f"depth {facts['depth']},\n{facts['two_qubit_gates']} CNOTs"
@@ -137,8 +127,8 @@ def _circuit(pair: Pair, workspace: Workspace) -> str:
 
 def _from_zero(pair: Pair, kind: str, workspace: Workspace) -> list[Curve]:
     """The curves of a kind of noise, with the baseline as level 0."""
-    baseline = curves(pair, BASELINE, workspace)
-    return [[(0.0, start[0][1]), *curve] for start, curve in zip(baseline, curves(pair, kind, workspace), strict=True)]
+    start = curves(pair, BASELINE, workspace)
+    return [[(0.0, first[0][1]), *curve] for first, curve in zip(start, curves(pair, kind, workspace), strict=True)]
 
 
 def _lines(axis, both, style: str) -> None:

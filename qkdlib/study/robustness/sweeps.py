@@ -149,6 +149,18 @@ def baseline(pair: Pair, name: str) -> Condition:
     return [condition for each, condition in pair.conditions if each == BASELINE][-1 if name == DEVICE else 0]
 
 
-def accuracies(result: executions.Result, seeds: int) -> np.ndarray:
-    """Accuracies in percent of the first seeds, (S,)."""
-    return np.array([result.accuracies[seed] for seed in range(seeds)])
+def both_arms(pair: Pair, *conditions: Condition, workspace: Workspace) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each condition the accuracies in percent of the placebo's and of the distilled student's seeds, each (S,).
+
+    Raises:
+        LookupError: an arm has no record of a condition.
+    """
+    found = [executions.find(arm, workspace) for arm in pair.arms]
+    if any(condition not in results for results in found for condition in conditions):
+        raise LookupError(f"of executions of {pair.experiment.name}")
+    seeds = range(pair.experiment.seeds)
+    placebo, distilled = (
+        [np.array([results[condition].accuracies[seed] for seed in seeds]) for condition in conditions]
+        for results in found
+    )
+    return list(zip(placebo, distilled, strict=True))

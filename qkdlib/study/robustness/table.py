@@ -8,10 +8,10 @@ import pandas as pd
 from qkdlib.noise import IDEAL
 from qkdlib.records import statistics
 from qkdlib.study import verdicts
-from qkdlib.study.cells import interval, text
+from qkdlib.study.cells import columns, estimate, text
 from qkdlib.study.robustness import executions, sweeps
 from qkdlib.study.robustness.executions import DEVICE, Condition
-from qkdlib.study.robustness.sweeps import BASELINE, Pair, accuracies, baseline
+from qkdlib.study.robustness.sweeps import BASELINE, Pair, baseline, both_arms
 from qkdlib.study.v2 import revised
 from qkdlib.workspace import Workspace
 
@@ -51,9 +51,8 @@ def table(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> pd.Data
 
 
 def _rows(pair: Pair, workspace: Workspace) -> list[dict]:
-    found = [executions.find(arm, workspace) for arm in pair.arms]
     return [
-        _identity(pair, name, condition) | _measured(found, condition, baseline(pair, name), pair.experiment.seeds)
+        _identity(pair, name, condition) | _measured(pair, name, condition, workspace)
         for name, condition in pair.conditions
         if name != BASELINE
     ]
@@ -69,20 +68,19 @@ def _identity(pair: Pair, name: str, condition: Condition) -> dict:
     }  # fmt: skip
 
 
-def _measured(found: list[dict], condition: Condition, same: Condition, seeds: int) -> dict:
-    if any(each not in results for results in found for each in (condition, same)):
+def _measured(pair: Pair, name: str, condition: Condition, workspace: Workspace) -> dict:
+    try:
+        (placebo, distilled), before = both_arms(pair, condition, baseline(pair, name), workspace=workspace)
+    except LookupError:
         return {}
-    placebo, distilled = (accuracies(results[condition], seeds) for results in found)
-    before = [accuracies(results[same], seeds) for results in found]
     delta = statistics.paired_gain(distilled, placebo)
     spared = statistics.paired_gain(distilled - before[1], placebo - before[0])
-    facts = found[0][condition].facts
+    facts = executions.find(pair.experiment, workspace)[condition].facts
     return {
-        "seeds": seeds, "mean_placebo": placebo.mean(), "mean_distilled": distilled.mean(), "delta": delta.mean,
-        "ci_low": delta.low, "ci_high": delta.high, "p_wilcoxon": delta.p_wilcoxon, "depth": facts["depth"],
-        "two_qubit_gates": facts["two_qubit_gates"], "loss_placebo": (before[0] - placebo).mean(),
-        "loss_distilled": (before[1] - distilled).mean(), "spared": spared.mean, "spared_ci_low": spared.low,
-        "spared_ci_high": spared.high, "spared_p_wilcoxon": spared.p_wilcoxon,
+        "seeds": pair.experiment.seeds, "mean_placebo": placebo.mean(), "mean_distilled": distilled.mean(),
+        **columns(delta, "delta", p="p_wilcoxon"), "depth": facts["depth"], "two_qubit_gates": facts["two_qubit_gates"],
+        "loss_placebo": (before[0] - placebo).mean(), "loss_distilled": (before[1] - distilled).mean(),
+        **columns(spared, "spared", "spared_", p="spared_p_wilcoxon"),
     }  # fmt: skip
 
 
@@ -108,9 +106,9 @@ def _readable_row(row: dict) -> dict[str, str]:
         "level": f"{row['level']:g}",
         "placebo": text(row["mean_placebo"], ".1f"),
         "distilled": text(row["mean_distilled"], ".1f"),
-        "delta": text(row["delta"], "+.1f") + interval(row["ci_low"], row["ci_high"], "+", ".1f"),
+        "delta": estimate(row, "delta", sign="+", form=".1f"),
         "p (Holm)": text(row["p_holm"], ".3f"),
-        "spared": text(row["spared"], "+.2f") + interval(row["spared_ci_low"], row["spared_ci_high"], "+"),
+        "spared": estimate(row, "spared", "spared_", "+"),
         "p of spared (Holm)": text(row["spared_p_holm"], ".3f"),
         "depth": text(row["depth"], ".0f"),
         "two-qubit gates": text(row["two_qubit_gates"], ".0f"),
@@ -138,11 +136,9 @@ def lost_on_device(method: str, dataset: str, qubits: int, workspace: Workspace)
     """
     wanted = revised.bar(method, dataset, qubits, revised.CONVERGED).experiment.digest
     pair = next(pair for pair in sweeps.pairs() if pair.experiment.digest == wanted)
-    results, conditions = executions.find(pair.arms[1], workspace), dict(pair.conditions)
-    both = [conditions[DEVICE], baseline(pair, DEVICE)]
-    if any(each not in results for each in both):
-        raise LookupError(f"of executions of {pair.arms[1].name}")
-    on_device, ideal = (accuracies(results[each], pair.experiment.seeds) for each in both)
+    (_, on_device), (_, ideal) = both_arms(
+        pair, dict(pair.conditions)[DEVICE], baseline(pair, DEVICE), workspace=workspace
+    )
     return on_device - ideal
 
 
@@ -157,13 +153,8 @@ def mean_spared(student: str, workspace: Workspace) -> np.ndarray:
     for pair in sweeps.pairs():
         if pair.student != student or pair.trained_under != IDEAL:
             continue
-        found = [executions.find(arm, workspace) for arm in pair.arms]
         for name, condition in pair.conditions:
             if name not in (BASELINE, "shots"):
-                same = baseline(pair, name)
-                if any(each not in results for results in found for each in (condition, same)):
-                    raise LookupError(f"of executions of {pair.experiment.name}")
-                seeds = pair.experiment.seeds
-                placebo, distilled = (accuracies(r[condition], seeds) - accuracies(r[same], seeds) for r in found)
-                spared.append(distilled - placebo)
+                (placebo, distilled), before = both_arms(pair, condition, baseline(pair, name), workspace=workspace)
+                spared.append((distilled - before[1]) - (placebo - before[0]))
     return np.mean(spared, axis=0)

@@ -6,7 +6,7 @@ import pandas as pd
 from qkdlib import records
 from qkdlib.records import Record, statistics
 from qkdlib.study import verdicts
-from qkdlib.study.cells import interval, text
+from qkdlib.study.cells import columns, estimate, text
 from qkdlib.study.chapter import TITLES
 from qkdlib.study.v1 import paper
 from qkdlib.study.v1.paper import DESCRIBED, RAN, Row, all_rows
@@ -22,7 +22,6 @@ COLUMNS = (
     "qasm_minus_last",
 )  # fmt: skip
 BEST_TEST = ("best_test_ci_low", "best_test_ci_high", "best_test_min", "best_test_max")
-OVER_DIRECT = ("over_direct_mean", "over_direct_ci_low", "over_direct_ci_high")
 UNITS = (
     "Accuracies in percent on the student's test images after the last epoch; the teacher's on all test images of the "
     "classes. [ ]: 95 % bootstrap interval of the mean over seeds. Recorded: best / last epoch in the authors' "
@@ -100,17 +99,17 @@ def _measured(row: Row, workspace: Workspace) -> dict:
     record = records.complete(row.experiment, workspace)
     if record is None:
         return {}
-    columns = student_columns(record)
+    arm = student_columns(record)
     if row.category == "Student":
-        return columns
+        return arm
     if not row.distils:
         same = statistics.accuracies(record)
         chance = statistics.paired_gain(same, same, row.paper_delta).chance_single_pair
-        return columns | {"delta_mean": 0.0, "chance_single_pair": chance}
+        return arm | {"delta_mean": 0.0, "chance_single_pair": chance}
     placebo = records.complete(row.experiment.placebo(), workspace)
     if placebo is None:
-        return columns | {"note": "; ".join(filter(None, (_note(row), "its placebo is missing")))}
-    return columns | gain_columns(record, placebo, row.paper_delta) | _over_direct(row, record, workspace)
+        return arm | {"note": "; ".join(filter(None, (_note(row), "its placebo is missing")))}
+    return arm | gain_columns(record, placebo, row.paper_delta) | _over_direct(row, record, workspace)
 
 
 def _over_direct(row: Row, record: Record, workspace: Workspace) -> dict:
@@ -120,7 +119,7 @@ def _over_direct(row: Row, record: Record, workspace: Workspace) -> dict:
     if found is None or row.run == DESCRIBED:
         return {}
     gain = statistics.paired_gain(statistics.accuracies(record), statistics.accuracies(found))
-    return dict(zip(OVER_DIRECT, (gain.mean, gain.low, gain.high), strict=True))
+    return columns(gain, "over_direct_mean", "over_direct_")
 
 
 def _verdict(row: Row, values: dict) -> str:
@@ -142,7 +141,7 @@ def student_columns(record: Record) -> dict:
     best = statistics.summarise(best_test)
     qasm = statistics.qasm_differences(record)
     return {
-        "seeds": last.seeds, "mean_last": last.mean, "sd_last": last.sd, "ci_low": last.low, "ci_high": last.high,
+        "seeds": last.seeds, **columns(last, "mean_last"), "sd_last": last.sd,
         "median_last": float(np.median(statistics.accuracies(record))),
         "mean_selected": statistics.summarise(statistics.accuracies(record, "selected")).mean,
         "mean_best_test": best.mean,
@@ -156,8 +155,8 @@ def gain_columns(distilled: Record, placebo: Record, claimed: float | None) -> d
     """What a table says of a distilled arm beside its placebo."""
     gain = statistics.paired_gain(statistics.accuracies(distilled), statistics.accuracies(placebo), claimed)
     return {
-        "delta_mean": gain.mean, "delta_ci_low": gain.low, "delta_ci_high": gain.high,
-        "p_wilcoxon": gain.p_wilcoxon, "chance_single_pair": gain.chance_single_pair,
+        **columns(gain, "delta_mean", "delta_", p="p_wilcoxon"),
+        "chance_single_pair": gain.chance_single_pair,
     }  # fmt: skip
 
 
@@ -185,13 +184,13 @@ def _readable_row(row: dict) -> dict[str, str]:
         "paper": text(row["paper_accuracy"]),
         "recorded": f"{row['recorded_best']:.2f} / {row['recorded_last']:.2f}",
         "seeds": text(row["seeds"], ".0f"),
-        "ours": text(row["mean_last"]) + interval(row["ci_low"], row["ci_high"]),
+        "ours": estimate(row, "mean_last"),
         "sd": text(row["sd_last"]),
         "selected": text(row["mean_selected"]),
         "best test": text(row["mean_best_test"]),
         "collapsed": text(row["collapsed_share"], ".0%"),
         "paper's gain": text(row["paper_delta"], "+.2f"),
-        "our gain": text(row["delta_mean"], "+.2f") + interval(row["delta_ci_low"], row["delta_ci_high"], "+"),
+        "our gain": estimate(row, "delta_mean", "delta_", "+"),
         "p (Holm)": text(row["p_holm"], ".3f"),
         "chance": text(row["chance_single_pair"], ".0%"),
         "verdict": row["verdict"],

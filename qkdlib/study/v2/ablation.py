@@ -9,7 +9,7 @@ import pandas as pd
 from qkdlib import records
 from qkdlib.records import Record, statistics
 from qkdlib.study import verdicts
-from qkdlib.study.cells import interval, text
+from qkdlib.study.cells import columns, estimate, text
 from qkdlib.study.v2 import revised
 from qkdlib.study.v2.revised import Bar
 from qkdlib.workspace import Workspace
@@ -109,29 +109,26 @@ def table(shown: list[Bar], workspace: Workspace) -> pd.DataFrame:
 
 def _row(bar: Bar, found: Evidence | None) -> dict:
     student = bar.experiment
-    columns = {
+    values = {
         "method": bar.method, "reducer": student.reducer, "encoder": student.encoder, "dataset": bar.dataset,
         "qubits": bar.qubits, "regime": bar.regime, "paper_error": bar.paper_error, "layers": student.layers,
         "entangler": student.entangler, **_parameters(bar.qubits, bar.method, bar.dataset, student.layers),
     }  # fmt: skip
     if found is None:
-        return columns | {"verdict": verdicts.MISSING}
+        return values | {"verdict": verdicts.MISSING}
     errors = found.errors("lenet")
     summary, placebo, gain = statistics.summarise(errors), statistics.summarise(found.errors(None)), found.gain("lenet")
-    columns |= {
-        "images": found.images, "seeds": summary.seeds, "mean_error": summary.mean, "sd": summary.sd,
-        "ci_low": summary.low, "ci_high": summary.high, "gain_kd": gain.mean, "gain_kd_ci_low": gain.low,
-        "gain_kd_ci_high": gain.high, "p_wilcoxon": gain.p_wilcoxon, "placebo_error": placebo.mean,
-        "placebo_sd": placebo.sd, "placebo_ci_low": placebo.low, "placebo_ci_high": placebo.high,
+    values |= {
+        "images": found.images, "seeds": summary.seeds, "sd": summary.sd, "placebo_sd": placebo.sd,
+        **columns(summary, "mean_error"), **columns(gain, "gain_kd", "gain_kd_", p="p_wilcoxon"),
+        **columns(placebo, "placebo_error", "placebo_"),
         "verdict": _verdict(bar.paper_error, summary, errors), **_training(found.arms["lenet"]),
     }  # fmt: skip
     if "alexnet" in found.arms:
         gain = found.gain("alexnet")
-        columns |= {
-            "alexnet_error": float(found.errors("alexnet").mean()), "alexnet_gain": gain.mean,
-            "alexnet_gain_ci_low": gain.low, "alexnet_gain_ci_high": gain.high, "alexnet_p_wilcoxon": gain.p_wilcoxon,
-        }  # fmt: skip
-    return columns
+        values["alexnet_error"] = float(found.errors("alexnet").mean())
+        values |= columns(gain, "alexnet_gain", "alexnet_gain_", p="alexnet_p_wilcoxon")
+    return values
 
 
 def _training(record: Record) -> dict:
@@ -177,13 +174,11 @@ def _readable_row(row: dict) -> dict[str, str]:
         "regime": row["regime"],
         "seeds": text(row["seeds"], ".0f"),
         "paper": text(row["paper_error"], ".1f"),
-        "distilled": text(row["mean_error"], ".1f") + interval(row["ci_low"], row["ci_high"], form=".1f"),
-        "placebo": text(row["placebo_error"], ".1f")
-        + interval(row["placebo_ci_low"], row["placebo_ci_high"], form=".1f"),
-        "gain (LeNet)": text(row["gain_kd"], "+.2f") + interval(row["gain_kd_ci_low"], row["gain_kd_ci_high"], "+"),
+        "distilled": estimate(row, "mean_error", form=".1f"),
+        "placebo": estimate(row, "placebo_error", "placebo_", form=".1f"),
+        "gain (LeNet)": estimate(row, "gain_kd", "gain_kd_", "+"),
         "p (Holm)": text(row["p_holm"], ".3f"),
-        "gain (AlexNet)": text(row["alexnet_gain"], "+.2f")
-        + interval(row["alexnet_gain_ci_low"], row["alexnet_gain_ci_high"], "+"),
+        "gain (AlexNet)": estimate(row, "alexnet_gain", "alexnet_gain_", "+"),
         "parameters": f"{row['quantum_parameters']} + {row['classical_parameters']:,}",
         "verdict": row["verdict"],
     }
