@@ -40,10 +40,8 @@ def execute(
         on, rows_per_job, attempts, keep: as in `backends.sample`.
         seeds: how many of the student's seeds, from the first; None for all.
 
-    Seeds whose weights are no numbers, because their training diverged, are left out with a warning.
-
-    Raises:
-        ValueError, RuntimeError: as `backends.sample`.
+    Seeds whose weights are no numbers, because their training diverged, are left out with a warning. Errors as of
+    `backends.sample`.
     """
     shots = checks.whole("shots", student.experiment.shots if shots is None else shots)
     seeds = checks.whole("seeds", len(student.seeds) if seeds is None else seeds, maximum=len(student.seeds))

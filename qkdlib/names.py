@@ -23,11 +23,9 @@ class Task(Protocol):
 
 
 def digest(*described: "DataclassInstance", **more: object) -> str:
-    """Hash of the fields of dataclasses that differ from their defaults, and of `NUMERICS`.
-
-    Fields at their default do not count, so that a field which a later version adds, with the old behaviour as
-    its default, leaves the names of existing records as they are.
-    """
+    """Hash of the fields of dataclasses that differ from their defaults, and of `NUMERICS`. Fields at their default do
+    not count, so that a field which a later version adds, with the old behaviour as its default, leaves the names of
+    existing records as they are."""
     parts = [_changed_fields(item) for item in described]
     text = json.dumps([NUMERICS, parts, more], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]

@@ -19,10 +19,7 @@ class Noise:
 
     `depolarising`: after a gate on n wires, rho -> (1 - level) rho + level I / 2^n. `amplitude_damping`: after a gate,
     each of its wires falls from |1> to |0> with chance `level`. `readout`: each measured bit is flipped with chance
-    `level`. `none`: level 0.
-
-    Raises:
-        ValueError: the kind is unknown, or the level is not in [0, 1] (read-out: [0, 0.5]).
+    `level`, which is at most 0.5. `none`: level 0. `ValueError`: another kind or level.
     """
 
     kind: str = "none"

@@ -12,10 +12,8 @@ A_FOLDER = "a folder, which need not exist yet"
 
 def project_root() -> Path:
     """The folder that relative paths count from: this project's checkout if the current folder lies in it, so that a
-    notebook and `make` mean the same place; else the current folder.
-
-    A checkout is known by the package that lies in it; nobody's file is opened.
-    """
+    notebook and `make` mean the same place; else the current folder. A checkout is known by the package that lies in
+    it; nobody's file is opened."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if all(os.path.isfile(folder / name) for name in ("pyproject.toml", "qkdlib/__init__.py")):

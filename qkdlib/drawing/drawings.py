@@ -89,10 +89,8 @@ def _unusual(layer: nn.Module, **usual: int | tuple[int, ...]) -> str:
 
 @styled
 def architecture(network: nn.Sequential, shape: tuple[int, int, int], title: str) -> Figure:
-    """A teacher for images (C, H, W), drawn from the shapes of its layers' outputs (v1, Fig. 3 and 4).
-
-    Maps are as high as their side and as deep as the logarithm of their channels, bars as high as that of their units.
-    """
+    """A teacher for images (C, H, W), drawn from the shapes of its layers' outputs (v1, Fig. 3 and 4). Maps are as high
+    as their side and as deep as the logarithm of their channels, bars as high as that of their units."""
     stages = [Stage("image", "image", tuple(shape), 0), *trace(network, shape)]
     pitch = max(0.92, 8.3 / len(stages))
     top = 1.8 + 0.13 * max(stage.label.count(", ") for stage in stages)

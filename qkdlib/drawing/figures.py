@@ -61,10 +61,8 @@ def circuit_diagram(*named: circuits.Circuit) -> Figure:
 
 @styled
 def loss_curves(records: Mapping[str, Record]) -> Figure:
-    """Training and validation loss over the epochs, median and middle half of the seeds, on their true scale.
-
-    Both are the same loss (v1, Fig. 6 rescales each curve to [0, 1], and leaves distillation out of validation).
-    """
+    """Training and validation loss over the epochs, median and middle half of the seeds, on their true scale. Both are
+    the same loss (v1, Fig. 6 rescales each curve to [0, 1], and leaves distillation out of validation)."""
     figure = Figure(figsize=(3.2 * len(records), 2.8))
     for axis, (label, record) in zip(figure.subplots(1, len(records), squeeze=False)[0], records.items(), strict=True):
         epochs = np.arange(1, record.experiment.epochs + 1)

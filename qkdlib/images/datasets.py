@@ -159,11 +159,8 @@ def _fingerprint(dataset: str, image_size: int | None, root: Path, signature: st
 
 
 def load(dataset: str, image_size: int | None = None) -> Loaded:
-    """Both parts of a data set: x_train, y_train, x_test, y_test, class names.
-
-    Images are uint8 (N, C, H, W), labels int64 (N,). The last three data sets stay in memory, a folder of images until
-    one of its files changes.
-    """
+    """Both parts of a data set: x_train, y_train, x_test, y_test, class names. Images are uint8 (N, C, H, W), labels
+    int64 (N,). The last three data sets stay in memory, a folder of images until one of its files changes."""
     return _load(dataset, image_size, *_source(dataset))
 
 

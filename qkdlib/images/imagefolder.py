@@ -33,11 +33,9 @@ LITTER = {"__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin", "lost
 
 @dataclass
 class Layout:
-    """The image files of a folder: paths, labels and which of the `PARTS`, in the order of class and name.
-
-    `drawn` says that the parts are not folders of theirs; `states` are names, sizes, inodes and times; `passed_over`
-    counts the files that are not read, by what they are; `name` is that of the data set, for messages.
-    """
+    """The image files of a folder: paths, labels and which of the `PARTS`, in the order of class and name. `drawn` says
+    that the parts are not folders of theirs; `states` are names, sizes, inodes and times; `passed_over` counts the
+    files that are not read, by what they are; `name` is that of the data set, for messages."""
 
     root: Path
     name: str

@@ -43,10 +43,8 @@ class AmplitudeTanh(Amplitude):
 
 
 class Angle:
-    """Feature j turns wire j mod Q by an angle; layer j div Q uses RX, RY, RZ, RX in turn (v2, Fig. 1).
-
-    The angle is pi f of a pixel f in [0, 1], and pi tanh f of any other feature.
-    """
+    """Feature j turns wire j mod Q by an angle; layer j div Q uses RX, RY, RZ, RX in turn (v2, Fig. 1). The angle is pi
+    f of a pixel f in [0, 1], and pi tanh f of any other feature."""
 
     product = True
 
@@ -67,10 +65,8 @@ class Angle:
 
 
 class Qubit(Angle):
-    """RY(pi x_k) on wire k: cos(pi x_k / 2)|0> + sin(pi x_k / 2)|1> (v2).
-
-    x is a pixel in [0, 1], and the sigmoid of any other feature.
-    """
+    """RY(pi x_k) on wire k: cos(pi x_k / 2)|0> + sin(pi x_k / 2)|1> (v2). x is a pixel in [0, 1], and the sigmoid of
+    any other feature."""
 
     def __init__(self, qubits: int, pixels: bool = False):
         self.pixels = pixels

@@ -150,10 +150,8 @@ class PCA(FixedReducer):
 
 def components(x: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Mean (D,), the first `count` principal axes (count, D) and the variances along them (count,) of rows x (N, D).
-
     The same axes, with the same signs, as scikit-learn's `PCA`; that computes with OpenBLAS, which rounds by the
-    processor, and torch with MKL, which in the portable mode does not.
-    """
+    processor, and torch with MKL, which in the portable mode does not."""
     mean = x.mean(0)
     centred, wide = x - mean, x.shape[1] > x.shape[0]
     variances, vectors = torch.linalg.eigh(centred @ centred.T if wide else centred.T @ centred)  # ascending

@@ -15,10 +15,8 @@ FLOOR = 1e-9
 
 
 def sigmoid_complement(outcomes: torch.Tensor) -> torch.Tensor:
-    """(..., 2^Q) -> (..., 2^(Q+1)): sigmoid(p) and 1 - sigmoid(p), as in 21 of the authors' 24 student notebooks.
-
-    The logits lie in [0.27, 0.73], so the cross entropy over them cannot fall below 2.5449 for 3 qubits.
-    """
+    """(..., 2^Q) -> (..., 2^(Q+1)): sigmoid(p) and 1 - sigmoid(p), as in 21 of the authors' 24 student notebooks. The
+    logits lie in [0.27, 0.73], so the cross entropy over them cannot fall below 2.5449 for 3 qubits."""
     # torch.sigmoid rounds the end of a tensor differently, and so the last of the seeds.
     squashed = 1 / (1 + torch.exp(-outcomes))
     return torch.cat([squashed, 1 - squashed], dim=-1)

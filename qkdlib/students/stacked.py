@@ -55,10 +55,8 @@ class _Linear(torch.autograd.Function):
 
 
 class StackedConv2d(nn.Module):
-    """A convolution without padding for each seed, as one product of weights and image patches.
-
-    Between stacked convolutions the batch stands behind the channels: (S, in, B, H, W) -> (S, out, B, H', W').
-    """
+    """A convolution without padding for each seed, as one product of weights and image patches. Between stacked
+    convolutions the batch stands behind the channels: (S, in, B, H, W) -> (S, out, B, H', W')."""
 
     def __init__(self, inputs: int, outputs: int, size: int, generators: Sequence[torch.Generator]):
         super().__init__()

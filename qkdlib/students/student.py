@@ -92,7 +92,7 @@ class Student(nn.Module):
         """Logits (S, B, L) of what `reducer.prepare` gave, which a training computes once."""
         features = self.reducer(prepared, keep)
         measured = self._outcomes if self.experiment.readout == "outcomes" else self._expectations
-        return self._scaled(self.head(measured(features)))
+        return self.experiment.logit_scale * self.head(measured(features))
 
     def outcomes(self, images: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
         """What the student sees of its circuits, (S, B, 2^Q), wire 0 least significant: exact probabilities, or
@@ -118,7 +118,8 @@ class Student(nn.Module):
         outcomes = outcomes.to(self.signs)
         measured = outcomes if self.experiment.readout == "outcomes" else outcomes @ self.signs
         with torch.inference_mode():
-            return self._scaled(self.head(measured.expand(len(self.seeds), *measured.shape)))[place]
+            logits = self.head(measured.expand(len(self.seeds), *measured.shape))
+            return self.experiment.logit_scale * logits[place]
 
     def zero_vectors(self, prepared: torch.Tensor) -> list[int]:
         """For each seed, how many images have a zero vector of features, which amplitude encoding turns to |0...0>."""
@@ -148,10 +149,6 @@ class Student(nn.Module):
             shifted = experiment.gradient != "autograd"
             rows, kept = (1 + 2 * self.executed.angles, 4) if shifted else (1, 4 * len(self.executed.gates))
         return 4.0 * (parameters + batch * (values + rows * kept * state))
-
-    def _scaled(self, logits: torch.Tensor) -> torch.Tensor:
-        scale = self.experiment.logit_scale
-        return logits if scale == 1 else scale * logits
 
     @property
     def _as_executed(self) -> bool:

@@ -14,11 +14,9 @@ from qkdlib.randomness import generator
 
 
 def apply(experiment: Experiment, logits: torch.Tensor, parts: Splits) -> torch.Tensor:
-    """Logits (N, C) of `parts.all_train` that the student gets: the teacher's, or those of its control.
-
-    What is taken from the teacher (entropy, other images' logits) is taken from the student's own training images, and
-    for its validation images from those.
-    """
+    """Logits (N, C) of `parts.all_train` that the student gets: the teacher's, or those of its control. What is taken
+    from the teacher (entropy, other images' logits) is taken from the student's own training images, and for its
+    validation images from those."""
     teacher = experiment.teacher
     if teacher is None or teacher.labels == "own":
         return logits

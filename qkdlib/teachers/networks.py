@@ -20,11 +20,9 @@ COPIES = 4  # of a training's parameters: themselves, gradients and Adam's two m
 
 
 class LeNet(nn.Sequential):
-    """LeNet-5 (v1, section 4.3.1, Fig. 3): two convolutions with tanh and average pooling, three linear layers.
-
-    44,086 parameters for 28x28 grey images and 6 classes. The text speaks of two linear layers; Fig. 3 and the
-    notebooks have three.
-    """
+    """LeNet-5 (v1, section 4.3.1, Fig. 3): two convolutions with tanh and average pooling, three linear layers. 44,086
+    parameters for 28x28 grey images and 6 classes. The text speaks of two linear layers; Fig. 3 and the notebooks have
+    three."""
 
     def __init__(self, shape: tuple[int, int, int], classes: int):
         channels, height, width = shape
