@@ -55,7 +55,8 @@ def train_students(
         `tested="at_end"` the test curves hold None but for the last and the best validation epoch, and the dictionary
         also has the `learning_rate` and the number of `zero_vectors` among validation and test images. A seed whose
         losses or weights have become NaN or infinite, which leaves the others alone, has the epoch as `diverged`,
-        counted from 1; an image whose logits are not finite is not classified right. `ValueError`: a pixel is not finite.
+        counted from 1; an image whose logits are not finite is not classified right. `ValueError`: a pixel is not
+        finite.
     """
     for name in ("train", "validation", "test"):
         if not torch.isfinite(getattr(parts, name).x).all():
