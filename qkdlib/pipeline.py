@@ -147,6 +147,10 @@ def _name_taught(placebo: Experiment, workspace: Workspace) -> None:
         )  # fmt: skip
 
 
+def _weights(experiment: Experiment, workspace: Workspace) -> Path:
+    return workspace.checkpoints / f"{experiment.name}.npz"
+
+
 def _student(
     experiment: Experiment, seeds: list[int], parts: "Splits", record: Record | None, workspace: Workspace,
     device: "torch.device",
@@ -156,7 +160,7 @@ def _student(
 
     student = Student(experiment, parts.shape, seeds).fit_reducer(parts.train.x)
     try:
-        if student.load_weights(workspace.checkpoints / f"{experiment.name}.npz", record.diverged() if record else ()):
+        if student.load_weights(_weights(experiment, workspace), record.diverged() if record else ()):
             return student.to(device).eval()
     except files.Damaged as damaged:
         files.set_aside(damaged)
@@ -169,7 +173,7 @@ def _student(
 
 def _keep(student: "Student", workspace: Workspace) -> None:
     """Save the weights, which can be had again by training: without them a result is none the worse."""
-    path = workspace.checkpoints / f"{student.experiment.name}.npz"
+    path = _weights(student.experiment, workspace)
     try:
         student.save_weights(path)
     except (OSError, MemoryError) as error:

@@ -94,10 +94,10 @@ class Student(nn.Module):
         measured = self._outcomes if self.experiment.readout == "outcomes" else self._expectations
         return self.experiment.logit_scale * self.head(measured(features))
 
-    def outcomes(self, images: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
+    def outcomes(self, images: torch.Tensor) -> torch.Tensor:
         """What the student sees of its circuits, (S, B, 2^Q), wire 0 least significant: exact probabilities, or
         frequencies of samples, drawn in training and in evaluation from streams of their own."""
-        return self._outcomes(self.reducer(self.reducer.prepare(images), keep))
+        return self._outcomes(self.reducer(self.reducer.prepare(images)))
 
     def angles(self, images: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
         """Angles (S, B, A), in radians, of the circuit `executed` for images (S, B, C, H, W) or (B, C, H, W): those of
