@@ -9,6 +9,7 @@ import difflib
 import itertools
 import math
 import numbers
+import os
 import reprlib
 from collections.abc import Iterable, Mapping, Set
 from typing import Any, NoReturn, TypeVar
@@ -128,9 +129,12 @@ def memory(name: str, value: object, needed: float, what: str) -> None:
 
 def available_memory() -> float:
     """Bytes that can still be taken: of the machine, or of the control group if that allows less."""
-    free = float("inf")  # where the system does not say it
-    with contextlib.suppress(OSError, LookupError, ValueError):
+    free = float("inf")
+    try:
         free = 1024 * _numbers("/proc/meminfo")["MemAvailable:"]
+    except (OSError, LookupError, ValueError):  # not Linux
+        if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+            free = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     for folder, most, now, cache in (
         ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
         ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),

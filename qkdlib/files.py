@@ -232,6 +232,17 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def write_by_lines(path: Path, head: dict, name: str, members: dict | list) -> None:
+    """Write `head` and one more member as JSON, that one with a line for each of its own, so that diffs can be read."""
+    lines = [json.dumps(each, allow_nan=False) for each in (members.values() if isinstance(members, dict) else members)]
+    if isinstance(members, dict):
+        lines = [f'"{key}": {line}' for key, line in zip(members, lines, strict=True)]
+    opened, closed = "{}" if isinstance(members, dict) else "[]"
+    above = json.dumps(head, indent=1, allow_nan=False).removesuffix("\n}")
+    below = ",\n  ".join(lines)
+    write_text(path, f'{above},\n "{name}": {opened}\n  {below}\n {closed}\n}}\n')
+
+
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], compressed: bool = True) -> None:
     """Write an npz file atomically."""
     with atomic(path) as temporary, open(temporary, "wb") as file:

@@ -29,6 +29,7 @@ V2_PARTS = {
     "v2-full-set": lambda: revised.bars(revised.FULL),
     "v2-entangler": lambda: revised.variants(),
 }
+PARTS = tuple(contents.parts())
 SECONDS = 12.5  # of every synthetic training
 POOLED = ("max_pool", "avg_pool", "center_crop")
 
@@ -95,7 +96,7 @@ def scattered(experiment: Experiment, rng) -> np.ndarray:
     return np.where(rng.random(experiment.seeds) < 0.65 + 3 * more, good, bad) / images
 
 
-def fill(workspace: Workspace, accuracies=scattered, parts=tuple(contents.parts())) -> None:
+def fill(workspace: Workspace, accuracies=scattered, parts=PARTS) -> None:
     """A record of every experiment of some parts of the project; `accuracies(experiment, rng)` gives one for each seed
     of v1's students. CIFAR10's are on its JPEG copy, as the project's own."""
     rng = np.random.default_rng(0)

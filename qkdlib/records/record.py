@@ -13,7 +13,7 @@ from pathlib import Path
 
 from qkdlib import experiment as experiments
 from qkdlib.experiment import Experiment
-from qkdlib.files import Damaged, DamagedFile, checked, lock, read_json, set_aside, write_text
+from qkdlib.files import Damaged, DamagedFile, checked, lock, read_json, set_aside, write_by_lines
 from qkdlib.records import results
 from qkdlib.workspace import Workspace
 
@@ -56,14 +56,13 @@ class Record:
         path = workspace.students / f"{self.experiment.name}.json"
         with lock(workspace.checkpoints / f"{path.stem}.lock"):
             self._merge(path)
-            body = {
+            head = {
                 "experiment": experiments.as_dict(self.experiment),
                 "digest": self.experiment.digest,
                 "numerics": experiments.NUMERICS,
                 "provenance": self.provenance,
-                "seeds": {str(seed): self.seeds[seed] for seed in sorted(self.seeds)},
             }
-            write_text(path, as_text(body))
+            write_by_lines(path, head, "seeds", {str(seed): self.seeds[seed] for seed in sorted(self.seeds)})
         return path
 
     def _merge(self, path: Path) -> None:
@@ -99,14 +98,6 @@ def _joined(there: list[dict], mine: list[dict]) -> list[dict]:
 def _run_of(entry: dict) -> str:
     """What an entry of a run's provenance keeps from its training to the end of its execution."""
     return json.dumps({**entry, "seconds": None, "unexecuted": None}, sort_keys=True)
-
-
-def as_text(body: dict) -> str:
-    """JSON with one line per seed, so that a diff of two records can be read."""
-    seeds = body.pop("seeds")
-    lines = ",\n".join(f'  "{seed}": {json.dumps(found, allow_nan=False)}' for seed, found in seeds.items())
-    head = json.dumps(body, indent=1, allow_nan=False).removesuffix("\n}")
-    return f'{head},\n "seeds": {{\n{lines}\n }}\n}}\n'
 
 
 def read(path: Path) -> Record:

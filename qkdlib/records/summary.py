@@ -1,4 +1,5 @@
-"""A small table of any set of records: arms side by side, each distilled one with its gain over its placebo."""
+"""Tables of any set of records: arms side by side, each distilled one with its gain over its placebo; and every seed of
+every record."""
 
 from collections.abc import Iterable
 
@@ -7,6 +8,7 @@ import pandas as pd
 from qkdlib import experiment
 from qkdlib.records import statistics
 from qkdlib.records.record import Record, read_all
+from qkdlib.records.results import outcomes
 from qkdlib.workspace import Workspace
 
 
@@ -49,6 +51,21 @@ def _row(record: Record, placebo: Record | None) -> dict:
         f"QASM, {record.experiment.shots} shots": f"{sum(qasm) / len(qasm):.2f} ({len(qasm)} seeds)" if qasm else "",
         "gain over placebo [95 %]": gain,
     }
+
+
+def load(workspace: Workspace | None = None) -> pd.DataFrame:
+    """Every readable record as one table with a row per experiment and seed.
+
+    Columns: `name`, the experiment's fields (`teacher` as its architecture, or None), `seed`, and the accuracies in
+    percent that `outcomes` explains.
+    """
+    rows = []
+    for record in read_all(workspace):
+        fields = {"name": record.experiment.name, **experiment.as_dict(record.experiment)}
+        fields["teacher"] = record.experiment.teacher.architecture if record.experiment.teacher else None
+        fields["classes"] = record.experiment.classes
+        rows += [{**fields, "seed": seed, **outcomes(results)} for seed, results in record.seeds.items()]
+    return pd.DataFrame(rows)
 
 
 def text(workspace: Workspace) -> str:

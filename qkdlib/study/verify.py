@@ -12,7 +12,6 @@ from collections.abc import Callable
 from qkdlib import checks, files, pipeline, portable, records, runtime
 from qkdlib import experiment as experiments
 from qkdlib.experiment import Experiment
-from qkdlib.records.record import as_text
 from qkdlib.study.collapse import changes
 from qkdlib.study.v1 import paper
 from qkdlib.study.v2 import revised
@@ -43,15 +42,14 @@ def make(workspace: Workspace, say: Callable[[str], None] = print) -> None:
     if not portable.is_on():
         raise RuntimeError("portable records can only be made in the portable mode")
     for name, experiment in blocks().items():
-        body = {
+        head = {
             "protocol": name,
             "experiment": experiments.as_dict(experiment),
             "digest": experiment.digest,
             "provenance": runtime.provenance(),
-            "seeds": _trained(experiment, workspace),
         }
         path = _path(experiment, workspace)
-        files.write_text(path, as_text(body))
+        files.write_by_lines(path, head, "seeds", _trained(experiment, workspace))
         say(f"{name}: {path.name}")
 
 

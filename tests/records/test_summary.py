@@ -1,10 +1,36 @@
-"""Tables of any set of records: arms side by side."""
+"""Tables of any set of records: every seed of every record, and arms side by side."""
 
-from few_records import executed, record
+import pytest
+from few_records import TASK, executed, record, saved
 
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.records import summary
 from qkdlib.workspace import Workspace
+
+# Every seed of every record
+
+
+def test_load_gives_a_row_per_experiment_and_seed(tmp_path):
+    workspace = Workspace(tmp_path)
+    distilled = TASK.distilled(Teacher(architecture="alexnet"))
+    saved(workspace, TASK, (0, 1, 2))
+    saved(workspace, distilled, (0, 1))
+    frame = summary.load(workspace)
+    assert len(frame) == 5
+    assert frame.groupby("name").seed.apply(list).to_dict() == {TASK.name: [0, 1, 2], distilled.name: [0, 1]}
+    assert {"dataset", "qubits", "kd_weight", "last", "selected", "selected_epoch", "best_test", "qasm"} <= {*frame}
+    taught = frame[frame.name == distilled.name]
+    assert set(taught.teacher) == {"alexnet"} and set(taught.kd_weight) == {0.9}
+    assert frame[frame.name == TASK.name].teacher.isna().all()
+    assert taught["last"].tolist() == pytest.approx([50, 51])
+    assert frame.classes.tolist() == [(0, 1, 2, 3, 4, 5)] * 5
+
+
+def test_load_of_an_empty_workspace_is_an_empty_table(tmp_path):
+    assert len(summary.load(Workspace(tmp_path))) == 0
+
+
+# Arms side by side
 
 
 def test_summary_sets_each_arm_beside_its_placebo():

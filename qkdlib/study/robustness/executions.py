@@ -183,9 +183,7 @@ def _save(student, condition: Condition, executed, workspace: Workspace) -> None
         kept = [other for other in there if other["condition"] != entry["condition"]]
         head = {"experiment": experiments.as_dict(experiment), "digest": experiment.digest}
         ordered = sorted([*kept, entry], key=lambda each: json.dumps(each["condition"], sort_keys=True))
-        lines = ",\n".join(f"  {json.dumps(each, allow_nan=False)}" for each in ordered)
-        body = json.dumps(head, indent=1).removesuffix("\n}") + f',\n "conditions": [\n{lines}\n ]\n}}\n'
-        files.write_text(path, body)
+        files.write_by_lines(path, head, "conditions", ordered)
 
 
 def _read(experiment: Experiment, workspace: Workspace) -> dict[Condition, Result]:
