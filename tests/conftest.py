@@ -3,11 +3,15 @@
 import os
 
 import pytest
+from hypothesis import settings
 
 from qkdlib.workspace import Workspace
 
 os.environ.setdefault("QKD_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch, where a test trains without `run`
+
+settings.register_profile("any machine", deadline=None)  # a busy one is no fault
+settings.load_profile("any machine")
 
 
 @pytest.fixture

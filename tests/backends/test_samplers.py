@@ -163,7 +163,7 @@ def random_probabilities(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@settings(deadline=None, max_examples=25, database=None)
+@settings(max_examples=25, database=None)
 @given(
     shots=st.integers(1, 10_000),
     rows=st.lists(

@@ -14,7 +14,7 @@ from qkdlib.circuits import Circuit, Gate, gatelist
 from qkdlib.experiment import ENTANGLERS
 
 
-@settings(deadline=None, max_examples=20, database=None)
+@settings(max_examples=20, database=None)
 @given(qubits=st.integers(1, 5), lead=st.lists(st.integers(1, 3), max_size=2))
 def test_reverse_wires_is_its_own_inverse(qubits, lead):
     outcomes = torch.arange(math.prod(lead) * 2**qubits).reshape(*lead, 2**qubits)

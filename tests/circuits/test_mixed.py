@@ -146,7 +146,7 @@ def test_noise_on_one_gate_is_what_it_says():
     torch.testing.assert_close(found, torch.tensor([[0.85, 0.05, 0.05, 0.05]], dtype=torch.float64), atol=1e-12, rtol=0)
 
 
-@settings(deadline=None, max_examples=30, database=None, derandomize=True)
+@settings(max_examples=30, database=None, derandomize=True)
 @given(
     kind=st.sampled_from(sorted(MOST)), share=st.floats(0, 1), seed=st.integers(0, 5), qubits=st.integers(2, 3),
     dtype=st.sampled_from([torch.float32, torch.float64]),

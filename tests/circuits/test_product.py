@@ -40,7 +40,7 @@ def expected_z(state: Statevector) -> list[float]:
 COLUMNS = st.lists(st.sampled_from(gatelist.ROTATIONS), min_size=1, max_size=6)
 
 
-@settings(deadline=None, max_examples=30, database=None)
+@settings(max_examples=30, database=None)
 @given(
     qubits=st.integers(1, 5), columns=COLUMNS, lead=st.sampled_from([(1, 1), (2, 1), (2, 3)]), seed=st.integers(0, 99)
 )
@@ -80,7 +80,7 @@ def test_expectations_are_those_of_the_whole_statevector(qubits, ansatz, layers)
         np.testing.assert_allclose(found[seed, image], expected, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=30, database=None)
+@settings(max_examples=30, database=None)
 @given(columns=COLUMNS, seed=st.integers(0, 2**31))
 def test_spinors_have_norm_1_and_expectations_lie_in_plus_minus_1(columns, seed):
     spinors = product.rotate(rotations(3, columns), draw_angles(2, 3, 3 * len(columns), seed=seed))
@@ -205,7 +205,7 @@ def mixed_circuits(draw):
     return Circuit("mixed", qubits, tuple(gates))
 
 
-@settings(deadline=None, max_examples=40, database=None)
+@settings(max_examples=40, database=None)
 @given(circuit=mixed_circuits(), seed=st.integers(0, 2**31))
 def test_bloch_path_of_any_mixed_circuit_is_qiskits(circuit, seed):
     angles = np.random.default_rng(seed).uniform(-7, 7, (3, circuit.angles))
@@ -213,7 +213,7 @@ def test_bloch_path_of_any_mixed_circuit_is_qiskits(circuit, seed):
     np.testing.assert_allclose(found, translated_qiskit(circuit, angles), atol=1e-10)
 
 
-@settings(deadline=None, max_examples=15, database=None)
+@settings(max_examples=15, database=None)
 @given(circuit=mixed_circuits(), seed=st.integers(0, 2**31))
 def test_bloch_path_of_any_mixed_circuit_is_torchquantums(circuit, seed):
     angles = torch.from_numpy(np.random.default_rng(seed).uniform(-7, 7, (3, circuit.angles)).astype(np.float32))
@@ -246,7 +246,7 @@ def test_angles_of_torchquantum_circuit_get_the_bloch_paths_gradient():
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5, rtol=0)
 
 
-@settings(deadline=None, max_examples=30, database=None)
+@settings(max_examples=30, database=None)
 @given(z=st.lists(st.floats(-1, 1), min_size=1, max_size=6))
 def test_product_is_the_kronecker_product_of_the_wires(z):
     expected = np.ones(1)

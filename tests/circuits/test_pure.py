@@ -122,7 +122,7 @@ def any_circuits(draw):
     return Circuit("any", qubits, tuple(found))
 
 
-@settings(deadline=None, max_examples=40, database=None)
+@settings(max_examples=40, database=None)
 @given(any_circuits(), st.sampled_from([(1, 1), (1, 3), (2, 1), (3, 2)]), st.booleans(), st.integers(0, 99))
 def test_final_states_of_any_columns_and_pairs_are_qiskits(circuit, lead, real, seed):
     states = draw_states(*lead, 2**circuit.qubits, real=real, seed=seed)
@@ -144,7 +144,7 @@ def test_ground_state_goes_the_bloch_paths_way_and_basis_states_keep_their_digit
     torch.testing.assert_close(probabilities(same)[0], basis, atol=1e-6, rtol=0)
 
 
-@settings(deadline=None, max_examples=40, database=None)
+@settings(max_examples=40, database=None)
 @given(built=st.sampled_from(BUILT), method=st.sampled_from(METHODS), real=st.booleans(), seed=st.integers(0, 2**31))
 def test_norm_is_kept(built, method, real, seed):
     circuit = circuits.build(*built)

@@ -108,7 +108,7 @@ def test_seed_and_batch_axes_are_independent(which):
         torch.testing.assert_close(together[seed, row], alone, atol=1e-12, rtol=0)
 
 
-@settings(deadline=None, max_examples=30, database=None)
+@settings(max_examples=30, database=None)
 @given(angles=st.lists(st.floats(-100, 100), min_size=6, max_size=6))
 def test_probabilities_are_probabilities(angles):
     found = product.probabilities(CIRCUITS["mixed"], torch.tensor(angles, dtype=torch.float64))

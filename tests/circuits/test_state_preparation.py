@@ -82,7 +82,7 @@ def test_vector_of_zeros_becomes_the_ground_state(qubits):
     assert abs(found[0]) == pytest.approx(1, abs=1e-12) and np.abs(found[1:]).max() < 1e-12
 
 
-@settings(deadline=None, max_examples=30, database=None, derandomize=True)
+@settings(max_examples=30, database=None, derandomize=True)
 @given(st.data(), st.integers(1, 5))
 def test_circuit_prepares_any_state(data, qubits):
     values = st.one_of(st.floats(-1, 1), st.just(0.0), st.just(-0.0))

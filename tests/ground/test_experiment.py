@@ -276,7 +276,7 @@ def test_classes_are_taken_once_from_whatever_has_an_order():
 
 
 @given(experiments_of_all_kinds())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_through_json_and_back(e):
     back = from_dict(json.loads(json.dumps(as_dict(e))))
     assert back == e

@@ -30,7 +30,7 @@ def test_atomic_gives_files_that_others_can_read(tmp_path):
 
 
 @given(st.binary(max_size=50), st.binary(max_size=50))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_old_file_stays_when_the_body_raises(tmp_path, old, new):
     path = tmp_path / "file.bin"
     path.write_bytes(old)

@@ -97,7 +97,7 @@ def test_equal_experiments_have_equal_digests():
 
 
 @given(experiments_of_all_kinds(), st.randoms(use_true_random=False), st.integers(1, 99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_digest_ignores_the_order_of_fields_and_the_number_of_seeds(e, order: random.Random, seeds):
     values = list(as_dict(e).items())
     order.shuffle(values)
@@ -107,7 +107,7 @@ def test_the_digest_ignores_the_order_of_fields_and_the_number_of_seeds(e, order
 
 
 @given(experiments_of_all_kinds())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_name_is_one_plain_file_name(e):
     assert e.name.endswith(e.digest)
     assert not set(e.name) & set("/\\: ")
@@ -150,7 +150,7 @@ def test_slug(text, expected):
 @given(st.text(max_size=120))
 @example("x " + 39 * "y")
 @example("図" * 60)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_slug_holds_nothing_a_file_name_cannot(text):
     short = slug(text)
     assert len(short) <= 40 and len(short.encode()) <= 72

@@ -93,7 +93,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(box=BOXES)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_picture_is_the_same_in_every_kind_of_file(folder, kind, box):
     grey = drawn(box)
     made = KINDS[kind](grey)

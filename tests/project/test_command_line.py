@@ -98,7 +98,7 @@ def test_a_value_of_the_right_kind_is_handed_on(project, monkeypatch, name, text
 
 
 @given(st.sampled_from([*PARAMETERS, "nothing"]), st.text() | st.from_regex(r"[\[\](){},:.'\"0-9a-fjx+~*-]{1,30}"))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_typed_is_taken_or_refused_on_one_line(project, name, text):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(notebooks, "execute", lambda *_: None)

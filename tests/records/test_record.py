@@ -152,7 +152,7 @@ def test_a_file_that_another_process_is_writing_is_no_record_yet(tmp_path):
 
 
 @given(st.dictionaries(st.integers(0, 99), st.floats(0, 1), min_size=1, max_size=5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_any_seeds_survive_writing(tmp_path_factory, seeds):
     workspace = Workspace(tmp_path_factory.mktemp("records"))
     record = Record(TASK, {seed: curves(last) for seed, last in seeds.items()})

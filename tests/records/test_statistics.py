@@ -25,7 +25,7 @@ OTHER = [95.9, 95.3, 96.1, 96.0, 95.0, 95.2, 97.1, 96.4]
 
 
 @given(st.lists(ACCURACY, min_size=2, max_size=30))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_mean_and_sd_are_numpys(values):
     found = summarise(values)
     assert found.seeds == len(values)
@@ -54,7 +54,7 @@ def test_a_summary_is_the_same_each_time():
 
 
 @given(st.lists(ACCURACY, min_size=1, max_size=30))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_summary_is_the_same_of_a_list_a_tuple_and_an_array(values):
     kinds = [summarise(kind(values)) for kind in (list, tuple, np.array)]
     assert repr(kinds[0]) == repr(kinds[1]) == repr(kinds[2])  # a single value's sd is NaN, which equals nothing
@@ -132,7 +132,7 @@ def test_equal_gains_stay_ties_in_floating_point():
 
 
 @given(st.lists(st.integers(-900, 900).filter(bool), min_size=2, max_size=15, unique_by=abs))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_signed_rank_p_of_untied_differences_is_scipys(images):
     difference = np.array(images) / 9
     expected = scipy.stats.wilcoxon(difference, method="exact").pvalue
@@ -141,7 +141,7 @@ def test_the_signed_rank_p_of_untied_differences_is_scipys(images):
 
 
 @given(st.lists(st.integers(-6, 6), min_size=2, max_size=20))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_signed_rank_p_of_differences_with_ties_and_zeros_is_scipys(images):
     """Up to `EXACT` seeds, where all flips of signs are looked at, and beyond."""
     difference = np.array(images) / 9
@@ -157,7 +157,7 @@ def test_the_signed_rank_p_of_differences_that_are_all_0_is_1():
 
 
 @given(st.lists(st.integers(-4, 4), min_size=5, max_size=9).filter(any), st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_signed_rank_p_does_not_tell_roundings_apart(images, data):
     noise = [data.draw(st.floats(-1e-4, 1e-4)) for _ in images]
     difference = [count / 9 + more for count, more in zip(images, noise, strict=True)]
@@ -170,7 +170,7 @@ def test_no_difference_at_all_has_p_1():
 
 
 @given(TWENTY, TWENTY)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_gains_change_sign_when_the_arms_change_places(one, two):
     there, back = paired_gain(one, two), paired_gain(two, one)
     assert there.mean == pytest.approx(-back.mean, abs=1e-9)
@@ -181,7 +181,7 @@ def test_gains_change_sign_when_the_arms_change_places(one, two):
 
 
 @given(st.lists(ACCURACY, min_size=2, max_size=8), st.data(), st.integers(-90, 90))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_chance_of_a_single_pair_counts_all_pairs_of_different_seeds(one, data, images):
     two = data.draw(st.lists(ACCURACY, min_size=len(one), max_size=len(one)))
     claimed = (images + 0.5) / 9  # half an image off, so that rounding decides nothing

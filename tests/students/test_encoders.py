@@ -48,7 +48,7 @@ def in_numpy(name: str, features: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", AMPLITUDES)
-@settings(deadline=None, max_examples=40, database=None)
+@settings(max_examples=40, database=None)
 @given(vector=VECTORS)
 def test_amplitudes_are_the_formula_and_have_norm_1(name, vector):
     encode = ENCODERS[name](3).state
@@ -82,7 +82,7 @@ def test_norm_below_1e_15_counts_as_zero(dtype, place):
 
 
 @pytest.mark.parametrize("name", AMPLITUDES)
-@settings(deadline=None, max_examples=30, database=None)
+@settings(max_examples=30, database=None)
 @given(vector=VECTORS, rest=VECTORS)
 def test_gradient_is_finite_also_at_the_zero_vector_and_beside_it(name, vector, rest):
     for rows in ([vector, rest], [vector, [0.0] * 8]):
@@ -98,14 +98,14 @@ def test_gradient_of_amplitudes_passes_gradcheck(name):
     assert torch.autograd.gradcheck(ENCODERS[name](3).state, features.requires_grad_())
 
 
-@settings(deadline=None, max_examples=30, database=None)
+@settings(max_examples=30, database=None)
 @given(vector=VECTORS, factor=st.floats(0.01, 100))
 def test_amplitude_forgets_the_length_of_a_vector(vector, factor):
     features = torch.tensor(vector, dtype=torch.float64)
     torch.testing.assert_close(amplitude(factor * features), amplitude(features), atol=1e-12, rtol=0)
 
 
-@settings(deadline=None, max_examples=30, database=None)
+@settings(max_examples=30, database=None)
 @given(place=st.integers(0, 7), change=st.floats(0.05, 1), seed=st.integers(0, 2**31))
 def test_one_feature_changes_the_amplitudes_by_the_angle_between_the_vectors(place, change, seed):
     features = torch.randn(8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -189,7 +189,7 @@ def test_qubit_encoding_is_cosine_and_sine_of_half_a_turn_for_each_pixel():
 
 @pytest.mark.parametrize("pixels", [True, False], ids=["pixels", "features"])
 @pytest.mark.parametrize("name", PRODUCTS)
-@settings(deadline=None, max_examples=15, database=None)
+@settings(max_examples=15, database=None)
 @given(qubits=st.integers(2, 8), seed=st.integers(0, 2**31), scale=st.sampled_from([1e-30, 1.0, 80.0, 1e30]))
 def test_norm_is_1_and_gradients_are_finite_for_any_features(name, pixels, qubits, seed, scale):
     features = features_of(qubits, name, batch=1, seed=seed)
@@ -214,7 +214,7 @@ def test_constant_features_turn_all_wires_alike(name, pixels, value):
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
-@settings(deadline=None, max_examples=30, database=None)
+@settings(max_examples=30, database=None)
 @given(data=st.data(), qubits=st.integers(2, 6), change=st.floats(0.01, 0.5), seed=st.integers(0, 2**31))
 def test_one_pixel_changes_the_state_by_its_share_of_a_turn(name, data, qubits, change, seed):
     # R(theta + delta) - R(theta) has the length 2 sin(delta / 4) on any state, whatever is turned before and after.

@@ -165,7 +165,7 @@ def prepared(name: str, shape, x: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", [*GRIDS, "pca"])
-@settings(deadline=None, max_examples=15, database=None)
+@settings(max_examples=15, database=None)
 @given(
     shape=st.tuples(st.sampled_from([1, 3]), st.integers(4, 12), st.integers(4, 12)),
     value=st.sampled_from([0.0, 0.3, 1.0]),

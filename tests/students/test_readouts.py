@@ -53,7 +53,7 @@ def outcome_probabilities(rows: int, size: int = 8, seed: int = 0) -> torch.Tens
     return draw / draw.sum(-1, keepdim=True)
 
 
-@settings(deadline=None, max_examples=30, database=None)
+@settings(max_examples=30, database=None)
 @given(classes=st.integers(2, 8), rows=st.integers(1, 5), seed=st.integers(0, 1000))
 def test_renormalised_head_gives_log_probabilities_of_the_classes(classes, rows, seed):
     outcomes = outcome_probabilities(rows, seed=seed)

@@ -113,7 +113,7 @@ def pytorchs_max_pool_relu(x: torch.Tensor) -> torch.Tensor:
     return functional.relu(functional.max_pool2d(x.flatten(0, -4), 2)).unflatten(0, x.shape[:-3])
 
 
-@settings(deadline=None, max_examples=60, database=None)
+@settings(max_examples=60, database=None)
 @given(
     sides=st.tuples(st.integers(2, 7), st.integers(2, 7)),
     lead=st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 2)),

@@ -33,7 +33,7 @@ def pytorch_divergence(student: torch.Tensor, teacher: torch.Tensor, temperature
     return functional.kl_div(log_student, functional.softmax(teacher / temperature, dim=-1), reduction="batchmean")
 
 
-@settings(deadline=None, max_examples=25, database=None)
+@settings(max_examples=25, database=None)
 @given(
     count=st.integers(1, 9),
     seed=st.integers(0, 1000),
@@ -149,7 +149,7 @@ def outcome_probabilities(rows: int, size: int = 8, seed: int = 0) -> torch.Tens
     return draw / draw.sum(-1, keepdim=True)
 
 
-@settings(deadline=None, max_examples=30, database=None)
+@settings(max_examples=30, database=None)
 @given(classes=st.integers(2, 8), rows=st.integers(1, 5), seed=st.integers(0, 1000))
 def test_cross_entropy_of_the_renormalised_head_is_equation_2(classes, rows, seed):
     outcomes = outcome_probabilities(rows, seed=seed)

@@ -125,7 +125,7 @@ def test_without_patience_no_seed_stops():
 SCORES = st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.3]), st.sampled_from([1.0, 2.0])), min_size=1, max_size=8)
 
 
-@settings(deadline=None, max_examples=30, database=None)
+@settings(max_examples=30, database=None)
 @given(one=SCORES, other=SCORES, patience=st.integers(0, 3))
 def test_a_seed_is_chosen_as_if_it_were_alone(one, other, patience):
     length = min(len(one), len(other))
