@@ -10,12 +10,13 @@ import sys
 import torch
 from timing import milliseconds
 
-from qkdlib import portable, runtime, teachers, torch_settings, training
+from qkdlib import portable, runtime, teachers, torch_settings
 from qkdlib.experiment import Experiment
 from qkdlib.students import Student
 from qkdlib.study.v1 import paper
 from qkdlib.study.v2 import revised
 from qkdlib.training.optimizers import FlatAdam
+from qkdlib.training.student_training import loss_function
 
 ROUNDS = 3
 CASES = {  # experiment, seeds, steps
@@ -41,7 +42,7 @@ def of_student(experiment: Experiment, seeds: int):
 
     def step() -> None:
         optimizer.zero_grad()
-        training.loss_function(experiment, student.logits(images, keep), labels, teacher).total.sum().backward()
+        loss_function(experiment, student.logits(images, keep), labels, teacher).total.sum().backward()
         optimizer.step()
 
     return step

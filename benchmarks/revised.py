@@ -37,7 +37,7 @@ def stepper(qubits: int, seeds: int, gate_by_gate: bool):
     return step
 
 
-def measure(threads: int) -> None:
+def measure(threads: int, steps: int = STEPS, rounds: int = ROUNDS) -> None:
     """Print a line for each number of qubits."""
     torch.set_num_threads(threads)
     for qubits in revised.QUBITS:
@@ -46,13 +46,13 @@ def measure(threads: int) -> None:
         }
         for step in cases.values():
             step()  # warm-up
-        rounds = [{case: milliseconds(step, STEPS) for case, step in cases.items()} for _ in range(ROUNDS)]
+        timed = [{case: milliseconds(step, steps) for case, step in cases.items()} for _ in range(rounds)]
         rates = {
-            (seeds, slow): 1000 * BATCH * seeds / statistics.median(timed[seeds, slow] for timed in rounds)
+            (seeds, slow): 1000 * BATCH * seeds / statistics.median(each[seeds, slow] for each in timed)
             for seeds, slow in cases
         }
         ours, stacked, single = rates.values()
-        way = pure.cheaper(Student(revised.student(qubits=qubits), SHAPE, [0]).circuit, BATCH)
+        way = pure.fewer_operations(Student(revised.student(qubits=qubits), SHAPE, [0]).circuit, BATCH)
         print(
             f"  {qubits} qubits, {threads} threads: {ours:>9,.0f} ({SEEDS} seeds, {way}); "
             f"TorchQuantum {stacked:>8,.0f} ({SEEDS} seeds, {ours / stacked:.1f} times slower), "

@@ -7,15 +7,14 @@ import statistics
 import torch
 from timing import milliseconds
 
-from qkdlib import runtime, torch_settings, training
+from qkdlib import runtime, torch_settings
 from qkdlib.circuits import to_torchquantum
 from qkdlib.experiment import Experiment
 from qkdlib.students import Student
 from qkdlib.training.optimizers import FlatAdam
+from qkdlib.training.student_training import loss_function
 
 STEPS, ROUNDS = 100, 5
-
-
 CASES = {"Bloch vectors": {}, "sampled": {"sampler": "multinomial", "gradient": "published_shift"}, "TorchQuantum": {}}
 
 
@@ -35,20 +34,25 @@ def stepper(seeds: int, case: str):
             logits = student.head(module(angles.flatten(0, 1)).unflatten(0, angles.shape[:2]))
         else:
             logits = student(images, keep)
-        training.loss_function(experiment, logits, labels, teacher).total.sum().backward()
+        loss_function(experiment, logits, labels, teacher).total.sum().backward()
         optimizer.step()
 
     return step
 
 
-if __name__ == "__main__":
+def main(steps: int = STEPS, rounds: int = ROUNDS) -> None:
+    """Print a line for each case."""
     runtime.start("cpu")
     with torch_settings.one_thread():
         cases = {(seeds, case): stepper(seeds, case) for seeds in (1, 20) for case in CASES}
         for step in cases.values():
-            milliseconds(step, STEPS)  # warm-up
-        rounds = [{case: milliseconds(step, STEPS) for case, step in cases.items()} for _ in range(ROUNDS)]
+            milliseconds(step, steps)  # warm-up
+        timed = [{case: milliseconds(step, steps) for case, step in cases.items()} for _ in range(rounds)]
     print("training step, one thread")
     for seeds, case in cases:
-        median = statistics.median(timed[seeds, case] for timed in rounds)
+        median = statistics.median(each[seeds, case] for each in timed)
         print(f"  {seeds:>2} seeds, {case:<13} {median:6.2f} ms")
+
+
+if __name__ == "__main__":
+    main()

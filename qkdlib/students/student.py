@@ -133,8 +133,8 @@ class Student(nn.Module):
         return torch.stack([p.isfinite().flatten(1).all(1) for p in self.parameters()]).all(0).tolist()
 
     def parameter_count(self) -> dict[str, int]:
-        """Trainable parameters of one seed, classical and quantum."""
-        quantum = self.theta[0].numel() if self.encoder else 0
+        """Trainable parameters of one seed: quantum are the angles of a circuit, classical all others."""
+        quantum = self.theta[0].numel() if self.encoder and self.circuit else 0
         return {"classical": sum(p[0].numel() for p in self.parameters()) - quantum, "quantum": quantum}
 
     def memory_needed(self, images: torch.Tensor) -> float:

@@ -32,7 +32,7 @@ def test_after_a_crash_finished_jobs_are_taken_from_their_files(tmp_path):
         assert len(list(keep.iterdir())) == 5
 
 
-OTHERS = [{"shots": 101}, {"seed": 8}, {"angles": rows(10, seed=1)}, 
+OTHERS = [{"shots": 101}, {"seed": 8}, {"angles": rows(10, seed=1)},
           {"on": Fake(name="other")}, {"on": Fake(noise="some")}, {"circuit": circuits.qubit_encoding(3)}]  # fmt: skip
 
 

@@ -1,0 +1,86 @@
+"""The benchmarks: each imports, names only what qkdlib has, and does its steps at a tiny size."""
+
+import ast
+import importlib
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from qkdlib import circuits
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+HELPER = "timing"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != HELPER)
+
+
+@pytest.fixture
+def benchmark(monkeypatch, one_thread):
+    """A function that imports the benchmark of that name as its own process would, and forgets it afterwards."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    before = set(sys.modules)
+
+    def load(name: str) -> types.ModuleType:
+        module = importlib.import_module(name)
+        assert Path(module.__file__) == FOLDER / f"{name}.py"
+        return module
+
+    yield load
+    for name in {HELPER, *NAMES} & set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def missing(source: str, names: dict) -> list[str]:
+    """Each `name.attribute` of the source that is not there, where `name` is a module of qkdlib."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module = names.get(node.value.id)
+            ours = isinstance(module, types.ModuleType) and module.__name__.split(".")[0] == "qkdlib"
+            if ours and not hasattr(module, node.attr):
+                found.append(f"{node.value.id}.{node.attr}")
+    return found
+
+
+def test_a_name_that_is_gone_is_seen():
+    source = "circuits.build('h_ry', 3); circuits.h_ry(3); other.h_ry; x = circuits.simulation.exact"
+    assert missing(source, {"circuits": circuits, "other": 1}) == ["circuits.h_ry"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_benchmark_imports_and_every_name_of_qkdlib_in_it_is_there(name, benchmark):
+    module = benchmark(name)
+    assert missing(Path(module.__file__).read_text(encoding="utf-8"), vars(module)) == []
+
+
+def test_execution_counts_circuits_and_times_epochs(benchmark, capsys):
+    execution = benchmark("execution")
+    execution.in_jobs(rows=2)
+    execution.in_the_loop(images=6)  # one of each class
+    execution.beside_aer(rows=2, repeats=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + 8 + 1 + 3 + 3 + 1
+    assert lines[-3].startswith("  aer: batch 1: ") and lines[-1].endswith(" circuits/s")
+
+
+def test_portable_steps_every_student_and_a_teacher(benchmark):
+    portable = benchmark("portable")
+    for task, _, _ in portable.CASES.values():
+        portable.of_student(task, seeds=1)()
+    portable.of_teacher("lenet", batch=2)()  # AlexNet takes seconds
+
+
+def test_revised_prints_a_line_for_each_number_of_qubits(benchmark, capsys):
+    revised = benchmark("revised")
+    revised.measure(threads=1, steps=1, rounds=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["4", "8"]
+    assert "10 seeds, matrix" in lines[0] and "10 seeds, factors" in lines[1]
+
+
+def test_training_prints_a_line_for_each_case(benchmark, capsys):
+    training = benchmark("training")
+    training.main(steps=1, rounds=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + 2 * len(training.CASES) and all(line.endswith(" ms") for line in lines[1:])
