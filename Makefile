@@ -10,7 +10,7 @@ CODE := $(wildcard $(foreach folder,qkdlib qkdlib/* qkdlib/*/*,$(addprefix $(fol
 RESULTS := $(wildcard results/students/*.json results/executions/*.json results/teachers/*.npz)
 DEMO := build/demo
 
-# Under `make -j` the processes share the cores: threads that wait for each other spin, and two processes with all
+# Under `make -j` pages share the cores: threads that wait for each other spin, and two processes with all
 # cores each are far slower than one after the other. (make shows -j in MAKEFLAGS only inside recipes.)
 SHARE = $(if $(filter -j%,$(MAKEFLAGS)),QKD_THREADS=$${QKD_THREADS:-1})
 RUN = $(SHARE) $(PY)
@@ -32,42 +32,42 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(STAMP) ## teacher, placebo and distilled student on real digits, no data set or network needed
-	@$(RUN) -m qkdlib notebooks $(QUICK) --out $(DEMO)/notebooks
-	@$(RUN) -m qkdlib summary --workspace $(DEMO)
+	@$(PY) -m qkdlib notebooks $(QUICK) --out $(DEMO)/notebooks
+	@$(PY) -m qkdlib summary --workspace $(DEMO)
 	@echo "executed notebooks in $(DEMO)/notebooks"
 
 paper-artifacts: $(STAMP) ## run what has no record, then execute the notebooks whose records or code have changed; they write all tables and figures (FRESH=students | FRESH=all: run anew; ONLY="v1 v2-entangler ...": these chapters or parts)
 	@$(MAKE) --no-print-directory build/records; status=$$?; $(MAKE) --no-print-directory --keep-going pages && exit $$status
 
 build/records: $(CODE) $(RESULTS) $(if $(filter-out 0,$(FRESH))$(ONLY),FORCE)
-	@$(RUN) -m qkdlib run $(if $(filter-out 0,$(FRESH)),--fresh $(FRESH:1=all)) $(if $(ONLY),--only $(ONLY))
+	@$(PY) -m qkdlib run $(if $(filter-out 0,$(FRESH)),--fresh $(FRESH:1=all)) $(if $(ONLY),--only $(ONLY))
 	@$(if $(ONLY),:,mkdir -p $(@D) && touch $@)
 
 # The pages and what they depend on, as the chapters say it.
 ifneq ($(filter pages notebooks/executed/%,$(MAKECMDGOALS)),)
 absent = $(if $(filter-out $(wildcard $1),$1),FORCE)
-written = @$(if $1,ls $1 >/dev/null)
+written = @for table in $1; do if test ! -e $$table -o $2 -nt $$table; then echo "$@ has not written $$table"; exit 1; fi; done
 include build/pages.mk
 endif
 
 build/pages.mk: $(CODE) | $(STAMP)
-	@mkdir -p $(@D) && $(RUN) -m qkdlib rules > $@.new && mv $@.new $@
+	@mkdir -p $(@D) && $(PY) -m qkdlib rules > $@.new && mv $@.new $@
 
 pages: $(PAGES)
 
 teachers: $(STAMP) ## train the teachers that have no logits yet, going on from their last epoch (FRESH=1: all anew)
-	@$(RUN) -m qkdlib teachers $(if $(filter-out 0,$(FRESH)),--fresh)
+	@$(PY) -m qkdlib teachers $(if $(filter-out 0,$(FRESH)),--fresh)
 
 notebooks: $(STAMP) ## refresh the notebooks of notebooks/executed/ that publish nothing (needs MNIST: QKD_DATA or a network)
-	@$(RUN) -m qkdlib notebooks $(NOTEBOOKS) --out notebooks/executed/digits
-	@$(RUN) -m qkdlib notebooks audit $(AUDIT_MNIST) --out notebooks/executed/mnist
+	@$(PY) -m qkdlib notebooks $(NOTEBOOKS) --out notebooks/executed/digits
+	@$(PY) -m qkdlib notebooks audit $(AUDIT_MNIST) --out notebooks/executed/mnist
 
 verify: $(STAMP) ## retrain one seed block of five experiments and compare bits with the committed portable records
-	@$(RUN) -m qkdlib verify
+	@$(PY) -m qkdlib verify
 
 test: $(STAMP) ## pytest with coverage, then nbval over the notebooks
-	@$(RUN) -m pytest tests -n auto --maxprocesses 4 --dist loadfile --cov=qkdlib --cov-report=term --cov-fail-under=90
-	@$(RUN) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider -W default notebooks/executed/digits/*.ipynb
+	@$(PY) -m pytest tests -n auto --maxprocesses 4 --dist loadfile --cov=qkdlib --cov-report=term --cov-fail-under=90
+	@$(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider -W default notebooks/executed/digits/*.ipynb
 
 lint: $(STAMP) ## style and formatting (ruff), who imports whom (import-linter), types (mypy)
 	@$(PY) -m ruff check .

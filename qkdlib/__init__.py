@@ -6,7 +6,8 @@ imports only from those before it:
     images, circuits, backends, students, training, teachers, records, drawing
 
 On top of them `pipeline` (from an experiment to its record), `execution` (of trained students on a backend) and
-`parallel` (many experiments). None of these knows the paper: that is the study, `qkdlib.study`, a chapter a folder.
+`parallel` (many experiments). What the paper says, row by row, is the study: `qkdlib.study`, a chapter a folder, which
+none of these imports.
 
 `import qkdlib` is light: torch, TorchQuantum, Qiskit and torchvision are imported where they are used. It asks torch
 for the portable mode (`portable`); import it before torch computes.

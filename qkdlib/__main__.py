@@ -126,7 +126,8 @@ def _missing(options: argparse.Namespace) -> None:
 def _teachers(options: argparse.Namespace) -> None:
     from qkdlib.study import missing
 
-    missing.train_teachers(missing.all_teachers(), Workspace(options.workspace), options.fresh)
+    workspace = Workspace(options.workspace)
+    missing.train_teachers(missing.all_teachers(workspace), workspace, options.fresh)
     print("every teacher of the tables has its logits")
 
 

@@ -49,13 +49,17 @@ def _plain(value: object) -> object:
 
 def task_name(task: Task) -> str:
     """Data set and classes as part of a file name, e.g. `mnist_0-5`; of many classes the first and the last ones."""
-    labels = task.classes
+    labels, text = task.classes, span(task.classes)
+    if len(text) > LONGEST_SPAN:
+        mark = hashlib.sha256(text.encode()).hexdigest()[:6]  # two tasks do not share a name
+        text = f"{'+'.join(map(str, labels[:3]))}+...+{labels[-1]}-{mark}"
+    return f"{slug(task.dataset)}_{text}"
+
+
+def span(labels: tuple[int, ...]) -> str:
+    """Classes in short, e.g. `0-5`, or `0+2+7` where some between are left out."""
     consecutive = labels == tuple(range(labels[0], labels[0] + len(labels)))
-    span = f"{labels[0]}-{labels[-1]}" if consecutive else "+".join(map(str, labels))
-    if len(span) > LONGEST_SPAN:
-        mark = hashlib.sha256(span.encode()).hexdigest()[:6]  # two tasks do not share a name
-        span = f"{'+'.join(map(str, labels[:3]))}+...+{labels[-1]}-{mark}"
-    return f"{slug(task.dataset)}_{span}"
+    return f"{labels[0]}-{labels[-1]}" if consecutive else "+".join(map(str, labels))
 
 
 def slug(text: str) -> str:

@@ -80,6 +80,11 @@ class Workspace:
         return self.folder("results", "teachers")
 
     @property
+    def executions(self) -> Path:
+        """Records of executions on backends."""
+        return self.folder("results", "executions")
+
+    @property
     def checkpoints(self) -> Path:
         """Weights and unfinished trainings; never committed."""
         return self.folder("checkpoints")

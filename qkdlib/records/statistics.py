@@ -30,6 +30,11 @@ class Summary:
     low: float
     high: float
 
+    @property
+    def reach(self) -> list[list[float]]:
+        """How far the interval reaches below and above the mean, as matplotlib takes errors: (2, 1)."""
+        return [[self.mean - self.low], [self.high - self.mean]]
+
     def __str__(self) -> str:
         return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
 

@@ -8,8 +8,12 @@ from IPython.display import Image, Markdown, display
 
 from qkdlib import drawing, files
 from qkdlib.study.chapter import Picture, Table
+from qkdlib.study.claims import Lacking
 from qkdlib.workspace import Workspace
 
+IN_TEX = str.maketrans(
+    {letter: f"\\{letter}" for letter in "%_{}#&$"} | {"`": "'", "^": r"\^{}", "\\": r"\textbackslash{}"}
+)
 WIDEST = 1000  # pixels of a figure in a notebook
 
 
@@ -23,14 +27,14 @@ def table(chosen: Table, workspace: Workspace, publish: bool = False) -> tuple[p
     shown = chosen.readable(frame)
     if publish:
         write(frame, workspace.tables, chosen.name, chosen.notes, shown)
-        embed(workspace.folder() / "README.md", chosen.name, markdown(_on_page(chosen, shown)))
+        embed(workspace.folder() / "README.md", chosen.name, markdown(_in_readme(chosen, shown)))
     return frame, shown
 
 
-def _on_page(chosen: Table, shown: pd.DataFrame) -> pd.DataFrame:
-    if callable(chosen.on_page):
-        return chosen.on_page(shown)
-    return shown[list(chosen.on_page)] if chosen.on_page else shown
+def _in_readme(chosen: Table, shown: pd.DataFrame) -> pd.DataFrame:
+    if callable(chosen.in_readme):
+        return chosen.in_readme(shown)
+    return shown[list(chosen.in_readme)] if chosen.in_readme else shown
 
 
 def show(shown: pd.DataFrame) -> None:
@@ -48,7 +52,7 @@ def picture(chosen: Picture, workspace: Workspace, publish: bool = False) -> dra
     """
     try:
         figure = chosen.draw(workspace)
-    except LookupError as lacking:
+    except Lacking as lacking:
         figure = None
         print(f"{chosen.name} needs {lacking.args[0]}: one that is there stays as it is", file=sys.stderr)
     path = workspace.figures / f"{chosen.name}.png"
@@ -73,8 +77,7 @@ def write(frame: pd.DataFrame, folder: Path, name: str, notes: tuple[str, ...], 
     with files.atomic(folder / f"{name}.csv") as path:
         frame.to_csv(path, index=False, float_format="%.6g", encoding="utf-8", lineterminator="\n")
     files.write_text(folder / f"{name}.md", markdown(shown) + "\n\n" + "\n\n".join(notes) + "\n")
-    escaped = [note.replace("%", r"\%").replace("_", r"\_").replace("`", "'") for note in notes]
-    tex = shown.to_latex(index=False, escape=True) + "\n" + "\n\n".join(escaped) + "\n"
+    tex = shown.to_latex(index=False, escape=True) + "\n" + "\n\n".join(note.translate(IN_TEX) for note in notes) + "\n"
     files.write_text(folder / f"{name}.tex", tex)
 
 

@@ -33,14 +33,14 @@ class Table:
         make: the table of a workspace's records, with all its columns.
         readable: the same as rounded text.
         notes: paragraphs below it: units and rules.
-        on_page: columns of the readable table that the README shows, or a function that gives them; (): all.
+        in_readme: columns of the readable table that the README shows, or a function that gives them; (): all.
     """
 
     name: str
     make: Callable[[Workspace], pd.DataFrame]
     readable: Callable[[pd.DataFrame], pd.DataFrame]
     notes: tuple[str, ...]
-    on_page: tuple[str, ...] | Callable[[pd.DataFrame], pd.DataFrame] = ()
+    in_readme: tuple[str, ...] | Callable[[pd.DataFrame], pd.DataFrame] = ()
 
     def paths(self, workspace: Workspace) -> list[Path]:
         """Its files."""
@@ -55,7 +55,7 @@ class Picture:
         alt: what it shows, for those who do not see it.
         draw: the figure of a workspace's records.
 
-    `draw` raises `LookupError` where records or images that it needs are not there; a figure that was drawn before then
+    `draw` raises `Lacking` where records or images that it needs are not there; a figure that was drawn before then
     stays.
     """
 

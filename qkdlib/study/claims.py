@@ -26,6 +26,10 @@ RULE = (
 COLUMNS = ("id", "source", "claim", "printed", "recomputed", "ours", "ci_low", "ci_high", "verdict", "note")
 
 
+class Lacking(LookupError):
+    """Records or images that a claim, a figure or a row needs are not there; its text says which."""
+
+
 class Evidence:
     """What claims are tested on: a workspace, and what has been made of its records, each once."""
 
@@ -47,7 +51,7 @@ class Claim:
     Attributes:
         kind: of its verdict: `gain`, `no_difference`, `no_loss` (of a number per seed), `count`, `fact`.
         recomputed: what the paper's own tables give.
-        ours: gives a number per seed, a (k, n) count, or text; a missing record raises `LookupError`.
+        ours: gives a number per seed, a (k, n) count, or text; where a record is missing it raises `Lacking`.
         after: the claim of another chapter that it follows in the paper; "": those of its own chapter.
     """
 
@@ -86,7 +90,7 @@ def _row(claim: Claim, evidence: Evidence) -> dict:
         return columns | {"verdict": verdicts.NOT_SHOWN}
     try:
         measured = claim.ours(evidence)
-    except LookupError as error:
+    except Lacking as error:
         return columns | {"verdict": verdicts.MISSING, "note": f"no record {error}"}
     if isinstance(measured, np.ndarray):
         summary = statistics.summarise(measured)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from qkdlib import checks
 from qkdlib.experiment import Experiment
+from qkdlib.names import span
 from qkdlib.study import claims, collapse, controlled, robustness, v1, v2
 from qkdlib.study.chapter import TITLES, Chapter, Page, Part, Table, same_images
 from qkdlib.teachers import TeacherLogits, logits_path
@@ -60,7 +61,7 @@ def teachers(dataset: str, workspace: Workspace) -> dict[str, TeacherLogits]:
 def _label(task: Experiment) -> str:
     few = task.teacher.images_per_class
     images = f", {few} images per class" if few else ""
-    return f"{TITLES[task.teacher.architecture]}, {task.classes[0]}-{task.classes[-1]}{images}"
+    return f"{TITLES[task.teacher.architecture]}, {span(task.classes)}{images}"
 
 
 def pages() -> dict[str, Page]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from qkdlib import images, parallel, records, runtime, teachers
+from qkdlib import checks, images, parallel, records, runtime, teachers
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.study import contents
 from qkdlib.study.chapter import Part, copies
@@ -25,12 +25,13 @@ def run(
     Raises:
         Exception: of what failed, after everything else is done; as `parallel.each`.
     """
+    checks.one_of("fresh", fresh, FRESH)
     parts, failures = contents.chosen(only), parallel.Failures(say)
     with failures.of("training what has no record"):
         train(missing(parts, workspace, fresh), workspace, fresh, say)
     for chapter in contents.CHAPTERS:
         if chapter.execute is not None and set(parts) & set(chapter.parts):
-            with failures.of("executing what has no record"):
+            with failures.of(f"{chapter.title}: executing what has no record"):
                 chapter.execute(workspace, fresh != "no", say)
     for name in undeclared(workspace):
         say(f"left alone: {name}.json belongs to no declared experiment")
@@ -103,6 +104,11 @@ def train_teachers(
     failures.end()
 
 
-def all_teachers() -> list[Experiment]:
-    """An experiment for every teacher of the tables, taught by it."""
-    return [experiment for chapter in contents.CHAPTERS for experiment in chapter.taught()]
+def all_teachers(workspace: Workspace) -> list[Experiment]:
+    """An experiment for every teacher of the tables, taught by it, on the copy of its images whose logits are there."""
+
+    def is_there(task: Experiment) -> bool:
+        return teachers.logits_path(workspace, task, task.teacher).exists()
+
+    found = [experiment for chapter in contents.CHAPTERS for experiment in chapter.taught()]
+    return [next((copy for (copy,) in copies((each,)) if is_there(copy)), each) for each in found]

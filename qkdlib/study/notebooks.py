@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -106,6 +107,8 @@ def execute(name: str, out: str | Path, parameters: dict, asked: Iterable[str] =
         except RuntimeError as error:
             raise RuntimeError(f"notebook {name}: {error}") from error
         notebook = nbformat.read(temporary, as_version=4)
+        for line in _remarks(notebook):
+            print(f"{name}: {line}", file=sys.stderr)
         nbformat.write(tidy(notebook), temporary)
     return path
 
@@ -157,6 +160,13 @@ def _sockets() -> Iterator:
                 yield Config(KernelManager={"transport": "ipc", "ip": f"{folder}/kernel"})
                 return
         yield Config()
+
+
+def _remarks(notebook) -> list[str]:
+    """What its cells said on stderr, which is not kept."""
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
+    said = "".join(output.text for output in outputs if output.get("name") == "stderr")
+    return list(dict.fromkeys(line for line in said.splitlines() if line.strip()))
 
 
 def tidy(notebook):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from qkdlib import teachers
 from qkdlib.study import contents
-from qkdlib.study.chapter import Chapter, Page
+from qkdlib.study.chapter import Chapter, Page, copies
 from qkdlib.workspace import Workspace, project_root
 
 
@@ -29,7 +29,9 @@ def _rule(page: Page, of_chapter: tuple[str, ...]) -> list[str]:
     chosen = " ".join(f"-p {name} {shlex.quote(str(value))}" for name, value in parameters.items())
     command = f"$(RUN) -m qkdlib notebooks {page.notebook} --out {_relative(page.copy.parent)} {chosen}"
     tables = " ".join(_relative(path) for table in page.tables for path in table.paths(Workspace()))
-    return [f"{_relative(page.copy)}: {needs}", f"\t@{command}", f"\t$(call written,{tables})"]
+    started = f"build/{page.folder}-{page.notebook}.started"
+    recipe = (f"\t@touch {started}", f"\t@{command}", f"\t$(call written,{tables},{started})")
+    return [f"{_relative(page.copy)}: {needs}", *recipe]
 
 
 def _files(chapter: Chapter) -> list[str]:
@@ -37,10 +39,10 @@ def _files(chapter: Chapter) -> list[str]:
     place = Workspace()
     asked = chapter.experiments()
     found = {place.students / f"{experiment.name}.json" for experiment in asked}
-    found |= {place.folder("results", "executions") / f"{experiment.name}.json" for experiment in chapter.executed()}
+    found |= {place.executions / f"{experiment.name}.json" for experiment in chapter.executed()}
     for experiment in (*asked, *chapter.taught()):
         for teacher in (experiment.teacher, *experiment.teacher.trained()) if experiment.teacher else ():
-            found.add(teachers.logits_path(place, experiment, teacher))
+            found |= {teachers.logits_path(place, copy, teacher) for (copy,) in copies((experiment,))}
     return sorted(map(_relative, found))
 
 

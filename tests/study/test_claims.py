@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qkdlib.records import summarise
 from qkdlib.study import claims, contents, robustness
-from qkdlib.study.claims import Claim, Evidence, in_order
+from qkdlib.study.claims import Claim, Evidence, Lacking, in_order
 from qkdlib.study.verdicts import IN_PART, MISSING, NOISE, NOT_REPRODUCED, NOT_SHOWN, REPRODUCED
 
 ALL = [claim for chapter in contents.CHAPTERS for claim in chapter.claims]
@@ -29,7 +29,7 @@ def claim(name: str, kind: str = "gain", ours=None, **more) -> Claim:
 
 
 def lacking(_evidence):
-    raise LookupError("of this")
+    raise Lacking("of this")
 
 
 # Of all chapters
@@ -73,10 +73,10 @@ def test_the_published_table_has_the_rule_and_on_the_page_what_was_measured(publ
     table = contents.CLAIMS
     assert (table.name, table.notes) == ("claims", (claims.RULE,))
     shown = table.readable(published.reset_index())
-    on_page = table.on_page(shown)
-    assert on_page.columns.tolist() == ["source", "claim", "printed", "recomputed", "ours", "verdict"]
-    assert len(on_page) == published.ours.notna().sum() < len(published)
-    assert MISSING not in set(on_page.verdict) and "" not in set(on_page.ours)
+    in_readme = table.in_readme(shown)
+    assert in_readme.columns.tolist() == ["source", "claim", "printed", "recomputed", "ours", "verdict"]
+    assert len(in_readme) == published.ours.notna().sum() < len(published)
+    assert MISSING not in set(in_readme.verdict) and "" not in set(in_readme.ours)
 
 
 # Their order
@@ -176,3 +176,11 @@ def test_readable_text_has_the_interval_beside_our_number_and_no_gaps(workspace)
     assert shown.ours.tolist() == [f"+2.50 {interval}", "1 of 2", "", ""]
     assert not shown.map(lambda cell: "nan" in str(cell).lower().split()).any(axis=None)
     assert claims.tested(shown).claim.tolist() == ["claim a", "claim b"]
+
+
+def test_a_fault_in_a_test_is_no_missing_record(workspace):
+    def faulty(_):
+        return {}["no such arm"]
+
+    with pytest.raises(KeyError, match="no such arm"):
+        claims.table([claim("a", ours=faulty)], workspace)

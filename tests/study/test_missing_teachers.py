@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from synthetic import save_teachers
+from synthetic import save_all_teachers, save_teachers
 from tiny_study import TINY, lacking
 
 from qkdlib import images, teachers, training
@@ -60,7 +60,7 @@ def test_all_teachers_are_v1s_those_of_ten_classes_and_those_of_the_students_ima
     """On ten classes AlexNet has 3 epochs, and neither it nor the ensemble is trained on CIFAR10. Each task of the
     controlled experiment has a LeNet of 100 epochs, of which students with other qubits learn, too."""
     at_hand.add(cifar10)
-    wanted = missing.all_teachers()
+    wanted = missing.all_teachers(workspace)
     assert wanted[:12] == of_rows()
     missing.train_teachers(wanted, workspace, False, lambda _: None)
     own = [call for call in training_of if call[2:4] == ("lenet", 100)]
@@ -125,6 +125,13 @@ def test_the_command_trains_the_teachers_of_all_tables(monkeypatch, tmp_path, op
     calls = []
     monkeypatch.setattr(missing, "train_teachers", lambda *arguments: calls.append(arguments[:3]))
     assert main(["teachers", "--workspace", str(tmp_path), *options]) == 0
-    assert calls == [(missing.all_teachers(), Workspace(str(tmp_path)), bool(options))]
+    assert calls == [(missing.all_teachers(Workspace(str(tmp_path))), Workspace(str(tmp_path)), bool(options))]
     names = {teacher_name(experiment, experiment.teacher) for experiment in calls[0][0]}
     assert len(names) == 12 + 3 + 3 + 1 + 2 * 3  # and a LeNet of the controls' own images for 6, 8 and 10 classes
+
+
+def test_a_teacher_of_a_copy_of_the_images_is_there(workspace, training_of):
+    """As in a fresh clone, which has CIFAR10's teacher on the JPEG copy alone."""
+    save_all_teachers(workspace)
+    missing.train_teachers(missing.all_teachers(workspace), workspace, False, lambda _: None)
+    assert training_of == []

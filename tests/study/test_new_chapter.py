@@ -63,7 +63,7 @@ def test_the_example_of_a_chapter_works_as_it_is_printed(project):
     assert len(students) == 2 and all(path.name.startswith("digits_0-1_3q_placebo_") for path in students)
 
     rules = command(project, "rules")
-    (rule,) = re.findall(r"^notebooks/executed/paper/depth\.ipynb: .*\n\t.*$", rules, flags=re.M)
+    (rule,) = re.findall(r"^notebooks/executed/paper/depth\.ipynb: .*\n.*\n\t.*$", rules, flags=re.M)
     assert "$(RECORDS_depth)" in rule
     assert all(f"results/students/{path.name}" in rules for path in students)
 

@@ -33,13 +33,15 @@ def test_every_page_has_one_rule_that_executes_it(rules):
     for name, copy in copies.items():
         assert rules.count(f"\n{copy}: ") == 1
         assert f"\n{copy}: notebooks/{name.split('/')[1]}.ipynb $(CODE) " in rules
-    assert len(re.findall(r"^\t", rules, flags=re.M)) == 2 * len(copies)
+    assert len(re.findall(r"^\t", rules, flags=re.M)) == 3 * len(copies)
 
 
 @pytest.mark.parametrize("name", list(contents.pages()))
 def test_a_page_is_executed_with_its_parameters_on_the_projects_records(rules, monkeypatch, name):
     """As `make` calls it."""
-    (recipe,) = re.findall(rf"^notebooks/executed/{name}\.ipynb: .*\n\t@\$\(RUN\) -m qkdlib (.*)$", rules, flags=re.M)
+    (recipe,) = re.findall(
+        rf"^notebooks/executed/{name}\.ipynb: .*\n.*\n\t@\$\(RUN\) -m qkdlib (.*)$", rules, flags=re.M
+    )
     calls, page = [], contents.pages()[name]
     monkeypatch.setattr(notebooks, "execute", lambda *arguments: calls.append(arguments))
     monkeypatch.chdir(ROOT)
@@ -51,7 +53,9 @@ def test_a_page_is_executed_with_its_parameters_on_the_projects_records(rules, m
 
 def test_a_page_that_has_not_written_a_table_has_failed(rules):
     checked = dict(
-        re.findall(r"^notebooks/executed/(\S+)\.ipynb: .*\n.*\n\t\$\(call written,(.*)\)$", rules, flags=re.M)
+        re.findall(
+            r"^notebooks/executed/(\S+)\.ipynb: .*\n.*\n.*\n\t\$\(call written,(.*),build/.*\)$", rules, flags=re.M
+        )
     )
     for name, page in contents.pages().items():
         assert checked[name].split() == [

@@ -7,6 +7,7 @@ from qkdlib import records
 from qkdlib.drawing import COLOURS, OTHER, Figure, styled
 from qkdlib.records import statistics
 from qkdlib.study.chapter import TITLES
+from qkdlib.study.claims import Lacking
 from qkdlib.study.collapse import changes
 from qkdlib.study.collapse.table import validation
 from qkdlib.workspace import Workspace
@@ -17,11 +18,11 @@ def figure(workspace: Workspace) -> Figure:
     """Every seed's validation accuracy after the last epoch, a row per change, collapsed seeds in colour.
 
     Raises:
-        LookupError: there is no record.
+        Lacking: there is no record.
     """
     shown = [(dataset, change, records.complete(each, workspace)) for dataset, change, each in changes.variants()]
     if all(record is None for *_, record in shown):
-        raise LookupError("records of its experiments")
+        raise Lacking("records of its experiments")
     drawn = Figure(figsize=(8.6, 0.32 * len(changes.CHANGES) + 1.1))
     axes = drawn.subplots(1, len(changes.STUDIED), sharey=True)
     names = list(changes.CHANGES)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from qkdlib import records
+from qkdlib.names import span
 from qkdlib.records import Record, statistics
 from qkdlib.study.cells import columns, estimate, text
 from qkdlib.study.chapter import TITLES
@@ -99,7 +100,7 @@ def _robust_row(row: str, workspace: Workspace) -> dict:
     published = changes.published(row)
     labels = published.classes
     values = {
-        "dataset": published.dataset, "classes": f"{labels[0]}-{labels[-1]}", "qubits": published.qubits,
+        "dataset": published.dataset, "classes": span(labels), "qubits": published.qubits,
     }  # fmt: skip
     both = [records.complete(each, workspace) for each in (changes.robust(row), published)]
     if None in both:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from qkdlib.experiment import Experiment
 from qkdlib.records import statistics
+from qkdlib.study import verdicts
 from qkdlib.study.cells import columns, estimate, text
 from qkdlib.study.controlled import design
 from qkdlib.study.controlled import table as controlled_table
@@ -20,7 +21,6 @@ from qkdlib.workspace import Workspace
 HELP, WHAT, QUANTUM, WHEN = (
     "does distillation help?", "what of it is knowledge?", "does the quantum layer add anything?", "when?",
 )  # fmt: skip
-SIGNIFICANT = 0.05
 Read = Callable[[Experiment], np.ndarray | None]  # an arm's accuracies, as `controlled_table.accuracies`
 COLUMNS = (
     "question", "student", "difference", "images_per_class", "tasks", "seeds", "points", "ci_low", "ci_high", "median",
@@ -122,7 +122,7 @@ def _row(difference: Difference, tasks: list[Task], read: Read) -> dict:
         return row
     over_tasks, means = np.mean(found, axis=0), np.mean(found, axis=1)  # (seeds,), (tasks,)
     summary = statistics.summarise(over_tasks)
-    significant = np.array(statistics.holm([statistics.signed_rank(values) for values in found])) < SIGNIFICANT
+    significant = np.array(statistics.holm([statistics.signed_rank(values) for values in found])) < verdicts.LEVEL
     return row | {
         "seeds": summary.seeds, **columns(summary, "points"),
         "median": float(np.median(over_tasks)), "p_wilcoxon": statistics.signed_rank(over_tasks),

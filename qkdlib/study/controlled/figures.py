@@ -7,11 +7,13 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
+from qkdlib.names import span
 from qkdlib.records import statistics
+from qkdlib.study import verdicts
 from qkdlib.study.chapter import TITLES
+from qkdlib.study.claims import Lacking
 from qkdlib.study.controlled import design
 from qkdlib.study.controlled import table as controlled_table
-from qkdlib.study.controlled.answers import SIGNIFICANT
 from qkdlib.study.controlled.design import LENET, PLACEBO, REVISED, TAUGHT_TWIN, TWIN, Task
 from qkdlib.study.controlled.table import GROUP, Grown, accuracies
 from qkdlib.workspace import Workspace
@@ -32,14 +34,14 @@ def controls(workspace: Workspace, tasks: Sequence[Task] | None = None) -> Figur
     is significant after Holm's correction. One panel per student.
 
     Raises:
-        LookupError: there is no record.
+        Lacking: there is no record.
     """
     tasks = design.tasks() if tasks is None else tasks
     frame = controlled_table.table(workspace, tasks, ()).dropna(subset="delta_vs_placebo")
     keys = [tuple(controlled_table.identity(task)[name] for name in GROUP) for task in tasks]
     panels = dict.fromkeys(keys, frame.iloc[:0]) | dict(list(frame.groupby(GROUP, sort=False)))
     if all(panel.empty for panel in panels.values()):
-        raise LookupError("records of its experiments")
+        raise Lacking("records of its experiments")
     names = list(dict.fromkeys(name for task in tasks for name in task.arms if name != PLACEBO))
     rows = len({dataset for _, dataset, *_ in panels})
     columns = -(-len(panels) // rows)
@@ -72,7 +74,7 @@ def _forest(axis, panel: pd.DataFrame, names: list[str]) -> None:
     for row in panel.itertuples():
         taught = row.control in design.CONTROLS or row.control.startswith(LENET)
         colour = COLOURS["lenet"] if taught else OTHER
-        place, full = names.index(row.control), row.p_holm < SIGNIFICANT
+        place, full = names.index(row.control), row.p_holm < verdicts.LEVEL
         axis.plot([row.delta_ci_low, row.delta_ci_high], [place, place], color=colour, linewidth=1)
         axis.plot(row.delta_vs_placebo, place, "o", color=colour, markersize=4,
                   markerfacecolor=colour if full else "white")  # fmt: skip
@@ -85,13 +87,13 @@ def data_scaling(workspace: Workspace, grown: Sequence[Grown] | None = None) -> 
     95 % intervals.
 
     Raises:
-        LookupError: there is no record.
+        Lacking: there is no record.
     """
     grown = list(design.scaled_tasks() if grown is None else grown)
     sizes = list(dict.fromkeys(size for _, each in grown for size in each))
     curves = [(task, _grown(task, each, workspace)) for task, each in grown]
     if not any(found for _, found in curves):
-        raise LookupError("records of its experiments")
+        raise Lacking("records of its experiments")
     figure = Figure(figsize=(max(3.6, 2.4 * len(curves)) + 1.8, 6.2))
     axes = figure.subplots(3, len(curves), sharex=True, sharey="row", squeeze=False)
     for column, (task, found) in zip(axes.T, curves, strict=True):
@@ -102,7 +104,7 @@ def data_scaling(workspace: Workspace, grown: Sequence[Grown] | None = None) -> 
             for colour, style, one, other in lines:
                 _curve(axis, {size: arms[one] - arms[other] for size, arms in found.items()}, colour, style)
         placebo = task.placebo
-        classes = f"{placebo.classes[0]}-{placebo.classes[-1]}"
+        classes = span(placebo.classes)
         column[0].set_title(
             f"{task.student}, {TITLES.get(placebo.dataset, placebo.dataset)}\n{classes}, {placebo.qubits} qubits"
         )

@@ -7,6 +7,7 @@ import pandas as pd
 
 from qkdlib import records
 from qkdlib.experiment import Experiment
+from qkdlib.names import span
 from qkdlib.records import statistics
 from qkdlib.study.cells import columns, estimate, text
 from qkdlib.study.chapter import TITLES
@@ -71,7 +72,7 @@ def identity(task: Task) -> dict:
     placebo = task.placebo
     return {
         "student": task.student, "dataset": placebo.dataset, "qubits": placebo.qubits,
-        "classes": f"{placebo.classes[0]}-{placebo.classes[-1]}",
+        "classes": span(placebo.classes),
         "images_per_class": ALL if placebo.train_per_class is None else str(placebo.train_per_class),
     }  # fmt: skip
 
@@ -139,7 +140,7 @@ def grid(workspace: Workspace, arms: Mapping | None = None) -> pd.DataFrame:
     `gain` over kd_weight 0; empty where a record is missing.
 
     Args:
-        arms: as `controlled.grid_of` gives them; None: the declared ones.
+        arms: as `design.grid_of` gives them; None: the declared ones.
     """
     arms = design.grid() if arms is None else arms
     students = list(dict.fromkeys(student for student, *_ in arms))

@@ -220,4 +220,4 @@ def _locked(experiment: Experiment, workspace: Workspace):
 
 
 def _path(experiment: Experiment, workspace: Workspace) -> Path:
-    return workspace.folder("results", "executions") / f"{experiment.name}.json"
+    return workspace.executions / f"{experiment.name}.json"

@@ -9,6 +9,7 @@ from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
 from qkdlib.noise import IDEAL
 from qkdlib.records import statistics
 from qkdlib.study.chapter import TITLES
+from qkdlib.study.claims import Lacking
 from qkdlib.study.robustness import executions, sweeps
 from qkdlib.study.robustness.executions import DEVICE
 from qkdlib.study.robustness.sweeps import BASELINE, Pair, baseline, both_arms
@@ -24,12 +25,12 @@ def found(workspace: Workspace, condition: str, chosen: Iterable[Pair] | None = 
     """Those of the `chosen` pairs (None: all declared ones) that have records of every level of a condition.
 
     Raises:
-        LookupError: none has.
+        Lacking: none has.
     """
     asked = sweeps.pairs() if chosen is None else chosen
     there = [pair for pair in asked if curves(pair, condition, workspace)[0]]
     if not there:
-        raise LookupError("records of executions")
+        raise Lacking("records of executions")
     return there
 
 
@@ -39,7 +40,7 @@ def curves(pair: Pair, condition: str, workspace: Workspace) -> tuple[Curve, Cur
              if name == condition]  # fmt: skip
     try:
         found = both_arms(pair, *(each for _, each in asked), workspace=workspace)
-    except LookupError:
+    except Lacking:
         return [], []
     placebo, distilled = (
         [(level, statistics.summarise(arms[place])) for (level, _), arms in zip(asked, found, strict=True)]
@@ -66,7 +67,7 @@ def shots(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure:
 @styled
 def noise(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure:
     """Accuracy against the level of each kind of noise, 5000 shots; dashed: students trained under depolarising noise
-    of `robustness.SEEN`."""
+    of `sweeps.SEEN`."""
     pairs = [pair for pair in found(workspace, "depolarising", chosen) if pair.trained_under == IDEAL]
     trained = {
         (pair.student, pair.experiment.dataset, pair.experiment.encoder): pair
@@ -104,8 +105,7 @@ def device(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure
             for on_device, accuracies in enumerate(arm):
                 x = place + (2 * number + on_device - 1.5) * WIDTH
                 summary = statistics.summarise(accuracies)
-                reach = [[summary.mean - summary.low], [summary.high - summary.mean]]
-                axis.bar(x, summary.mean, WIDTH * 0.92, yerr=reach, capsize=1.5, ecolor="#333333",
+                axis.bar(x, summary.mean, WIDTH * 0.92, yerr=summary.reach, capsize=1.5, ecolor="#333333",
                          color=_colours()[number], alpha=1.0 if on_device else 0.35)  # fmt: skip
     labels = [f"{_title(pair)}\n{_circuit(pair, workspace)}" for pair in pairs]
     axis.set_xticks(range(len(pairs)), labels, fontsize=7)

@@ -1,5 +1,5 @@
 """Are distilled students less sensitive to shots and noise? The declared students and conditions, and their executions;
-what came of them is in `robustness_table`."""
+what came of them is in `robustness.table`."""
 
 import dataclasses
 import functools
@@ -12,6 +12,7 @@ import numpy as np
 from qkdlib import parallel
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.noise import IDEAL, Noise
+from qkdlib.study.claims import Lacking
 from qkdlib.study.robustness import executions
 from qkdlib.study.robustness.executions import DEVICE, Condition
 from qkdlib.study.v1 import paper
@@ -153,14 +154,15 @@ def both_arms(pair: Pair, *conditions: Condition, workspace: Workspace) -> list[
     """For each condition the accuracies in percent of the placebo's and of the distilled student's seeds, each (S,).
 
     Raises:
-        LookupError: an arm has no record of a condition.
+        Lacking: an arm has no record of a condition for each seed, or a seed has diverged.
     """
     found = [executions.find(arm, workspace) for arm in pair.arms]
-    if any(condition not in results for results in found for condition in conditions):
-        raise LookupError(f"of executions of {pair.experiment.name}")
-    seeds = range(pair.experiment.seeds)
-    placebo, distilled = (
-        [np.array([results[condition].accuracies[seed] for seed in seeds]) for condition in conditions]
-        for results in found
-    )
-    return list(zip(placebo, distilled, strict=True))
+    return [tuple(_accuracies(results.get(condition), pair) for results in found) for condition in conditions]
+
+
+def _accuracies(result: executions.Result | None, pair: Pair) -> np.ndarray:
+    there = result.accuracies if result else {}
+    values = np.array([there.get(seed, np.nan) for seed in range(pair.experiment.seeds)])
+    if np.isnan(values).any():
+        raise Lacking(f"of executions of {pair.experiment.name}")
+    return values

@@ -9,6 +9,7 @@ from qkdlib.noise import IDEAL
 from qkdlib.records import statistics
 from qkdlib.study import verdicts
 from qkdlib.study.cells import columns, estimate, text
+from qkdlib.study.claims import Lacking
 from qkdlib.study.robustness import executions, sweeps
 from qkdlib.study.robustness.executions import DEVICE, Condition
 from qkdlib.study.robustness.sweeps import BASELINE, Pair, baseline, both_arms
@@ -71,7 +72,7 @@ def _identity(pair: Pair, name: str, condition: Condition) -> dict:
 def _measured(pair: Pair, name: str, condition: Condition, workspace: Workspace) -> dict:
     try:
         (placebo, distilled), before = both_arms(pair, condition, baseline(pair, name), workspace=workspace)
-    except LookupError:
+    except Lacking:
         return {}
     delta = statistics.paired_gain(distilled, placebo)
     spared = statistics.paired_gain(distilled - before[1], placebo - before[0])
@@ -120,11 +121,11 @@ def less_sensitive(frame: pd.DataFrame) -> tuple[int, int]:
     """Rows with noise in which the distilled student is less sensitive, of all of them, from `table`.
 
     Raises:
-        LookupError: a row has no records.
+        Lacking: a row has no records.
     """
     noisy = frame[frame.condition != "shots"]
     if (noisy.verdict == verdicts.MISSING).any():
-        raise LookupError("of a row of tables/robustness")
+        raise Lacking("of a row of tables/robustness")
     return int((noisy.verdict == verdicts.REPRODUCED).sum()), len(noisy)
 
 
@@ -132,7 +133,7 @@ def lost_on_device(method: str, dataset: str, qubits: int, workspace: Workspace)
     """Accuracy in points that distilled students of v2 gain on the device over no noise, per seed: (S,).
 
     Raises:
-        LookupError: an execution has no record.
+        Lacking: an execution has no record.
     """
     wanted = revised.bar(method, dataset, qubits, revised.CONVERGED).experiment.digest
     pair = next(pair for pair in sweeps.pairs() if pair.experiment.digest == wanted)
@@ -147,7 +148,7 @@ def mean_spared(student: str, workspace: Workspace) -> np.ndarray:
     protocol that were trained without noise, per seed: (S,).
 
     Raises:
-        LookupError: an execution has no record.
+        Lacking: an execution has no record.
     """
     spared = []
     for pair in sweeps.pairs():

@@ -10,7 +10,7 @@ from qkdlib.records import statistics
 from qkdlib.students import Student
 from qkdlib.study import verdicts
 from qkdlib.study.chapter import TITLES
-from qkdlib.study.claims import Claim, Evidence
+from qkdlib.study.claims import Claim, Evidence, Lacking
 from qkdlib.study.v1 import paper, tables
 from qkdlib.study.v1.paper import MEANT, RAN, Row
 
@@ -23,7 +23,7 @@ def accuracies(evidence: Evidence, experiment: Experiment) -> np.ndarray:
     """Accuracy after the last epoch in percent, per seed: (S,)."""
     record = records.complete(experiment, evidence.workspace)
     if record is None:
-        raise LookupError(experiment.name)
+        raise Lacking(experiment.name)
     return np.array(statistics.accuracies(record))
 
 
@@ -108,7 +108,7 @@ def improved(evidence: Evidence) -> tuple[int, int]:
     found = [frame[(frame.category == "Distillation") & (frame.run == RAN)] for frame in frames]
     rows = [row for frame in found for row in frame.to_dict("records")]
     if any(row["verdict"] == verdicts.MISSING for row in rows):
-        raise LookupError("of a distilled row")
+        raise Lacking("of a distilled row")
     return sum(row["delta_ci_low"] > 0 and row["p_holm"] < verdicts.LEVEL for row in rows), len(rows)
 
 

@@ -1,4 +1,4 @@
-"""The paper's figures that show its tables' rows (v1, Fig. 6 and 7), and `seed_spread`, one of our own."""
+"""The paper's figures (v1, Fig. 2 to 7), and `seed_spread`, one of our own."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,6 +12,7 @@ from qkdlib.experiment import Experiment
 from qkdlib.images import Splits
 from qkdlib.records import Record, statistics
 from qkdlib.study.chapter import TITLES
+from qkdlib.study.claims import Lacking
 from qkdlib.study.v1 import paper
 from qkdlib.study.v1.paper import RAN, Row
 from qkdlib.workspace import Workspace
@@ -26,13 +27,13 @@ def found(workspace: Workspace) -> dict[tuple[str, str], tuple[Row, Record]]:
     """The student rows that have a record, by (id, run).
 
     Raises:
-        LookupError: there is none.
+        Lacking: there is none.
     """
     students = [row for row in paper.rows() if row.category != "Teacher"]
     pairs = {(row.id, row.run): (row, records.complete(row.experiment, workspace)) for row in students}
     there = {key: pair for key, pair in pairs.items() if pair[1] is not None}
     if not there:
-        raise LookupError("records of its rows")
+        raise Lacking("records of its rows")
     return there
 
 
@@ -41,7 +42,7 @@ def figure_6(workspace: Workspace) -> Figure:
     as meant, too."""
     shown = [pair for (name, _), pair in found(workspace).items() if name in FIGURE_6]
     if not shown:
-        raise LookupError("records of its rows")
+        raise Lacking("records of its rows")
     return figures.loss_curves({_two_lines(row): record for row, record in shown})
 
 
@@ -60,15 +61,15 @@ def images_of(wanted: Mapping[str, Experiment]) -> dict[str, Splits]:
     """The images of some experiments.
 
     Raises:
-        LookupError: they are not at hand, or cannot be loaded.
+        Lacking: they are not at hand, or cannot be loaded.
     """
     away = [experiment.dataset for experiment in wanted.values() if not images.at_hand(experiment.dataset)]
     if away:
-        raise LookupError(f"images of {' and '.join(away)}, which are not at hand")
+        raise Lacking(f"images of {' and '.join(away)}, which are not at hand")
     try:
         return {name: images.splits(experiment) for name, experiment in wanted.items()}
     except (OSError, ValueError) as error:
-        raise LookupError(f"images that cannot be loaded ({error})") from error
+        raise Lacking(f"images that cannot be loaded ({error})") from error
 
 
 def figure_3(_: Workspace) -> Figure:
@@ -92,12 +93,11 @@ def figure_7(workspace: Workspace) -> Figure:
 
     def draw(axis, x: float, row: Row, record: Record) -> None:
         summary = statistics.summarise(statistics.accuracies(record))
-        reach = [[summary.mean - summary.low], [summary.high - summary.mean]]
         if row.run != RAN:
             axis.errorbar(
                 x + 0.06,
                 summary.mean,
-                reach,
+                summary.reach,
                 fmt="o",
                 color=PAPER,
                 markerfacecolor="white",
@@ -107,7 +107,7 @@ def figure_7(workspace: Workspace) -> Figure:
             )
             return
         nothing = row.category == "Distillation" and not row.distils
-        axis.bar(x, summary.mean, WIDTH * 0.92, yerr=reach, capsize=2, ecolor="#333333", color=_colour(row),
+        axis.bar(x, summary.mean, WIDTH * 0.92, yerr=summary.reach, capsize=2, ecolor="#333333", color=_colour(row),
                  hatch="///" if nothing else None, edgecolor="white", linewidth=0)  # fmt: skip
 
     marks = [

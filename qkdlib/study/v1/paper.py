@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from qkdlib import checks
 from qkdlib.experiment import Experiment, Teacher
+from qkdlib.names import span
 from qkdlib.study.chapter import TITLES, facts
 
 TABLES = {"mnist": 1, "fashion_mnist": 2}
@@ -47,7 +48,7 @@ class Row:
     def task(self) -> str:
         """Data set, classes and qubits, e.g. `MNIST 0-5, 3 qubits`."""
         size = f", {self.qubits} qubits" if self.qubits else ""
-        return f"{TITLES[self.dataset]} {self.classes[0]}-{self.classes[-1]}{size}"
+        return f"{TITLES[self.dataset]} {span(self.classes)}{size}"
 
     @property
     def label(self) -> str:
@@ -104,7 +105,7 @@ def as_meant(row: Row) -> Row:
 def described_rows() -> list[Row]:
     """The six students, direct and taught by LeNet, in the protocol that v1's text describes: 150 random images per
     class, one linear layer to 2^Q features, amplitude encoding of pi tanh, H and trainable RY, the first C outcomes
-    renormalised, CE (Eq. 2) + 0.9 KL without T^2 (Eq. 3 and 6), 5000 shots."""
+    renormalised, CE (Eq. 2) + 0.9 KL without T^2 (Eq. 3 and 6); trained on exact outcomes, executed with 5000 shots."""
     wanted = [row for row in all_rows() if row.category == "Student" or row.teacher == "lenet" and row.qubits]
     return [_described(row) for row in sorted(wanted, key=lambda row: (row.table, row.task))]
 
@@ -135,11 +136,6 @@ def row(name: str) -> Row:
     named = {row.id: row for row in all_rows()}
     checks.one_of("row", name, named)
     return named[name]
-
-
-def row_of(experiment: Experiment) -> Row | None:
-    """The first student's row, direct or distilled, that runs this experiment; None if the paper has none."""
-    return next((row for row in rows() if row.category != "Teacher" and row.experiment == experiment), None)
 
 
 def _row(values: dict[str, str]) -> Row:

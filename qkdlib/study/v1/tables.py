@@ -1,9 +1,10 @@
-"""Tables, drawn from records alone: .csv with every column, .md and .tex to read."""
+"""v1's Tables 1 and 2, and the same for the students that its text describes, from records alone."""
 
 import numpy as np
 import pandas as pd
 
 from qkdlib import records
+from qkdlib.names import span
 from qkdlib.records import Record, statistics
 from qkdlib.study import verdicts
 from qkdlib.study.cells import columns, estimate, text
@@ -36,6 +37,10 @@ RUNS = (
     "As run: the row's notebook as it is, with its head, its shots and its weights; a notebook that distils nothing "
     "is its placebo. As meant: the same row without what sets its notebook apart from its siblings (see note). "
     "Every distilled student is compared with a placebo that has its own head and shots."
+)
+AS_DESCRIBED = (
+    "As described: the students of v1's text, taken literally, with exact outcomes. Paper and recorded: of the row's "
+    "notebook, which runs another student."
 )
 
 
@@ -83,7 +88,7 @@ def _identity(row: Row) -> dict:
         "paper_delta",
     )  # fmt: skip
     values = {name: getattr(row, name) for name in names}
-    return values | {"classes": f"{row.classes[0]}-{row.classes[-1]}", "note": _note(row)}
+    return values | {"classes": span(row.classes), "note": _note(row)}
 
 
 def _note(row: Row) -> str:

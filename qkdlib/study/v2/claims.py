@@ -7,7 +7,7 @@ import numpy as np
 from qkdlib import circuits
 from qkdlib.records import statistics
 from qkdlib.study import verdicts
-from qkdlib.study.claims import Claim
+from qkdlib.study.claims import Claim, Lacking
 from qkdlib.study.claims import Evidence as Claimed
 from qkdlib.study.v2 import ablation, revised
 from qkdlib.teachers.teacher_files import TeacherLogits, logits_path
@@ -18,11 +18,11 @@ TASKS = tuple((dataset, qubits) for dataset in revised.DATASETS for qubits in re
 
 
 def found(claimed: Claimed, method: str, dataset: str, qubits: int, regime: str) -> ablation.Evidence:
-    """The records of one bar; a missing one raises `LookupError`."""
+    """The records of one bar; a missing one raises `Lacking`."""
     bar = revised.bar(method, dataset, qubits, regime)
     evidence = ablation.evidence(bar, claimed.workspace)
     if evidence is None:
-        raise LookupError(f"of {method}, {dataset}, {qubits} qubits, {regime}")
+        raise Lacking(f"of {method}, {dataset}, {qubits} qubits, {regime}")
     return evidence
 
 
@@ -73,7 +73,7 @@ def over_lenet(claimed: Claimed) -> np.ndarray:
         taught = evidence.arms["lenet"].experiment
         path = logits_path(claimed.workspace, taught, taught.teacher)
         if (logits := TeacherLogits.find(path)) is None:
-            raise LookupError(f"of teacher {path.stem}")
+            raise Lacking(f"of teacher {path.stem}")
         teacher = 100 * logits.history[-1]["test_accuracy"]
         differences.append(100 - evidence.errors("lenet") - teacher)
     return np.mean(differences, axis=0)

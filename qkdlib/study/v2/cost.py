@@ -140,11 +140,6 @@ def _transpiled(circuit: circuits.Circuit) -> dict[str, int]:
     return {"gates": found.size(), "two_qubit_gates": found.num_nonlocal_gates(), "depth": found.depth()}
 
 
-def label(shape: tuple[int, int, int]) -> str:
-    """The table's name of an image's size (C, H, W); empty for one that it does not have."""
-    return next((name for name, known in SHAPES.items() if known == tuple(shape)), "")
-
-
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """Every column as text."""
     shown = frame.astype(object).where(frame.notna(), "")

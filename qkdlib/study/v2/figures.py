@@ -13,6 +13,7 @@ from qkdlib.records import statistics
 from qkdlib.students import Student
 from qkdlib.students.fixed_reducers import grid
 from qkdlib.study.chapter import TITLES
+from qkdlib.study.claims import Lacking
 from qkdlib.study.v1.figures import images_of
 from qkdlib.study.v2 import ablation, revised
 from qkdlib.study.v2.ablation import Evidence
@@ -87,7 +88,7 @@ def figure_12(workspace: Workspace) -> Figure:
     them), distilled from LeNet; circles are the placebo, diamonds the paper's. One row for each regime."""
     regimes = [regime for regime in (revised.DEFAULT, revised.CONVERGED) if found(workspace, regime)]
     if not regimes:
-        raise LookupError("records of its bars")
+        raise Lacking("records of its bars")
     figure = Figure(figsize=(11, 2.9 * len(regimes) + 0.5))
     panels = figure.subplots(len(regimes), len(revised.DATASETS), squeeze=False, sharey=True)
     for row, regime in zip(panels, regimes, strict=True):
@@ -117,8 +118,7 @@ def _bar(axis, evidence: Evidence) -> None:
     bar = evidence.bar
     x = list(revised.METHODS).index(bar.method) + (revised.QUBITS.index(bar.qubits) - 0.5) * WIDTH
     ours = statistics.summarise(evidence.errors("lenet"))
-    reach = [[ours.mean - ours.low], [ours.high - ours.mean]]
-    axis.bar(x, ours.mean, WIDTH * 0.92, yerr=reach, capsize=1.5, ecolor="#333333", color=_colour(bar.qubits))
+    axis.bar(x, ours.mean, WIDTH * 0.92, yerr=ours.reach, capsize=1.5, ecolor="#333333", color=_colour(bar.qubits))
     axis.plot(x, evidence.errors(None).mean(), marker="o", color=PAPER, markerfacecolor="white", markersize=3.5)
     axis.plot(x, bar.paper_error, marker="D", color=PAPER, markersize=3)
 

@@ -7,6 +7,7 @@ from synthetic import holm, record
 
 from qkdlib.experiment import Experiment
 from qkdlib.records import Record
+from qkdlib.study.claims import Lacking
 from qkdlib.study.collapse import changes
 from qkdlib.study.collapse import figures as collapse_figures
 from qkdlib.study.collapse import table as collapse_table
@@ -53,7 +54,7 @@ def test_without_records_the_table_is_empty_and_there_is_no_figure(workspace):
     shown = collapse_table.readable(collapse_table.table(workspace))
     assert len(shown) == 26 and set(shown["collapsed"]) == {""}
     assert not shown.map(lambda cell: "nan" in str(cell).lower().split()).any(axis=None)
-    with pytest.raises(LookupError, match="^records of its experiments$"):
+    with pytest.raises(Lacking, match="^records of its experiments$"):
         collapse_figures.figure(workspace)
 
 

@@ -5,6 +5,7 @@ import pytest
 import scipy.stats
 from synthetic import controlled_records, holm, without
 
+from qkdlib.study.claims import Lacking
 from qkdlib.study.controlled import answers, design
 from qkdlib.study.controlled import figures as controlled_figures
 from qkdlib.study.controlled import table as controlled_table
@@ -180,5 +181,5 @@ def test_curves_of_the_number_of_images_are_means_over_seeds(made, tmp_path):
 
 def test_without_records_there_are_no_figures(made, workspace):
     for draw in (controlled_figures.controls, controlled_figures.data_scaling):
-        with pytest.raises(LookupError, match="^records of its experiments$"):
+        with pytest.raises(Lacking, match="^records of its experiments$"):
             draw(workspace)

@@ -250,7 +250,7 @@ def test_everything_is_asked_for_once():
 
 
 def test_all_teachers_are_trained_with_the_others():
-    trained = {(arm.dataset, arm.classes, arm.teacher) for arm in missing.all_teachers()}
+    trained = {(arm.dataset, arm.classes, arm.teacher) for arm in missing.all_teachers(Workspace())}
     for experiment in design.experiments():
         if experiment.teacher is not None:
             teacher = dataclasses.replace(experiment.teacher, labels="own")

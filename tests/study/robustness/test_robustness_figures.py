@@ -4,6 +4,7 @@ import pytest
 from few_pairs import NOISES, raw
 from synthetic import fill_executions
 
+from qkdlib.study.claims import Lacking
 from qkdlib.study.robustness import figures as robustness_figures
 
 
@@ -11,7 +12,7 @@ def test_figures_show_every_level_of_every_pair(workspace, few):
     drawings = {"shots": robustness_figures.shots, "noise": robustness_figures.noise,
                 "device": robustness_figures.device}  # fmt: skip
     for draw in drawings.values():
-        with pytest.raises(LookupError, match="^records of executions$"):
+        with pytest.raises(Lacking, match="^records of executions$"):
             draw(workspace)
     fill_executions(workspace, few)
     drawn = {name: draw(workspace) for name, draw in drawings.items()}

@@ -316,17 +316,3 @@ def test_an_unknown_row_is_named():
 def test_rows_come_in_the_papers_order_of_categories():
     order = [(row.table, ["Student", "Teacher", "Distillation"].index(row.category)) for row in paper.rows()]
     assert order == sorted(order)
-
-
-def test_row_of_an_experiment_is_a_students_row():
-    for row in paper.rows():
-        found = paper.row_of(row.experiment)
-        if row.category == "Teacher":
-            assert found is None  # its experiment says only which images it trains on
-        else:
-            assert found.category != "Teacher" and found.experiment == row.experiment
-    # What distils nothing is the direct row; and a placebo with the sigmoid head is what that row means.
-    assert paper.row_of(paper.row("F-D-lenet-3q-07").experiment).id == "F-B-3q-07"
-    found = paper.row_of(paper.row("F-D-lenet-3q-05").experiment.placebo())
-    assert (found.id, found.run) == ("F-B-3q-05", paper.MEANT)
-    assert paper.row_of(dataclasses.replace(paper.row("M-B-3q-05").experiment, shots=7)) is None

@@ -11,6 +11,7 @@ from synthetic import per_seed, published, record
 
 from qkdlib import drawing, images
 from qkdlib.experiment import Experiment
+from qkdlib.study.claims import Lacking
 from qkdlib.study.v1 import figures, paper, tables
 
 COLOURS = {None: "#7f7f7f", "alexnet": "#d55e00", "lenet": "#0072b2", "ensemble": "#009e73"}
@@ -54,7 +55,7 @@ def diamonds(axis) -> list[tuple[float, float]]:
 
 
 def test_found_are_the_rows_with_a_complete_record(workspace):
-    with pytest.raises(LookupError, match="records of its rows"):
+    with pytest.raises(Lacking, match="records of its rows"):
         figures.found(workspace)
     direct = paper.row("M-B-4q-07").experiment
     record(paper.row("M-B-3q-05").experiment, [0.5] * 19).save(workspace)  # lacks a seed
@@ -69,11 +70,11 @@ def test_found_are_the_rows_with_a_complete_record(workspace):
 def test_without_its_records_no_figure_is_drawn(workspace, draw):
     """Of Fig. 6 those are the two rows that the paper shows."""
     record(paper.row("M-B-3q-05").experiment, [0.5] * 19).save(workspace)  # lacks a seed
-    with pytest.raises(LookupError, match="records of its rows"):
+    with pytest.raises(Lacking, match="records of its rows"):
         draw(workspace)
     record(paper.row("M-B-3q-05").experiment, [0.5] * 20).save(workspace)
     if draw is figures.figure_6:
-        with pytest.raises(LookupError, match="records of its rows"):
+        with pytest.raises(Lacking, match="records of its rows"):
             draw(workspace)
     else:
         assert draw(workspace)
@@ -253,10 +254,10 @@ def test_figure_2_has_a_panel_of_eight_classes_for_each_data_set(digits, workspa
 
 def test_images_that_are_not_at_hand_are_named_and_none_is_loaded(digits, monkeypatch, workspace):
     monkeypatch.setattr(images, "at_hand", "fashion_mnist".__ne__)
-    with pytest.raises(LookupError, match="images of fashion_mnist, which are not at hand"):
+    with pytest.raises(Lacking, match="images of fashion_mnist, which are not at hand"):
         figures.figure_2(workspace)
     monkeypatch.setattr(images, "at_hand", lambda name: False)
-    with pytest.raises(LookupError, match="images of mnist and fashion_mnist, which are not at hand"):
+    with pytest.raises(Lacking, match="images of mnist and fashion_mnist, which are not at hand"):
         figures.figure_2(workspace)
     assert digits == []
 
@@ -270,5 +271,5 @@ def test_images_that_cannot_be_loaded_say_why(monkeypatch, workspace, error):
 
     monkeypatch.setattr(images, "at_hand", lambda name: True)
     monkeypatch.setattr(images, "splits", fail)
-    with pytest.raises(LookupError, match=rf"images that cannot be loaded \({error}\)"):
+    with pytest.raises(Lacking, match=rf"images that cannot be loaded \({error}\)"):
         figures.figure_2(workspace)

@@ -321,7 +321,3 @@ def test_readable_text(frame):
     )
     assert lenet_["gates"] == lenet_["qubits"] == lenet_["seconds_per_epoch"] == lenet_["encoder"] == ""
     assert shown.qubits[10:].isin(["4", "8"]).all()
-
-
-def test_the_name_of_an_images_size():
-    assert (cost.label((1, 28, 28)), cost.label((3, 32, 32))) == ("28x28 grey", "32x32 colour")

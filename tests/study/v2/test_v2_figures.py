@@ -14,6 +14,7 @@ from qkdlib.experiment import Experiment
 from qkdlib.images import datasets
 from qkdlib.images.datasets import Images, Splits
 from qkdlib.students import Student
+from qkdlib.study.claims import Lacking
 from qkdlib.study.v2 import ablation, figures, revised
 from qkdlib.workspace import Workspace
 
@@ -118,7 +119,7 @@ def test_the_legend_explains_every_mark(panels):
 
 
 def test_a_regime_without_records_has_no_row(workspace):
-    with pytest.raises(LookupError, match="records of its bars"):
+    with pytest.raises(Lacking, match="records of its bars"):
         figures.figure_12(workspace)
     assert figures.found(workspace, "10 epochs") == []
     bar = revised.bar("pca", "fashion_mnist", 8, "converged")
@@ -238,5 +239,5 @@ def test_figure_11_of_the_paper_is_of_v2s_images_cifar10s_on_the_copy_at_hand(mo
 def test_figure_11_without_its_images_says_which_it_needs(monkeypatch, workspace):
     for module in (images, datasets):
         monkeypatch.setattr(module, "at_hand", lambda name: False)
-    with pytest.raises(LookupError, match="images of mnist and fashion_mnist and cifar10, which are not at hand"):
+    with pytest.raises(Lacking, match="images of mnist and fashion_mnist and cifar10, which are not at hand"):
         figures.of_paper(workspace)
