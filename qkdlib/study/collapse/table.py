@@ -112,7 +112,7 @@ def _robust_row(row: str, workspace: Workspace) -> dict:
         "seeds": summary.seeds, "collapsed": int((ours < limit).sum()), **columns(summary, "mean"),
         "sd": summary.sd,
         "published_collapsed": int((before < limit).sum()), "published_mean": before.mean(),
-        "published_best": before.max(), "to_best": summary.mean - before.max(), 
+        "published_best": before.max(), "to_best": summary.mean - before.max(),
         **columns(gain, "gain", "gain_", p="p_wilcoxon"),
     }  # fmt: skip
 

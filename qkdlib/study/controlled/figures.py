@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
+from qkdlib.drawing import COLOURS, OTHER, Figure, styled
 from qkdlib.names import span
 from qkdlib.records import statistics
 from qkdlib.study import verdicts

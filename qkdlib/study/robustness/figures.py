@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
+from qkdlib.drawing import COLOURS, OTHER, Figure, styled
 from qkdlib.noise import IDEAL
 from qkdlib.records import statistics
 from qkdlib.study.chapter import TITLES

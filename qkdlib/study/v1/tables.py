@@ -11,7 +11,7 @@ from qkdlib.study.cells import columns, estimate, text
 from qkdlib.study.chapter import TITLES
 from qkdlib.study.v1 import paper
 from qkdlib.study.v1.paper import DESCRIBED, RAN, Row, all_rows
-from qkdlib.teachers.teacher_files import TeacherLogits, logits_path
+from qkdlib.teachers import TeacherLogits, logits_path
 from qkdlib.workspace import Workspace
 
 COLUMNS = (

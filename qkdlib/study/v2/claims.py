@@ -10,7 +10,7 @@ from qkdlib.study import verdicts
 from qkdlib.study.claims import Claim, Lacking
 from qkdlib.study.claims import Evidence as Claimed
 from qkdlib.study.v2 import ablation, revised
-from qkdlib.teachers.teacher_files import TeacherLogits, logits_path
+from qkdlib.teachers import TeacherLogits, logits_path
 
 POOLED = ("max_pool", "center_crop", "pca", "avg_pool")
 ENCODED = ("angle", "qubit")

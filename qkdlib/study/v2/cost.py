@@ -14,7 +14,7 @@ from qkdlib.records import statistics
 from qkdlib.students import Student
 from qkdlib.study.v1 import paper
 from qkdlib.study.v2 import revised
-from qkdlib.teachers.teacher_files import TeacherLogits, logits_path
+from qkdlib.teachers import TeacherLogits, logits_path
 from qkdlib.workspace import Workspace
 
 COLUMNS = (

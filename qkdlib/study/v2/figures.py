@@ -7,8 +7,8 @@ import torch
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from qkdlib.drawing.style import COLOURS, OTHER, PAPER, Figure, styled
-from qkdlib.images.datasets import Splits
+from qkdlib.drawing import COLOURS, OTHER, PAPER, Figure, styled
+from qkdlib.images import Splits
 from qkdlib.records import statistics
 from qkdlib.students import Student
 from qkdlib.students.fixed_reducers import grid

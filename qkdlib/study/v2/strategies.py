@@ -1,7 +1,7 @@
 """Drawing of the three ways to distil (v2, Fig. 1)."""
 
+from qkdlib.drawing import COLOURS, OTHER, Figure, styled
 from qkdlib.drawing.drawings import PALE, canvas, draw_arrow, draw_box, draw_words
-from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
 
 CLASSICAL, QUANTUM = (COLOURS["lenet"], 0.3), (OTHER, 0.4)
 PANELS = (  # title, teacher, student, what this project says of it

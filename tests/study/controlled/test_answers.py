@@ -183,3 +183,13 @@ def test_without_records_there_are_no_figures(made, workspace):
     for draw in (controlled_figures.controls, controlled_figures.data_scaling):
         with pytest.raises(Lacking, match="^records of its experiments$"):
             draw(workspace)
+
+
+def test_every_arm_that_a_difference_names_is_an_arm_of_every_task():
+    """A name that no task has would drop its line without a word."""
+    for task in design.tasks():
+        entanglers = [name for each in design.entangled(task.student) for name in each[:2]]
+        named = {arm for each in answers.DIFFERENCES for arm in each.arms} | set(entanglers)
+        assert named <= task.arms.keys()
+    for task, sizes in design.scaled_tasks():
+        assert {arm for each in answers.SCALED for arm in each.arms} <= design.scaled(task, sizes[0]).arms.keys()
