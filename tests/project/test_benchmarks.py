@@ -10,7 +10,7 @@ import pytest
 
 from qkdlib import circuits
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
+FOLDER = Path(__file__).parents[2] / "benchmarks"
 HELPER = "timing"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != HELPER)
 
