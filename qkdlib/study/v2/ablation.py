@@ -77,8 +77,9 @@ def students(dataset: str, workspace: Workspace) -> dict[str, Record]:
 
 
 def pairs(dataset: str, workspace: Workspace) -> dict[str, tuple[Record, Record]]:
-    """The same, each with the student taught by LeNet."""
+    """The same, each with the student taught by LeNet; the original method first."""
     shown = [bar for bar in revised.bars(revised.CONVERGED) if bar.dataset == dataset]
+    shown.sort(key=lambda bar: bar.method != "original")
     found = {f"{bar.method}, {bar.qubits} qubits": evidence(bar, workspace) for bar in shown}
     return {label: (each.arms[None], each.arms["lenet"]) for label, each in found.items() if each is not None}
 
