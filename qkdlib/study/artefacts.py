@@ -92,10 +92,8 @@ def embed(page: Path, name: str, text: str) -> None:
     begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
     if not page.exists():
         return
-    with (
-        files.lock(page.parent / "checkpoints" / f"{page.name}.lock"),
-        files.checked(page),
-    ):  # notebooks run side by side
+    beside = page.parent / "checkpoints" / f"{page.name}.lock"  # of notebooks that run side by side
+    with files.lock(beside), files.checked(page):
         before = page.read_text(encoding="utf-8")
         head, *rest = before.split(begin, 1)
         if not rest or end not in rest[0]:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 import pandas as pd
+from pandas.api.typing import DataFrameGroupBy
 
-from qkdlib.records import Gain, Summary
+from qkdlib.records import Gain, Summary, statistics
 
 
 def columns(found: Summary, mean: str, prefix: str = "", p: str = "") -> dict[str, float]:
@@ -12,6 +13,11 @@ def columns(found: Summary, mean: str, prefix: str = "", p: str = "") -> dict[st
     `p` has a column, that."""
     interval_ = {f"{prefix}ci_low": found.low, f"{prefix}ci_high": found.high}
     return {mean: found.mean, **interval_, **({p: found.p_wilcoxon} if isinstance(found, Gain) and p else {})}
+
+
+def holm(groups: DataFrameGroupBy, p: str) -> pd.Series:
+    """The column `p` corrected by Holm's method within each group."""
+    return groups[p].transform(lambda ps: statistics.holm(ps.astype(float)))
 
 
 def estimate(row: Mapping, mean: str, prefix: str = "", sign: str = "", form: str = ".2f") -> str:

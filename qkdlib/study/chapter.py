@@ -143,6 +143,11 @@ def copies(group: tuple[Experiment, ...]) -> list[tuple[Experiment, ...]]:
     return [tuple(dataclasses.replace(experiment, dataset=name) for experiment in group) for name in same]
 
 
+def on_copy(group: tuple[Experiment, ...], suits: Callable[[Experiment], bool]) -> tuple[Experiment, ...]:
+    """A group on the first copy of its images that suits; as it is if none does."""
+    return next((copy for copy in copies(group) if suits(copy[0])), group)
+
+
 def same_images(dataset: str) -> tuple[str, ...]:
     """The data sets that hold the images of this one, itself included."""
     return next((names for names in COPIES if dataset in names), (dataset,))

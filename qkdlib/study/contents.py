@@ -1,12 +1,10 @@
 """The chapters, in the order of the argument, and the pages of all of them. To add a chapter, name it here."""
 
-from dataclasses import replace
-
 from qkdlib import checks
 from qkdlib.experiment import Experiment
 from qkdlib.names import span
 from qkdlib.study import claims, collapse, controlled, robustness, v1, v2
-from qkdlib.study.chapter import TITLES, Chapter, Page, Part, Table, same_images
+from qkdlib.study.chapter import TITLES, Chapter, Page, Part, Table, copies, same_images
 from qkdlib.teachers import TeacherLogits, logits_path
 from qkdlib.workspace import Workspace
 
@@ -51,7 +49,7 @@ def teachers(dataset: str, workspace: Workspace) -> dict[str, TeacherLogits]:
     found: dict[str, TeacherLogits] = {}
     same = same_images(dataset)
     for experiment in (each for chapter in CHAPTERS for each in chapter.taught() if each.dataset in same):
-        for task in (replace(experiment, dataset=name) for name in same):
+        for (task,) in copies((experiment,)):
             logits = TeacherLogits.find(logits_path(workspace, task, task.teacher))
             if logits is not None:
                 found.setdefault(_label(task), logits)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from qkdlib import checks, images, parallel, records, runtime, teachers
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.study import contents
-from qkdlib.study.chapter import Part, copies
+from qkdlib.study.chapter import Part, copies, on_copy
 from qkdlib.workspace import Workspace
 
 FRESH = ("no", "students", "all")
@@ -48,9 +48,8 @@ def missing(parts: Iterable[Part], workspace: Workspace, fresh: str = "no") -> l
 
     found: list[Experiment] = []
     for group in (group for part in parts for group in part.groups()):
-        on_copies = copies(group)
-        if all(any(map(lacks, copy)) for copy in on_copies):
-            found += filter(lacks, next((copy for copy in on_copies if images.at_hand(copy[0].dataset)), group))
+        if all(any(map(lacks, copy)) for copy in copies(group)):
+            found += filter(lacks, on_copy(group, lambda experiment: images.at_hand(experiment.dataset)))
     return list(dict.fromkeys(found))
 
 
@@ -110,5 +109,5 @@ def all_teachers(workspace: Workspace) -> list[Experiment]:
     def is_there(task: Experiment) -> bool:
         return teachers.logits_path(workspace, task, task.teacher).exists()
 
-    found = [experiment for chapter in contents.CHAPTERS for experiment in chapter.taught()]
-    return [next((copy for (copy,) in copies((each,)) if is_there(copy)), each) for each in found]
+    taught = (experiment for chapter in contents.CHAPTERS for experiment in chapter.taught())
+    return [experiment for each in taught for experiment in on_copy((each,), is_there)]

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from probabilities import outcome_probabilities
 from torch.nn import functional
 
 from qkdlib.experiment import HEADS
@@ -46,11 +47,6 @@ def test_linear_head_is_a_linear_layer_of_each_seed():
         expected = functional.linear(measured[seed], head.weight[seed], head.bias[seed])
         torch.testing.assert_close(found[seed], expected)
     assert not torch.equal(head.weight[0], head.weight[1])
-
-
-def outcome_probabilities(rows: int, size: int = 8, seed: int = 0) -> torch.Tensor:
-    draw = torch.rand(SEEDS, rows, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.01
-    return draw / draw.sum(-1, keepdim=True)
 
 
 @settings(max_examples=30, database=None)

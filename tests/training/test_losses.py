@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from probabilities import outcome_probabilities
 from torch import nn
 from torch.nn import functional
 
@@ -142,11 +143,6 @@ def test_extreme_logits_keep_loss_and_gradient_finite():
 
 
 # Of the renormalised read-out
-
-
-def outcome_probabilities(rows: int, size: int = 8, seed: int = 0) -> torch.Tensor:
-    draw = torch.rand(SEEDS, rows, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.01
-    return draw / draw.sum(-1, keepdim=True)
 
 
 @settings(max_examples=30, database=None)

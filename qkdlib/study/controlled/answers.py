@@ -11,7 +11,7 @@ import pandas as pd
 from qkdlib.experiment import Experiment
 from qkdlib.records import statistics
 from qkdlib.study import verdicts
-from qkdlib.study.cells import columns, estimate, text
+from qkdlib.study.cells import columns, estimate, holm, text
 from qkdlib.study.controlled import design
 from qkdlib.study.controlled import table as controlled_table
 from qkdlib.study.controlled.design import CHOSEN_ARM, LENET, OWN_IMAGES, PLACEBO, TAUGHT_TWIN, TWIN, WEAK_TWIN, Task
@@ -102,7 +102,7 @@ def table(workspace: Workspace, tasks: Sequence[Task] | None = None, grown: Sequ
                 rows.append(_row(difference, [design.scaled(task, size) for task, _ in growing], read))
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     groups = frame.groupby(["question", "student"], sort=False)
-    frame["p_holm"] = groups["p_wilcoxon"].transform(lambda ps: statistics.holm(ps.astype(float)))
+    frame["p_holm"] = holm(groups, "p_wilcoxon")
     order = [HELP, WHAT, QUANTUM, WHEN]
     return frame.sort_values("question", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
 

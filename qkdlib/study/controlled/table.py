@@ -9,7 +9,7 @@ from qkdlib import records
 from qkdlib.experiment import Experiment
 from qkdlib.names import span
 from qkdlib.records import statistics
-from qkdlib.study.cells import columns, estimate, text
+from qkdlib.study.cells import columns, estimate, holm, text
 from qkdlib.study.chapter import TITLES
 from qkdlib.study.controlled import design
 from qkdlib.study.controlled.design import PLACEBO, Task
@@ -57,7 +57,7 @@ def table(workspace: Workspace, tasks: Sequence[Task] | None = None, grown: Sequ
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     groups = frame.groupby(GROUP, sort=False)
     for name in ("", "against_"):
-        frame[f"{name}p_holm"] = groups[f"{name}p_wilcoxon"].transform(lambda ps: statistics.holm(ps.astype(float)))
+        frame[f"{name}p_holm"] = holm(groups, f"{name}p_wilcoxon")
     return frame
 
 

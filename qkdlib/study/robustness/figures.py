@@ -12,7 +12,7 @@ from qkdlib.study.chapter import TITLES
 from qkdlib.study.claims import Lacking
 from qkdlib.study.robustness import executions, sweeps
 from qkdlib.study.robustness.executions import DEVICE
-from qkdlib.study.robustness.sweeps import BASELINE, Pair, baseline, both_arms
+from qkdlib.study.robustness.sweeps import BASELINE, Pair, baseline, recorded
 from qkdlib.workspace import Workspace
 
 KINDS = {"depolarising": "depolarising", "amplitude_damping": "amplitude damping", "readout": "read-out error"}
@@ -39,7 +39,7 @@ def curves(pair: Pair, condition: str, workspace: Workspace) -> tuple[Curve, Cur
     asked = [(each.shots if condition == "shots" else each.level, each) for name, each in pair.conditions
              if name == condition]  # fmt: skip
     try:
-        found = both_arms(pair, *(each for _, each in asked), workspace=workspace)
+        found = recorded(pair, workspace).under(*(each for _, each in asked))
     except Lacking:
         return [], []
     placebo, distilled = (
@@ -68,10 +68,11 @@ def shots(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure:
 def noise(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure:
     """Accuracy against the level of each kind of noise, 5000 shots; dashed: students trained under depolarising noise
     of `sweeps.SEEN`."""
-    pairs = [pair for pair in found(workspace, "depolarising", chosen) if pair.trained_under == IDEAL]
+    there = found(workspace, "depolarising", chosen)
+    pairs = [pair for pair in there if pair.trained_under == IDEAL]
     trained = {
         (pair.student, pair.experiment.dataset, pair.experiment.encoder): pair
-        for pair in found(workspace, "depolarising", chosen)
+        for pair in there
         if pair.trained_under != IDEAL
     }
     figure = Figure(figsize=(2.3 * len(pairs) + 1.5, 2.2 * len(KINDS) + 0.4))
@@ -100,7 +101,7 @@ def device(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> Figure
     axis = figure.subplots()
     for place, pair in enumerate(pairs):
         conditions = (baseline(pair, DEVICE), dict(pair.conditions)[DEVICE])
-        found_arms = zip(*both_arms(pair, *conditions, workspace=workspace), strict=True)
+        found_arms = zip(*recorded(pair, workspace).under(*conditions), strict=True)
         for number, arm in enumerate(found_arms):
             for on_device, accuracies in enumerate(arm):
                 x = place + (2 * number + on_device - 1.5) * WIDTH

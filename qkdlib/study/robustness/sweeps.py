@@ -150,19 +150,30 @@ def baseline(pair: Pair, name: str) -> Condition:
     return [condition for each, condition in pair.conditions if each == BASELINE][-1 if name == DEVICE else 0]
 
 
-def both_arms(pair: Pair, *conditions: Condition, workspace: Workspace) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each condition the accuracies in percent of the placebo's and of the distilled student's seeds, each (S,).
+@dataclass(frozen=True)
+class Recorded:
+    """What is recorded of the executions of a pair: `results` of the placebo, and of the distilled student."""
 
-    Raises:
-        Lacking: an arm has no record of a condition for each seed, or a seed has diverged.
-    """
-    found = [executions.find(arm, workspace) for arm in pair.arms]
-    return [tuple(_accuracies(results.get(condition), pair) for results in found) for condition in conditions]
+    pair: Pair
+    results: tuple[dict[Condition, executions.Result], ...]
+
+    def under(self, *conditions: Condition) -> list[tuple[np.ndarray, ...]]:
+        """For each condition the accuracies in percent of the placebo's and of the distilled student's seeds, each
+        (S,).
+
+        Raises:
+            Lacking: an arm has no record of a condition for each seed, or a seed has diverged.
+        """
+        return [tuple(self._accuracies(results.get(each)) for results in self.results) for each in conditions]
+
+    def _accuracies(self, result: executions.Result | None) -> np.ndarray:
+        there = result.accuracies if result else {}
+        values = np.array([there.get(seed, np.nan) for seed in range(self.pair.experiment.seeds)])
+        if np.isnan(values).any():
+            raise Lacking(f"of executions of {self.pair.experiment.name}")
+        return values
 
 
-def _accuracies(result: executions.Result | None, pair: Pair) -> np.ndarray:
-    there = result.accuracies if result else {}
-    values = np.array([there.get(seed, np.nan) for seed in range(pair.experiment.seeds)])
-    if np.isnan(values).any():
-        raise Lacking(f"of executions of {pair.experiment.name}")
-    return values
+def recorded(pair: Pair, workspace: Workspace) -> Recorded:
+    """What a workspace has of a pair, read once."""
+    return Recorded(pair, tuple(executions.find(arm, workspace) for arm in pair.arms))

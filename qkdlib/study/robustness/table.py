@@ -8,11 +8,11 @@ import pandas as pd
 from qkdlib.noise import IDEAL
 from qkdlib.records import statistics
 from qkdlib.study import verdicts
-from qkdlib.study.cells import columns, estimate, text
+from qkdlib.study.cells import columns, estimate, holm, text
 from qkdlib.study.claims import Lacking
-from qkdlib.study.robustness import executions, sweeps
+from qkdlib.study.robustness import sweeps
 from qkdlib.study.robustness.executions import DEVICE, Condition
-from qkdlib.study.robustness.sweeps import BASELINE, Pair, baseline, both_arms
+from qkdlib.study.robustness.sweeps import BASELINE, Pair, Recorded, baseline, recorded
 from qkdlib.study.v2 import revised
 from qkdlib.workspace import Workspace
 
@@ -46,14 +46,15 @@ def table(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> pd.Data
     frame = pd.DataFrame([row for pair in asked for row in _rows(pair, workspace)], columns=list(COLUMNS))
     groups = frame.groupby(["student", "dataset", "qubits", "encoder", "trained_under", "condition"], sort=False)
     for name in ("p", "spared_p"):
-        frame[f"{name}_holm"] = groups[f"{name}_wilcoxon"].transform(lambda ps: statistics.holm(ps.astype(float)))
+        frame[f"{name}_holm"] = holm(groups, f"{name}_wilcoxon")
     frame["verdict"] = [_verdict(row) for row in frame.to_dict("records")]
     return frame
 
 
 def _rows(pair: Pair, workspace: Workspace) -> list[dict]:
+    found = recorded(pair, workspace)
     return [
-        _identity(pair, name, condition) | _measured(pair, name, condition, workspace)
+        _identity(pair, name, condition) | _measured(found, name, condition)
         for name, condition in pair.conditions
         if name != BASELINE
     ]
@@ -69,16 +70,16 @@ def _identity(pair: Pair, name: str, condition: Condition) -> dict:
     }  # fmt: skip
 
 
-def _measured(pair: Pair, name: str, condition: Condition, workspace: Workspace) -> dict:
+def _measured(found: Recorded, name: str, condition: Condition) -> dict:
     try:
-        (placebo, distilled), before = both_arms(pair, condition, baseline(pair, name), workspace=workspace)
+        (placebo, distilled), before = found.under(condition, baseline(found.pair, name))
     except Lacking:
         return {}
     delta = statistics.paired_gain(distilled, placebo)
     spared = statistics.paired_gain(distilled - before[1], placebo - before[0])
-    facts = executions.find(pair.experiment, workspace)[condition].facts
+    facts = found.results[0][condition].facts
     return {
-        "seeds": pair.experiment.seeds, "mean_placebo": placebo.mean(), "mean_distilled": distilled.mean(),
+        "seeds": found.pair.experiment.seeds, "mean_placebo": placebo.mean(), "mean_distilled": distilled.mean(),
         **columns(delta, "delta", p="p_wilcoxon"), "depth": facts["depth"], "two_qubit_gates": facts["two_qubit_gates"],
         "loss_placebo": (before[0] - placebo).mean(), "loss_distilled": (before[1] - distilled).mean(),
         **columns(spared, "spared", "spared_", p="spared_p_wilcoxon"),
@@ -137,9 +138,8 @@ def lost_on_device(method: str, dataset: str, qubits: int, workspace: Workspace)
     """
     wanted = revised.bar(method, dataset, qubits, revised.CONVERGED).experiment.digest
     pair = next(pair for pair in sweeps.pairs() if pair.experiment.digest == wanted)
-    (_, on_device), (_, ideal) = both_arms(
-        pair, dict(pair.conditions)[DEVICE], baseline(pair, DEVICE), workspace=workspace
-    )
+    on = (dict(pair.conditions)[DEVICE], baseline(pair, DEVICE))
+    (_, on_device), (_, ideal) = recorded(pair, workspace).under(*on)
     return on_device - ideal
 
 
@@ -154,8 +154,9 @@ def mean_spared(student: str, workspace: Workspace) -> np.ndarray:
     for pair in sweeps.pairs():
         if pair.student != student or pair.trained_under != IDEAL:
             continue
+        found = recorded(pair, workspace)
         for name, condition in pair.conditions:
             if name not in (BASELINE, "shots"):
-                (placebo, distilled), before = both_arms(pair, condition, baseline(pair, name), workspace=workspace)
+                (placebo, distilled), before = found.under(condition, baseline(pair, name))
                 spared.append((distilled - before[1]) - (placebo - before[0]))
     return np.mean(spared, axis=0)

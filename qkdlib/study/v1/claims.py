@@ -11,7 +11,7 @@ from qkdlib.students import Student
 from qkdlib.study import verdicts
 from qkdlib.study.chapter import TITLES
 from qkdlib.study.claims import Claim, Evidence, Lacking
-from qkdlib.study.v1 import paper, tables
+from qkdlib.study.v1 import audit, paper, tables
 from qkdlib.study.v1.paper import MEANT, RAN, Row
 
 TASKS = tuple((name, classes, qubits) for name in paper.TABLES for classes, qubits in ((6, 3), (8, 3), (8, 4)))
@@ -49,13 +49,10 @@ def mean(evidence: Evidence, tasks: Sequence[tuple], teacher: str | None) -> np.
 
 def printed_gains(table: int | None = None, teacher: str | None = None) -> list[float]:
     """Differences of the accuracies printed in the paper, distilled - direct, for the rows of a table or a teacher."""
-    rows = paper.all_rows()
-    direct = {row.task: row.paper_accuracy for row in rows if row.category == "Student"}
-    return [
-        row.paper_accuracy - direct[row.task]
-        for row in rows
-        if row.category == "Distillation" and table in (None, row.table) and teacher in (None, row.teacher)
-    ]
+    rows = audit.distilled()
+    if table is not None:
+        rows = rows[rows.dataset.map(paper.TABLES) == table]
+    return rows[rows.teacher == teacher].gain.tolist() if teacher else rows.gain.tolist()
 
 
 def printed_average(table: int) -> str:
@@ -91,15 +88,14 @@ def printed_four_qubits() -> str:
 
 def same_student() -> tuple[int, int]:
     """Distilled rows whose notebook distils, and whose direct row has the same head."""
-    head = {row.task: row.experiment.head for row in paper.all_rows() if row.category == "Student"}
-    rows = [row for row in paper.all_rows() if row.category == "Distillation"]
-    return sum(row.distils and row.experiment.head == head[row.task] for row in rows), len(rows)
+    rows = audit.distilled()
+    return int((rows.distils & rows.same_head).sum()), len(rows)
 
 
 def distilling() -> tuple[int, int]:
     """Rows called distillation whose notebook has a distillation loss that acts."""
-    rows = [row for row in paper.all_rows() if row.category == "Distillation"]
-    return sum(row.distils for row in rows), len(rows)
+    rows = audit.distilled()
+    return int(rows.distils.sum()), len(rows)
 
 
 def improved(evidence: Evidence) -> tuple[int, int]:

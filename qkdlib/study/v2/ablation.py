@@ -9,7 +9,7 @@ import pandas as pd
 from qkdlib import records
 from qkdlib.records import Record, statistics
 from qkdlib.study import verdicts
-from qkdlib.study.cells import columns, estimate, text
+from qkdlib.study.cells import columns, estimate, holm, text
 from qkdlib.study.v2 import revised
 from qkdlib.study.v2.revised import Bar
 from qkdlib.workspace import Workspace
@@ -102,9 +102,9 @@ def rankings(workspace: Workspace) -> pd.DataFrame:
 def table(shown: list[Bar], workspace: Workspace) -> pd.DataFrame:
     """One row per bar with the columns `COLUMNS`; a bar without records is `missing`."""
     frame = pd.DataFrame([_row(bar, evidence(bar, workspace)) for bar in shown], columns=list(COLUMNS))
+    by_table = frame.groupby(["dataset", "regime"])
     for prefix in ("", "alexnet_"):
-        by_table = frame.groupby(["dataset", "regime"])[f"{prefix}p_wilcoxon"]
-        frame[f"{prefix}p_holm"] = by_table.transform(lambda ps: statistics.holm(ps.astype(float)))
+        frame[f"{prefix}p_holm"] = holm(by_table, f"{prefix}p_wilcoxon")
     return frame
 
 

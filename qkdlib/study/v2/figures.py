@@ -86,13 +86,13 @@ def found(workspace: Workspace, regime: str) -> list[Evidence]:
 def figure_12(workspace: Workspace) -> Figure:
     """Mean error of the seven methods with its 95 % interval: bars side by side for 4 and 8 qubits (the paper stacks
     them), distilled from LeNet; circles are the placebo, diamonds the paper's. One row for each regime."""
-    regimes = [regime for regime in (revised.DEFAULT, revised.CONVERGED) if found(workspace, regime)]
+    regimes = {each: bars for each in (revised.DEFAULT, revised.CONVERGED) if (bars := found(workspace, each))}
     if not regimes:
         raise Lacking("records of its bars")
     figure = Figure(figsize=(11, 2.9 * len(regimes) + 0.5))
     panels = figure.subplots(len(regimes), len(revised.DATASETS), squeeze=False, sharey=True)
-    for row, regime in zip(panels, regimes, strict=True):
-        for evidence in found(workspace, regime):
+    for row, (regime, bars) in zip(panels, regimes.items(), strict=True):
+        for evidence in bars:
             _bar(row[revised.DATASETS.index(evidence.bar.dataset)], evidence)
         for axis, dataset in zip(row, revised.DATASETS, strict=True):
             axis.axhline(90, color="#999999", linewidth=0.8, linestyle=":")

@@ -8,10 +8,9 @@ import dataclasses
 import functools
 from dataclasses import dataclass
 
-from qkdlib import checks
+from qkdlib import checks, images
 from qkdlib.experiment import ENTANGLERS, Experiment, Teacher
-from qkdlib.images import datasets
-from qkdlib.study.chapter import copies, facts
+from qkdlib.study.chapter import copies, facts, on_copy
 from qkdlib.study.v1 import paper
 
 METHODS = {  # in the order of Fig. 12: reducer and encoder
@@ -140,7 +139,8 @@ def bar(method: str, dataset: str, qubits: int, regime: str = DEFAULT) -> Bar:
 
 def at_hand(bar: Bar) -> Bar:
     """The bar on the first copy of its images that is at hand, or on the one that can be downloaded."""
-    return next((copy for copy in bar.copies if datasets.at_hand(copy.experiment.dataset)), bar)
+    (experiment,) = on_copy((bar.experiment,), lambda each: images.at_hand(each.dataset))
+    return dataclasses.replace(bar, experiment=experiment)
 
 
 def taught() -> list[Experiment]:

@@ -7,8 +7,8 @@ import itertools
 import pytest
 from synthetic import figure_12
 
+from qkdlib import images
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.images import datasets
 from qkdlib.study import contents
 from qkdlib.study.v1 import paper
 from qkdlib.study.v2 import revised
@@ -150,7 +150,7 @@ def test_cifar10_has_two_copies_which_differ_in_their_images_only():
     ],
 )  # fmt: skip
 def test_the_copy_at_hand_is_taken_and_the_original_before_the_other(monkeypatch, there, chosen):
-    monkeypatch.setattr(datasets, "at_hand", there.__contains__)
+    monkeypatch.setattr(images, "at_hand", there.__contains__)
     assert revised.at_hand(revised.bar("original", "cifar10", 4)).experiment.dataset == chosen
     assert revised.at_hand(revised.bar("original", "mnist", 4)) == revised.bar("original", "mnist", 4)
 
