@@ -1,8 +1,6 @@
-"""Qiskit and TorchQuantum: the translated circuit, TorchQuantum's matrices, and what its import leaves behind."""
+"""Qiskit and TorchQuantum: the translated circuit, and TorchQuantum's matrices."""
 
-import importlib
 import math
-import sys
 
 import numpy as np
 import pytest
@@ -50,43 +48,3 @@ def test_gradient_of_a_rotation_is_the_difference_of_qiskits_matrices(name):
 def test_gates_without_angle_are_qiskits(name, kind):
     # Qiskit's control is wire 0, the right factor.
     np.testing.assert_allclose(torchquantum_circuit.fixed(name), Operator(kind()).reverse_qargs().data, atol=1e-6)
-
-
-# TorchQuantum's import
-
-
-def stand_ins() -> list[str]:
-    return [name for name, module in sys.modules.items() if isinstance(module, torchquantum_circuit._StandIn)]
-
-
-def test_no_stand_in_is_left_after_torchquantum_is_loaded():
-    torchquantum = torchquantum_circuit.load()
-    assert torchquantum.__name__ == "torchquantum"
-    assert hasattr(torchquantum, "QuantumDevice")
-    assert stand_ins() == []
-    assert torchquantum_circuit.load() is torchquantum
-
-
-def test_stand_ins_stand_in_only_for_what_is_absent(monkeypatch):
-    there = type(sys)("torchquantum.plugin")
-    monkeypatch.setitem(sys.modules, "torchquantum.plugin", there)
-    with torchquantum_circuit._stand_ins():
-        assert sys.modules["torchquantum.plugin"] is there
-        assert "torchquantum.plugin" not in stand_ins()
-        assert "qiskit.providers.aer" in stand_ins()
-    assert sys.modules["torchquantum.plugin"] is there
-    assert stand_ins() == []
-
-
-def test_missing_torchquantum_says_what_to_do(monkeypatch):
-    importer = importlib.import_module
-
-    def fail(name, *arguments):
-        if name == "torchquantum":
-            raise ModuleNotFoundError("No module named 'torchquantum'", name=name)
-        return importer(name, *arguments)
-
-    monkeypatch.setattr(importlib, "import_module", fail)
-    with pytest.raises(ImportError, match=r"make setup.*torchquantum==0\.1\.8"):
-        torchquantum_circuit.load.__wrapped__()  # past the cache
-    assert stand_ins() == []
