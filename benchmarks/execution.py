@@ -30,7 +30,7 @@ def rate(circuit, count: int, per_job: int, on=None) -> float:
     return count / (time.perf_counter() - started)
 
 
-def executed(method: str, qubits: int) -> circuits.Circuit:
+def executed(method: str, qubits: int) -> circuits.GateList:
     """The circuit of one image of v2's student."""
     return Student(revised.student(qubits=qubits, method=method), (1, 28, 28), [0]).executed
 

@@ -23,6 +23,7 @@ __version__ = "0.1.0"
 portable.request()
 
 _HOME = {
+    "Circuit": "circuit",
     "Experiment": "experiment",
     "Teacher": "experiment",
     "Workspace": "workspace",

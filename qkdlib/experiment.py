@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from qkdlib import checks
+from qkdlib.circuit import MOST_QUBITS, Circuit
 from qkdlib.names import NUMERICS, digest, slug, task_name  # noqa: F401, a part of the description
 from qkdlib.noise import MOST, Noise
 from qkdlib.teacher_description import ARCHITECTURES, CUSTOM, LABELS, Teacher, check_fields  # noqa: F401, as well
@@ -19,7 +20,9 @@ DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar10_jpeg")
 REDUCERS = ("cnn", "fully_connected", "avg_pool", "max_pool", "center_crop", "pca")
 ENCODERS = ("ansatz_angles", "amplitude_tanh", "amplitude", "angle", "qubit")
 TWINS = ("classical", "classical_linear")
-ANSATZE = ("h_ry", "rx_ry_rz", *TWINS)
+RINGS = ("h_ry", "rx_ry_rz")  # ansaetze with an `entangler`
+ANSATZE = (*RINGS, "basic_entangler", "strongly_entangling", "reuploading", *TWINS)
+ENGINES = ("stacked", "torchquantum")
 ENTANGLERS = ("none", "ring_cnot", "ring_cz")
 READOUTS = ("outcomes", "pauli_z")
 HEADS = ("sigmoid_complement", "softmax", "renormalised", "linear")
@@ -44,8 +47,10 @@ class Experiment:
     images, by which they are known: "" takes whatever the folder holds; the record of a run says what that was.
     Student: `qubits`, and by name `reducer`, `encoder`, `ansatz`, `entangler`, `readout`, `head`; `layers` of the
     ansatz, `dropout` of the reducer, `activation` of its hidden layer. The ansatz `classical` is the twin of a quantum
-    layer, `classical_linear` a weak one (`twins`). `angle_reach`: encoder `ansatz_angles` takes
-    theta = pi angle_reach tanh f, and its twin the same slope at 0. `logit_scale`: the head's logits times it.
+    layer, `classical_linear` a weak one (`twins`). An ansatz of your own is a `qkdlib.Circuit`, which says itself how
+    many qubits it has. `angle_reach`: encoder `ansatz_angles` takes theta = pi angle_reach tanh f, which are the
+    ansatz's angles, or the features x of a circuit that has such (`reuploading`, or your own); its twin has the same
+    slope at 0. `logit_scale`: the head's logits times it.
     Read-out `pauli_z` needs the head `linear`.
     Loss: ce_weight * CE + kd_weight * T^2 * KL(teacher || student), T = `temperature`; `kd_temperature_squared`
     False leaves out T^2, as in Eq. 6. Without a teacher the experiment is a placebo and `kd_weight` is 0.
@@ -57,7 +62,8 @@ class Experiment:
     stops after this many epochs without a better validation accuracy, and keeps the weights of its best epoch; 0: it
     trains all epochs and keeps the last. `learning_rates` to choose from for each seed, on validation; ():
     `learning_rate`. `tested` says when test accuracy is measured: after `every_epoch`, or `at_end`, with the weights
-    of the last and of the best validation epoch.
+    of the last and of the best validation epoch. `engine`: `stacked`, this library's simulators, all seeds at once; or
+    `torchquantum`, TorchQuantum's own gates one after the other, exact and without noise.
     Execution: `shots` per circuit. `seeds`: how many seeds, counted from 0; not part of the digest, because a
     seed draws the same numbers whatever other seeds run beside it.
     Types are strict, numbers bounded as `checks.MOST` says; numpy's scalars and any ordered container are taken.
@@ -79,7 +85,7 @@ class Experiment:
     qubits: int = 3
     reducer: str = "cnn"
     encoder: str = "ansatz_angles"
-    ansatz: str = "h_ry"
+    ansatz: str | Circuit = "h_ry"
     layers: int = 1
     entangler: str = "none"
     readout: str = "outcomes"
@@ -105,6 +111,7 @@ class Experiment:
     patience: int = 0
     learning_rates: tuple[float, ...] = ()
     tested: str = "every_epoch"
+    engine: str = "stacked"
 
     shots: int = 5000
     seeds: int = field(default=20, metadata={"digest": False})
@@ -112,12 +119,13 @@ class Experiment:
     def __post_init__(self) -> None:
         self._check_images()
         for name, allowed in (
-            ("reducer", REDUCERS), ("encoder", ENCODERS), ("ansatz", ANSATZE), ("entangler", ENTANGLERS),
+            ("reducer", REDUCERS), ("encoder", ENCODERS), ("entangler", ENTANGLERS), ("engine", ENGINES),
             ("readout", READOUTS), ("head", HEADS), ("gradient", GRADIENTS), ("sampler", SAMPLERS), ("tested", TESTED),
             ("activation", ACTIVATIONS), ("noise", MOST),
         ):  # fmt: skip
             check_fields(self, checks.one_of, name, allowed=allowed)
-        check_fields(self, checks.whole, "qubits", maximum=10)
+        self._check_ansatz()
+        check_fields(self, checks.whole, "qubits", maximum=MOST_QUBITS)
         check_fields(self, checks.whole, "layers", "epochs", "batch_size", "shots", "seeds")
         check_fields(self, checks.whole, "patience", "data_seed", minimum=0)
         check_fields(self, checks.real, "learning_rate", positive=True)
@@ -143,10 +151,42 @@ class Experiment:
         if (self.patience or self.learning_rates) and self.tested != "at_end":
             checks.fail("tested", self.tested, "at_end where patience or learning_rates choose on validation")
 
+    def _check_ansatz(self) -> None:
+        """What goes with a circuit of one's own, which replaces the number of qubits, or one that has its entanglers."""
+        if not isinstance(self.ansatz, Circuit):
+            check_fields(self, checks.one_of, "ansatz", allowed=ANSATZE)
+        elif self.qubits not in (Experiment.qubits, self.ansatz.qubits):
+            checks.fail("qubits", self.qubits, f"{self.ansatz.qubits}, as the circuit of the ansatz has")
+        else:
+            object.__setattr__(self, "qubits", self.ansatz.qubits)
+        if self.ansatz not in RINGS and self.entangler != "none":
+            checks.fail("entangler", self.entangler, f"none for the ansatz {self.ansatz_name}")
+        if isinstance(self.ansatz, Circuit) and self.layers != 1:
+            checks.fail("layers", self.layers, "1 for a circuit of your own, which has the layers that it has")
+        if self.takes_features and self.encoder != "ansatz_angles":
+            checks.fail("encoder", self.encoder, "ansatz_angles for a circuit with features x[i]")
+        if isinstance(self.ansatz, Circuit) and self.encoder == "ansatz_angles" and not self.takes_features:
+            checks.fail("ansatz", self.ansatz_name, "a circuit with features x[i] for encoder ansatz_angles")
+
+    @property
+    def ansatz_name(self) -> str:
+        """What the ansatz is called."""
+        return self.ansatz.name if isinstance(self.ansatz, Circuit) else self.ansatz
+
+    @property
+    def takes_features(self) -> bool:
+        """Whether the ansatz has places for features beside its own weights."""
+        return self.ansatz.features > 0 if isinstance(self.ansatz, Circuit) else self.ansatz == "reuploading"
+
+    @property
+    def measured_qubits(self) -> int:
+        """How many wires are measured."""
+        return len(self.ansatz.measured) if isinstance(self.ansatz, Circuit) else self.qubits
+
     def _check_student(self) -> None:
         """Parts of the student that exclude each other."""
         if self.encoder == "ansatz_angles":
-            if self.head == "linear":
+            if self.head == "linear" and not self.takes_features:
                 checks.fail("head", self.head, "any but linear for encoder ansatz_angles: its outcomes are the logits")
             if self.reducer not in ("cnn", "fully_connected", "pca"):
                 checks.fail("reducer", self.reducer, "cnn, fully_connected or pca for encoder ansatz_angles")
@@ -156,8 +196,14 @@ class Experiment:
             checks.fail("gradient", self.gradient, "parameter_shift or published_shift where outcomes are sampled")
         if self.readout == "pauli_z" and self.head != "linear":
             checks.fail("head", self.head, "linear for readout pauli_z, which is not a distribution")
-        if self.head != "linear" and 2**self.qubits < len(self.classes):
-            checks.fail("qubits", self.qubits, f"enough outcomes, 2^qubits >= {len(self.classes)} classes")
+        if self.head != "linear" and 2**self.measured_qubits < len(self.classes):
+            of_own = " that are measured" if isinstance(self.ansatz, Circuit) else ""
+            allowed = f"enough outcomes, 2^qubits >= {len(self.classes)} classes"
+            checks.fail(f"qubits{of_own}", self.measured_qubits, allowed)
+        if self.engine == "torchquantum":
+            for name, only in (("gradient", "autograd"), ("sampler", "exact"), ("noise", "none")):
+                if getattr(self, name) != only:
+                    checks.fail(name, getattr(self, name), f"{only} for engine torchquantum")
 
     def _check_twin(self) -> None:
         if self.ansatz == "classical_linear" and self.encoder != "amplitude":
@@ -167,6 +213,7 @@ class Experiment:
             checks.fail("ansatz", self.ansatz, allowed)
         for name, only in (
             ("layers", 1), ("entangler", "none"), ("gradient", "autograd"), ("sampler", "exact"), ("noise", "none"),
+            ("engine", "stacked"),
         ):  # fmt: skip
             if getattr(self, name) != only:
                 checks.fail(name, getattr(self, name), f"{only} for the ansatz {self.ansatz}, which has no circuit")
@@ -228,6 +275,8 @@ def as_dict(described: "DataclassInstance") -> dict[str, Any]:
 def from_dict(values: dict[str, Any]) -> Experiment:
     """The experiment that `as_dict` described. `ValueError`: a field is unknown or its value is not allowed."""
     values = _fields("experiment", Experiment, values)
+    if isinstance(values.get("ansatz"), dict):
+        values["ansatz"] = Circuit(**_fields("ansatz", Circuit, values["ansatz"]))
     if values.get("teacher") is not None:
         teacher = _fields("teacher", Teacher, values["teacher"])
         of_members = checks.members("teacher members", teacher.get("members", ()), "a list of teachers")

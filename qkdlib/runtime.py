@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from tqdm import tqdm
 
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 QUIET = False  # True in a worker, whose parent shows the progress
 VERSIONED = ("torch", "torchvision", "torchquantum", "qiskit", "qiskit-aer", "numpy", "scipy", "scikit-learn")
 
@@ -33,16 +33,24 @@ def threads() -> int:
 
 
 def start(device: str = "auto") -> "torch.device":
-    """Set torch's threads, see whether the portable mode is on, and return the `torch.device` to compute on, which is
-    CUDA for `auto` where it is there."""
+    """Set torch's threads, see whether the portable mode is on, and return the `torch.device` to compute on. `auto` is
+    CUDA where it is there, else the CPU. `mps`, the GPU of Apple's processors, computes in float32 alone and is untried
+    so far: it is taken where it is named. `ValueError`: the device is not there."""
     import torch
 
     checks.one_of("device", device, DEVICES)
     torch.set_num_threads(threads())
-    if device == "cuda" and not torch.cuda.is_available():
+    cuda = torch.cuda.is_available()
+    if device == "cuda" and not cuda:
         checks.fail("device", device, "auto or cpu: this machine has no CUDA device")
+    if device == "mps" and not torch.backends.mps.is_available():
+        built = torch.backends.mps.is_built()
+        reason = "this machine has no Apple GPU that torch can use" if built else "this torch is built without MPS"
+        checks.fail("device", device, f"auto or cpu: {reason}")
     portable.is_on()
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    if device == "auto":
+        return torch.device("cuda" if cuda else "cpu")
+    return torch.device(device)
 
 
 def provenance(device: "str | torch.device" = "cpu") -> dict:

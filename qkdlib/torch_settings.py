@@ -50,8 +50,8 @@ def plain_torch(dtype: str = "float32", device: "str | torch.device" = "cpu") ->
                 part.fp32_precision = "ieee"
         stack.callback(torch.set_default_dtype, torch.get_default_dtype())
         torch.set_default_dtype(getattr(torch, dtype))
-        for settings in (torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False)):
-            stack.enter_context(settings)
+        for kind in ("cpu", "cuda", "mps"):
+            stack.enter_context(torch.autocast(kind, enabled=False))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         yield

@@ -20,7 +20,7 @@ import numpy as np
 
 from qkdlib import files
 from qkdlib.backends.sampling import Backend, check_frequencies
-from qkdlib.circuits import Circuit
+from qkdlib.circuits import GateList
 
 # Parts of the names of options that leave the outcomes' probabilities as they are.
 INDIFFERENT = ("seed", "shots", "memory", "parallel", "thread", "executor", "job", "execution_time", "environment")
@@ -31,7 +31,7 @@ class Kept:
     """The finished jobs of one circuit on one backend, in a folder of many circuits' and backends' jobs; None: nothing
     is kept. `earlier` counts the jobs taken that ran under another calibration of the backend."""
 
-    def __init__(self, folder: Path | None, backend: Backend, circuit: Circuit, shots: int):
+    def __init__(self, folder: Path | None, backend: Backend, circuit: GateList, shots: int):
         self.folder, self.backend, self.circuit, self.shots = folder, backend, circuit, shots
         self.earlier = 0
         if folder is not None:
@@ -106,7 +106,7 @@ def _provider_id(path: Path) -> str:
         return str(files.read_json(path)["id"])
 
 
-def kept_in(keep: Path | None, backend: Backend, circuit: Circuit, shots: int) -> Kept:
+def kept_in(keep: Path | None, backend: Backend, circuit: GateList, shots: int) -> Kept:
     """The finished jobs in the folder `keep`; none, with a warning, if nothing tells the backend from others."""
     if keep is not None and not backend.known:
         warnings.warn(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from qkdlib.backends import backend
-from qkdlib.circuits import Circuit, simulation
+from qkdlib.circuits import GateList, simulation
 from qkdlib.noise import IDEAL, Noise
 from qkdlib.randomness import stream
 
@@ -21,13 +21,13 @@ class Multinomial:
         self.shots, self.noise = shots, noise
         self.generators = [np.random.default_rng(stream(seed, stage)) for seed in seeds]
 
-    def __call__(self, circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
+    def __call__(self, circuit: GateList, angles: torch.Tensor) -> torch.Tensor:
         """Frequencies (S, ..., 2^Q) for angles (S, ..., A); they carry no gradient."""
         return self.frequencies(simulation.exact(circuit, angles.detach(), self.noise))
 
     def frequencies(self, exact: torch.Tensor) -> torch.Tensor:
         """Frequencies in the shape of the probabilities `exact` (S, ..., 2^Q)."""
-        chances = exact.detach().double().cpu().numpy().clip(min=0)
+        chances = exact.detach().cpu().double().numpy().clip(min=0)
         with np.errstate(invalid="ignore"):  # of rows that are no numbers, or all zero
             chances /= chances.sum(-1, keepdims=True)
         samplings = (functools.partial(g.multinomial, self.shots) for g in self.generators)
@@ -42,10 +42,10 @@ class OnAer:
         self.shots, self.backend = shots, backend.aer(noise)
         self.generators = [np.random.default_rng(stream(seed, stage)) for seed in seeds]
 
-    def __call__(self, circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
+    def __call__(self, circuit: GateList, angles: torch.Tensor) -> torch.Tensor:
         """Frequencies (S, ..., 2^Q) for angles (S, ..., A); they carry no gradient."""
         quantum, drawn = self.backend.prepare(circuit), []
-        for g, of_seed in zip(self.generators, angles.detach().double().cpu().numpy(), strict=True):
+        for g, of_seed in zip(self.generators, angles.detach().cpu().double().numpy(), strict=True):
             number = int(g.integers(2**31))
             sample = functools.partial(self.backend.sample, quantum, shots=self.shots, seed=number)
             drawn.append(_of_numbers(sample, of_seed, 2**circuit.qubits))

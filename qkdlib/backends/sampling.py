@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from qkdlib import checks, circuits
-from qkdlib.circuits import Circuit
+from qkdlib.circuits import GateList
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -76,9 +76,9 @@ class Backend(abc.ABC):
     ):  # fmt: skip
         self.name, self.noise, self.target, self.rows_per_job = name, noise, target, rows_per_job
         self.home, self.settings, self.known = target if home is None else home, settings, known
-        self._prepared: dict[Circuit, QuantumCircuit] = {}
+        self._prepared: dict[GateList, QuantumCircuit] = {}
 
-    def prepare(self, circuit: Circuit) -> "QuantumCircuit":
+    def prepare(self, circuit: GateList) -> "QuantumCircuit":
         """The transpiled `qiskit.QuantumCircuit` with measurement, of which the angles are open parameters.
         `ValueError`: the backend cannot run the circuit, or the simulated state does not fit into memory."""
         most = getattr(self.target, "num_qubits", None)
@@ -90,7 +90,7 @@ class Backend(abc.ABC):
             self._prepared[circuit] = self._transpiled(circuits.to_qiskit(circuit))
         return self._prepared[circuit]
 
-    def facts(self, circuit: Circuit) -> Facts:
+    def facts(self, circuit: GateList) -> Facts:
         """What the circuit becomes on this backend."""
         bare = self.prepare(circuit).remove_final_measurements(inplace=False)
         became = TRANSPILED if self.target is not None else UNKNOWN if self.noise == UNKNOWN else AS_WRITTEN

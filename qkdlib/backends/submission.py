@@ -14,7 +14,7 @@ from qkdlib import checks, runtime, workspace
 from qkdlib.backends import backend as backends
 from qkdlib.backends import jobs
 from qkdlib.backends.sampling import Facts, Failed, Job, Unusable
-from qkdlib.circuits import Circuit
+from qkdlib.circuits import GateList
 from qkdlib.randomness import number
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Sampled:
 
 
 def sample(
-    circuit: Circuit, angles: np.ndarray, shots: int, seed: int, on: backends.AnyBackend = None, *,
+    circuit: GateList, angles: np.ndarray, shots: int, seed: int, on: backends.AnyBackend = None, *,
     rows_per_job: int | None = None, attempts: int = 3, keep: Path | None = None,
 ) -> Sampled:  # fmt: skip
     """Run the circuit once for each row of angles. It is transpiled once.

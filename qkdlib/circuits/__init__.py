@@ -5,8 +5,8 @@ this wing knows images, students or experiments' results.
 """
 
 from qkdlib.circuits.gatelist import (
-    Circuit,
     Gate,
+    GateList,
     amplitude_encoding,
     angle_encoding,
     build,
@@ -20,6 +20,6 @@ from qkdlib.circuits.simulation import exact, probabilities
 from qkdlib.circuits.torchquantum_circuit import to_torchquantum
 
 __all__ = [
-    "Circuit", "Gate", "amplitude_encoding", "angle_encoding", "build", "exact", "join", "measured", "probabilities",
+    "GateList", "Gate", "amplitude_encoding", "angle_encoding", "build", "exact", "join", "measured", "probabilities",
     "qubit_encoding", "reverse_wires", "to_qiskit", "to_torchquantum",
 ]  # fmt: skip

@@ -29,7 +29,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Circuit:
+class GateList:
     """A gate list on `qubits` wires with `angles` open angles, in the order in which the gates act."""
 
     name: str
@@ -68,17 +68,17 @@ def ring(entangler: str, qubits: int) -> list[Gate]:
     return [Gate(name, (wire, (wire + 1) % qubits)) for wire in range(qubits if qubits > 2 else 1)]
 
 
-def h_ry(qubits: int, layers: int, entangler: str) -> Circuit:
+def h_ry(qubits: int, layers: int, entangler: str) -> GateList:
     """Hadamard on every wire, then `layers` times RY(theta_k) on wire k and the entangler (v1, section 4.4 and
     Fig. 5, where there is one layer and no entangler)."""
     gates = [Gate("h", (wire,)) for wire in range(qubits)]
     for layer in range(layers):
         gates += [Gate("ry", (wire,), angle=layer * qubits + wire) for wire in range(qubits)]
         gates += ring(entangler, qubits)
-    return Circuit("h_ry", qubits, tuple(gates))
+    return GateList("h_ry", qubits, tuple(gates))
 
 
-def rx_ry_rz(qubits: int, layers: int, entangler: str) -> Circuit:
+def rx_ry_rz(qubits: int, layers: int, entangler: str) -> GateList:
     """`layers` times RX, RY and RZ with an angle each on every wire, then the entangler (v2, Fig. 1, where there is
     one layer and no entangler). Angles count by layer, then by column, then by wire."""
     gates = []
@@ -87,22 +87,22 @@ def rx_ry_rz(qubits: int, layers: int, entangler: str) -> Circuit:
             first = (3 * layer + column) * qubits
             gates += [Gate(name, (wire,), angle=first + wire) for wire in range(qubits)]
         gates += ring(entangler, qubits)
-    return Circuit("rx_ry_rz", qubits, tuple(gates))
+    return GateList("rx_ry_rz", qubits, tuple(gates))
 
 
-def angle_encoding(qubits: int, features: int) -> Circuit:
+def angle_encoding(qubits: int, features: int) -> GateList:
     """Feature j turns wire j mod Q; layer j div Q uses RX, RY, RZ, RX in turn (v2, Fig. 1)."""
     names = (*ROTATIONS, "rx")
     gates = [Gate(names[j // qubits % 4], (j % qubits,), angle=j) for j in range(features)]
-    return Circuit("angle_encoding", qubits, tuple(gates))
+    return GateList("angle_encoding", qubits, tuple(gates))
 
 
-def qubit_encoding(qubits: int) -> Circuit:
+def qubit_encoding(qubits: int) -> GateList:
     """RY(angle k) on wire k."""
-    return Circuit("qubit_encoding", qubits, tuple(Gate("ry", (wire,), angle=wire) for wire in range(qubits)))
+    return GateList("qubit_encoding", qubits, tuple(Gate("ry", (wire,), angle=wire) for wire in range(qubits)))
 
 
-def amplitude_encoding(qubits: int) -> Circuit:
+def amplitude_encoding(qubits: int) -> GateList:
     """Real amplitudes by 2^Q - 1 angles (`state_preparation.angles`) and 2^Q - 2 CNOTs, the same gates for every image:
     the wires from the last to the first, each turned by RY under control of the ones before (Moettoenen et al. 2004,
     arXiv:quant-ph/0407010). RY is SX^-1 RZ SX, and SX commutes with the target of a CNOT, so that a device turns
@@ -118,10 +118,10 @@ def amplitude_encoding(qubits: int) -> Circuit:
             gates += [Gate("rz", (target,), angle=angle), Gate("cx", (target + 1 + digit, target))]
             angle += 1
         gates.append(Gate("sxdg", (target,)))
-    return Circuit("amplitude_encoding", qubits, tuple(gates))
+    return GateList("amplitude_encoding", qubits, tuple(gates))
 
 
-def measured(circuit: Circuit) -> Circuit:
+def measured(circuit: GateList) -> GateList:
     """The circuit without the gates that no measurement of all wires can see: diagonal ones (`rz`, `cz`) after which
     their wires meet nothing but diagonal gates and `cx`, which only permute outcomes.
 
@@ -139,19 +139,19 @@ def measured(circuit: Circuit) -> Circuit:
     return dataclasses.replace(circuit, gates=tuple(reversed(kept)))
 
 
-def join(first: Circuit, second: Circuit) -> Circuit:
+def join(first: GateList, second: GateList) -> GateList:
     """One circuit after the other; its angles are those of the first, then those of the second."""
     if first.qubits != second.qubits:
         checks.fail("qubits", second.qubits, f"{first.qubits}, as in circuit {first.name}")
     count = first.angles
     shifted = (Gate(g.name, g.wires, None if g.angle is None else g.angle + count) for g in second.gates)
-    return Circuit(f"{first.name}+{second.name}", first.qubits, (*first.gates, *shifted))
+    return GateList(f"{first.name}+{second.name}", first.qubits, (*first.gates, *shifted))
 
 
 CIRCUITS = {"h_ry": h_ry, "rx_ry_rz": rx_ry_rz}
 
 
-def build(ansatz: str, qubits: int, layers: int = 1, entangler: str = "none") -> Circuit:
+def build(ansatz: str, qubits: int, layers: int = 1, entangler: str = "none") -> GateList:
     """The circuit named `ansatz` on `qubits` wires."""
     checks.one_of("ansatz", ansatz, CIRCUITS)
     checks.one_of("entangler", entangler, ENTANGLERS)

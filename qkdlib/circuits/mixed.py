@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from qkdlib import checks
-from qkdlib.circuits.gatelist import Circuit, Gate
+from qkdlib.circuits.gatelist import Gate, GateList
 from qkdlib.noise import IDEAL, QUIET_GATES, Noise
 from qkdlib.rounding import shared_product
 
@@ -28,7 +28,7 @@ FIXED = {
 }
 
 
-def probabilities(circuit: Circuit, angles: torch.Tensor, noise: Noise = IDEAL) -> torch.Tensor:
+def probabilities(circuit: GateList, angles: torch.Tensor, noise: Noise = IDEAL) -> torch.Tensor:
     """Outcome probabilities (..., 2^Q), wire 0 least significant, of angles (..., A) in radians, from |0...0>."""
     if angles.shape[-1] != circuit.angles:
         checks.fail("angles", tuple(angles.shape), f"a last axis of {circuit.angles} for circuit {circuit.name}")
@@ -42,7 +42,7 @@ def probabilities(circuit: Circuit, angles: torch.Tensor, noise: Noise = IDEAL) 
     return outcomes.clamp_min(0)
 
 
-def _diagonal(circuit: Circuit, angles: torch.Tensor, noise: Noise) -> torch.Tensor:
+def _diagonal(circuit: GateList, angles: torch.Tensor, noise: Noise) -> torch.Tensor:
     """<Z string> (N, 2^Q); the k-th binary digit says whether wire k has a Z."""
     ground = angles.new_tensor([1.0, 0.0, 0.0, 1.0])
     state = functools.reduce(lambda low, _: torch.kron(ground, low), range(circuit.qubits - 1), ground)

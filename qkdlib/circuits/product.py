@@ -9,7 +9,7 @@ imaginary part on the second.
 import torch
 
 from qkdlib import checks
-from qkdlib.circuits.gatelist import ROTATIONS, Circuit
+from qkdlib.circuits.gatelist import ROTATIONS, GateList
 from qkdlib.noise import IDEAL, QUIET_GATES, Noise
 
 Component = float | torch.Tensor  # of Bloch vectors: a number where it is the same for all of them, else (..., Q)
@@ -19,7 +19,7 @@ FLIPS = {"rx": (0, 1), "ry": (0,), "rz": (1,)}
 SIGNS = {"rx": ((1, -1), (1, -1)), "ry": ((-1, -1), (1, 1)), "rz": ((1, -1), (-1, 1))}
 
 
-def probabilities(circuit: Circuit, angles: torch.Tensor, noise: Noise = IDEAL) -> torch.Tensor:
+def probabilities(circuit: GateList, angles: torch.Tensor, noise: Noise = IDEAL) -> torch.Tensor:
     """Outcome probabilities (..., 2^Q), wire 0 least significant, of angles (..., A) in radians, from |0...0>, by one
     Bloch vector per wire."""
     columns, (a, b, c) = circuit.columns, noise.bloch()
@@ -64,7 +64,7 @@ def outcomes(z: torch.Tensor) -> torch.Tensor:
     return found
 
 
-def rotate(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
+def rotate(circuit: GateList, angles: torch.Tensor) -> torch.Tensor:
     """Spinors (2, 2, S, B, Q) after rotations on |0...0> by angles (S, B, A) in radians, of which angle j turns wire
     j mod Q, in the order of j."""
     kinds = [gate.name for gate in circuit.gates[:: circuit.qubits]]

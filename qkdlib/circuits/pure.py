@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from qkdlib.circuits import torchquantum_circuit
-from qkdlib.circuits.gatelist import Circuit, Gate
+from qkdlib.circuits.gatelist import Gate, GateList
 
 PRODUCT = 20_000  # multiply-adds that take as long as one more small product does
 
@@ -26,12 +26,12 @@ class Layer:
     """Gates on single wires, the same on each, then a signed permutation that stands for the gates between wires:
     new[i] = signs[i] old[order[i]] (`order` None: no such gates; `signs` None: all 1)."""
 
-    local: Circuit
+    local: GateList
     order: torch.Tensor | None
     signs: torch.Tensor | None
 
 
-def final_state(circuit: Circuit, states: torch.Tensor, angles: torch.Tensor, method: str = "") -> torch.Tensor:
+def final_state(circuit: GateList, states: torch.Tensor, angles: torch.Tensor, method: str = "") -> torch.Tensor:
     """The states (S, B, H, 2, L) after the circuit.
 
     Args:
@@ -52,7 +52,7 @@ def final_state(circuit: Circuit, states: torch.Tensor, angles: torch.Tensor, me
     return states
 
 
-def fewer_operations(circuit: Circuit, batch: int, real: bool = True) -> str:
+def fewer_operations(circuit: GateList, batch: int, real: bool = True) -> str:
     """`matrix` or `factors`, whichever takes fewer multiply-adds for a batch of this many images per seed."""
     size, depth = 2**circuit.qubits, len(layers(circuit))
     parts = 1 if real else 2
@@ -62,7 +62,7 @@ def fewer_operations(circuit: Circuit, batch: int, real: bool = True) -> str:
     return "matrix" if matrix <= factors else "factors"
 
 
-def unitary(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
+def unitary(circuit: GateList, angles: torch.Tensor) -> torch.Tensor:
     """The circuit's matrix (S, 2^Q, 2^Q), complex, wire 0 least significant, of angles (S, A) in radians."""
     found = []
     for layer in layers(circuit):
@@ -75,7 +75,7 @@ def unitary(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
     return functools.reduce(lambda earlier, matrix: matrix @ earlier, found)
 
 
-def wire_matrices(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
+def wire_matrices(circuit: GateList, angles: torch.Tensor) -> torch.Tensor:
     """The product (S, Q, 2, 2), complex, of the gates on each wire of a circuit without gates between wires."""
     total = None
     for name, places in circuit.columns:
@@ -93,19 +93,19 @@ def wire_matrices(circuit: Circuit, angles: torch.Tensor) -> torch.Tensor:
 
 @functools.cache
 @torch.inference_mode(False)  # they are kept, and may be needed in a training later
-def layers(circuit: Circuit) -> tuple[Layer, ...]:
+def layers(circuit: GateList) -> tuple[Layer, ...]:
     """The circuit cut behind each run of gates between wires."""
     found = []
     local: tuple[Gate, ...] = ()
     for between, gates in itertools.groupby(circuit.gates, lambda gate: len(gate.wires) > 1):
         run = tuple(gates)
         if between:
-            found.append(Layer(Circuit(circuit.name, circuit.qubits, local), *_permutation(run, circuit.qubits)))
+            found.append(Layer(GateList(circuit.name, circuit.qubits, local), *_permutation(run, circuit.qubits)))
             local = ()
         else:
             local = run
     if local:
-        found.append(Layer(Circuit(circuit.name, circuit.qubits, local), None, None))
+        found.append(Layer(GateList(circuit.name, circuit.qubits, local), None, None))
     return tuple(found)
 
 

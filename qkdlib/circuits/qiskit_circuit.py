@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from qkdlib.circuits.gatelist import Circuit
+from qkdlib.circuits.gatelist import GateList
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
 
-def to_qiskit(circuit: Circuit, measure: bool = True) -> "QuantumCircuit":
+def to_qiskit(circuit: GateList, measure: bool = True) -> "QuantumCircuit":
     """The circuit as a `qiskit.QuantumCircuit` whose `ParameterVector` theta holds the angles in order."""
     from qiskit import QuantumCircuit
     from qiskit.circuit import ParameterVector

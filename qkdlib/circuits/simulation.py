@@ -18,14 +18,14 @@ import torch
 
 from qkdlib import checks
 from qkdlib.circuits import mixed, product, pure
-from qkdlib.circuits.gatelist import Circuit
+from qkdlib.circuits.gatelist import GateList
 from qkdlib.noise import IDEAL, Noise
 
-Outcomes = Callable[[Circuit, torch.Tensor], torch.Tensor]
+Outcomes = Callable[[GateList, torch.Tensor], torch.Tensor]
 
 
 def probabilities(
-    circuit: Circuit, angles: torch.Tensor, gradient: str = "autograd", draw: Outcomes | None = None,
+    circuit: GateList, angles: torch.Tensor, gradient: str = "autograd", draw: Outcomes | None = None,
     noise: Noise = IDEAL,
 ) -> torch.Tensor:  # fmt: skip
     """Outcome probabilities (..., 2^Q), wire 0 least significant, of angles (..., A) in radians.
@@ -45,13 +45,13 @@ def probabilities(
     return _Shifted.apply(circuit, angles, shift, factor, draw or functools.partial(exact, noise=noise))
 
 
-def exact(circuit: Circuit, angles: torch.Tensor, noise: Noise = IDEAL) -> torch.Tensor:
+def exact(circuit: GateList, angles: torch.Tensor, noise: Noise = IDEAL) -> torch.Tensor:
     """Outcome probabilities (..., 2^Q) of any circuit from |0...0>."""
     kind = mixed if circuit.entangles else product
     return kind.probabilities(circuit, angles, noise)
 
 
-def after_encoding(circuit: Circuit, state: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+def after_encoding(circuit: GateList, state: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     """Outcome probabilities (S, B, 2^Q) after a circuit whose angles (S, A) all images share, of encoded states:
     spinors (2, 2, S, B, Q) of product states, or real amplitudes (S, B, 2^Q)."""
     if state.ndim == 5 and not circuit.entangles:
@@ -61,7 +61,7 @@ def after_encoding(circuit: Circuit, state: torch.Tensor, angles: torch.Tensor) 
     return (final * final).sum(3).flatten(2)
 
 
-def wires_after_encoding(circuit: Circuit, spinors: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+def wires_after_encoding(circuit: GateList, spinors: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     """<Z> on each wire, (S, B, Q), of spinors (2, 2, S, B, Q) after a circuit without gates between wires whose angles
     (S, A) all images share."""
     return product.expectations(spinors, pure.wire_matrices(circuit, angles))
@@ -73,7 +73,7 @@ class _Shifted(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, circuit: Circuit, angles: torch.Tensor, shift: float, factor: float, draw: Outcomes
+        ctx: Any, circuit: GateList, angles: torch.Tensor, shift: float, factor: float, draw: Outcomes
     ) -> torch.Tensor:
         if not ctx.needs_input_grad[1]:
             return draw(circuit, angles)

@@ -5,13 +5,13 @@ from typing import Any
 
 import torch
 
-from qkdlib.circuits.gatelist import ROTATIONS, Circuit, reverse_wires
+from qkdlib.circuits.gatelist import ROTATIONS, GateList, reverse_wires
 from qkdlib.circuits.torchquantum_import import load
 
 NAMES = {"h": "hadamard", "rx": "rx", "ry": "ry", "rz": "rz", "cx": "cnot", "cz": "cz"}  # TorchQuantum's
 
 
-def to_torchquantum(circuit: Circuit) -> torch.nn.Module:
+def to_torchquantum(circuit: GateList) -> torch.nn.Module:
     """The circuit as a TorchQuantum module that maps angles (N, A) to outcome probabilities (N, 2^Q)."""
     return TorchQuantumCircuit(circuit)
 
@@ -19,7 +19,7 @@ def to_torchquantum(circuit: Circuit) -> torch.nn.Module:
 class TorchQuantumCircuit(torch.nn.Module):
     """Gate-by-gate statevector simulation by TorchQuantum, in its precision: complex64, about 1e-6."""
 
-    def __init__(self, circuit: Circuit):
+    def __init__(self, circuit: GateList):
         super().__init__()
         self.circuit = circuit
 

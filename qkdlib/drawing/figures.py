@@ -47,7 +47,7 @@ def _only_the_image(axis: Axes) -> None:
 
 
 @styled
-def circuit_diagram(*named: circuits.Circuit) -> Figure:
+def circuit_diagram(*named: circuits.GateList) -> Figure:
     """Circuits as Qiskit draws them, side by side (v1, Fig. 5)."""
     drawn = [circuits.to_qiskit(circuit) for circuit in named]
     widths = [3.6 * max(1, quantum.depth() / 5) for quantum in drawn]

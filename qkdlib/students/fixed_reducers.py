@@ -135,7 +135,7 @@ class PCA(FixedReducer):
             allowed = f"at least {self.components} images for as many components of pca"
             checks.fail("train_per_class", f"{len(images)} images in all", allowed)
         with torch_settings.one_thread():  # more would round by their number
-            mean, axes, variances = components(images.flatten(1).double().cpu(), self.components)
+            mean, axes, variances = components(images.flatten(1).cpu().double(), self.components)
         if self.standardised:
             spread = variances.sqrt()[:, None]
             # A component without variance is rounding; it becomes 0.

@@ -13,13 +13,13 @@ from scipy import stats
 from qkdlib import backends, checks, circuits
 from qkdlib.backends import Backend, Primitive, aer_import, sampling
 from qkdlib.backends.backend import Aer, _aer_model
-from qkdlib.circuits import Circuit, Gate
+from qkdlib.circuits import Gate, GateList
 from qkdlib.noise import Noise
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*has no QubitProperties")  # Aer, of GenericBackendV2 without noise
 SHOTS = 20_000
 CIRCUITS = {n: circuits.join(circuits.amplitude_encoding(n), circuits.build("rx_ry_rz", n)) for n in (3, 4)}
-BARE = Circuit("bare", 3, (Gate("sx", (0,)), Gate("cx", (0, 2)), Gate("h", (0,)), Gate("sx", (0,)), Gate("h", (2,)),
+BARE = GateList("bare", 3, (Gate("sx", (0,)), Gate("cx", (0, 2)), Gate("h", (0,)), Gate("sx", (0,)), Gate("h", (2,)),
                            Gate("cx", (2, 1))))  # fmt: skip
 
 
@@ -63,12 +63,12 @@ NOISY = {
 }
 
 
-def angles_of(circuit: Circuit, rows: int = 2, seed: int = 2) -> np.ndarray:
+def angles_of(circuit: GateList, rows: int = 2, seed: int = 2) -> np.ndarray:
     """All of them different, and such that every outcome is expected often enough for the chi-square test."""
     return np.random.default_rng([rows, seed]).uniform(0.4, 1.6, (rows, circuit.angles))
 
 
-def exact(circuit: Circuit, angles: np.ndarray) -> np.ndarray:
+def exact(circuit: GateList, angles: np.ndarray) -> np.ndarray:
     quantum = circuits.to_qiskit(circuit, measure=False)
     return np.stack([Statevector(quantum.assign_parameters(row)).probabilities() for row in angles])
 
@@ -80,7 +80,7 @@ def values(frequencies: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return np.atleast_1d(stats.chisquare(SHOTS * frequencies, SHOTS * probabilities, axis=1).pvalue)
 
 
-def check(circuit: Circuit, frequencies: np.ndarray, probabilities: np.ndarray) -> None:
+def check(circuit: GateList, frequencies: np.ndarray, probabilities: np.ndarray) -> None:
     assert values(frequencies, probabilities).min() > 1e-4
     reverse = circuits.reverse_wires(torch.from_numpy(probabilities), circuit.qubits).numpy()
     assert values(frequencies, reverse).max() < 1e-4  # so that a wrong bit order would be seen
@@ -135,7 +135,7 @@ def test_jobs_are_as_large_as_the_backend_allows():
     assert backends.get(generic()).rows_per_job == 300
 
 
-@pytest.mark.parametrize("wrong", ["aer", 3, GenericBackendV2, StatevectorEstimator(), Circuit, []], ids=named)
+@pytest.mark.parametrize("wrong", ["aer", 3, GenericBackendV2, StatevectorEstimator(), GateList, []], ids=named)
 def test_anything_else_is_refused_by_name(wrong):
     with pytest.raises(ValueError, match="^backend=") as caught:
         backends.get(wrong)

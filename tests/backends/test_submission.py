@@ -14,7 +14,7 @@ from scipy import stats
 
 from qkdlib import backends, circuits, files
 from qkdlib.backends import submission
-from qkdlib.circuits import Circuit, Gate
+from qkdlib.circuits import Gate, GateList
 
 SHOTS = 20_000
 
@@ -234,7 +234,7 @@ def test_twelve_angles_keep_their_places():
     # Sorted as text, angle 10 would come before angle 2.
     gates = tuple(Gate(name, (wire,), 3 * column + wire) for column, name in enumerate(("ry", "rx", "ry", "rx"))
                   for wire in range(3))  # fmt: skip
-    circuit = Circuit("twelve", 3, gates)
+    circuit = GateList("twelve", 3, gates)
     for turned in range(12):
         angles = np.zeros((1, 12))
         angles[0, turned] = math.pi

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from qiskit.quantum_info import Operator
 
 from qkdlib import circuits
-from qkdlib.circuits import Circuit, Gate, gatelist
+from qkdlib.circuits import Gate, GateList, gatelist
 from qkdlib.experiment import ENTANGLERS
 
 
@@ -53,7 +53,7 @@ def test_unknown_circuit_is_refused(arguments, named):
 # Gates
 
 
-def listed(circuit: Circuit) -> list[tuple]:
+def listed(circuit: GateList) -> list[tuple]:
     return [(gate.name, *gate.wires, gate.angle) for gate in circuit.gates]
 
 
@@ -132,8 +132,8 @@ PAIRS = [
     (circuits.amplitude_encoding(3), circuits.build("rx_ry_rz", 3, entangler="ring_cnot")),
     (circuits.angle_encoding(3, 9), circuits.build("rx_ry_rz", 3, layers=2)),
     (circuits.qubit_encoding(2), circuits.build("h_ry", 2, entangler="ring_cz")),
-    (Circuit("turned", 2, (Gate("sx", (1,)), Gate("cx", (1, 0)))), circuits.build("h_ry", 2)),  # no angles before
-    (circuits.build("h_ry", 1), Circuit("bare", 1, (Gate("h", (0,)),))),  # no angles after
+    (GateList("turned", 2, (Gate("sx", (1,)), Gate("cx", (1, 0)))), circuits.build("h_ry", 2)),  # no angles before
+    (circuits.build("h_ry", 1), GateList("bare", 1, (Gate("h", (0,)),))),  # no angles after
     (circuits.join(circuits.build("h_ry", 2), circuits.amplitude_encoding(2)), circuits.build("rx_ry_rz", 2)),
 ]
 

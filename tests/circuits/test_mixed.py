@@ -13,7 +13,7 @@ from qiskit.quantum_info import Statevector
 from qkdlib import circuits
 from qkdlib.backends import aer_import
 from qkdlib.backends.backend import _aer_model
-from qkdlib.circuits import Circuit, Gate, gatelist, mixed, product
+from qkdlib.circuits import Gate, GateList, gatelist, mixed, product
 from qkdlib.noise import MOST, Noise
 
 WIRES = {"h": 1, "sx": 1, "sxdg": 1, "rx": 1, "ry": 1, "rz": 1, "cx": 2, "cz": 2}
@@ -34,25 +34,25 @@ ENTANGLED = {
 }
 
 
-def random_circuit(qubits: int, seed: int, gates: int = 25) -> Circuit:
+def random_circuit(qubits: int, seed: int, gates: int = 25) -> GateList:
     """Gates of every name on random wires, whose angles do not lie in the order of the gates."""
     rng = np.random.default_rng([qubits, seed])
     names = [*WIRES, *rng.choice(list(WIRES), gates - len(WIRES))]
     rng.shuffle(names)
     places = iter(rng.permutation(sum(name in gatelist.ROTATIONS for name in names)).tolist())
-    return Circuit(f"random {seed}", qubits, tuple(
+    return GateList(f"random {seed}", qubits, tuple(
         Gate(name, tuple(rng.permutation(qubits)[: WIRES[name]].tolist()),
              next(places) if name in gatelist.ROTATIONS else None)
         for name in names
     ))  # fmt: skip
 
 
-def random_angles(circuit: Circuit, rows: int = 2, seed: int = 0) -> torch.Tensor:
+def random_angles(circuit: GateList, rows: int = 2, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return (torch.rand(rows, circuit.angles, generator=generator, dtype=torch.float64) * 2 - 1) * 3
 
 
-def on_aer(circuit: Circuit, angles: torch.Tensor, noise: Noise) -> np.ndarray:
+def on_aer(circuit: GateList, angles: torch.Tensor, noise: Noise) -> np.ndarray:
     """Outcome probabilities of Aer's density matrices, and read-out errors by hand: Aer puts none into them."""
     simulator = aer_import.load().AerSimulator(method="density_matrix", noise_model=_aer_model(noise))
     found = []
@@ -101,7 +101,7 @@ def test_bloch_vectors_pauli_coefficients_and_aer_agree_where_no_wire_is_entangl
 @pytest.mark.parametrize("qubits", [1, 2, 3, 4, 5])
 def test_without_noise_the_probabilities_are_those_of_qiskits_state(qubits):
     wires = {name: count for name, count in WIRES.items() if count <= qubits}
-    circuit = random_circuit(qubits, seed=3) if qubits > 1 else Circuit("one", 1, tuple(
+    circuit = random_circuit(qubits, seed=3) if qubits > 1 else GateList("one", 1, tuple(
         Gate(name, (0,), None if name in ("h", "sx", "sxdg") else ("rz", "ry", "rx").index(name)) for name in wires
     ))  # fmt: skip
     angles = random_angles(circuit)
@@ -133,7 +133,7 @@ def test_the_most_of_each_noise_leaves_nothing_of_the_angles(name):
 
 def test_noise_on_one_gate_is_what_it_says():
     # RX(pi) |0> is |1>; RZ adds no noise of its own.
-    one = Circuit("x", 1, (Gate("rx", (0,), 0), Gate("rz", (0,), 1)))
+    one = GateList("x", 1, (Gate("rx", (0,), 0), Gate("rz", (0,), 1)))
     angles = torch.tensor([[math.pi, 0.7]], dtype=torch.float64)
     for noise, up in (("depolarising", 1 - 0.2 / 2), ("amplitude_damping", 0.8), ("readout", 0.8)):
         for found in (
@@ -141,7 +141,7 @@ def test_noise_on_one_gate_is_what_it_says():
             product.probabilities(one, angles, Noise(noise, 0.2)),
         ):
             torch.testing.assert_close(found, torch.tensor([[1 - up, up]], dtype=torch.float64), atol=1e-12, rtol=0)
-    bell = Circuit("bell", 2, (Gate("rz", (0,), 0), Gate("cx", (0, 1))))  # depolarising of both wires at once
+    bell = GateList("bell", 2, (Gate("rz", (0,), 0), Gate("cx", (0, 1))))  # depolarising of both wires at once
     found = mixed.probabilities(bell, angles[:, :1], Noise("depolarising", 0.2))
     torch.testing.assert_close(found, torch.tensor([[0.85, 0.05, 0.05, 0.05]], dtype=torch.float64), atol=1e-12, rtol=0)
 
@@ -177,7 +177,7 @@ def test_a_wrong_number_of_angles_is_named():
 # Gradients
 
 
-def gradient(circuit: Circuit, angles: torch.Tensor, which: str, noise: Noise) -> torch.Tensor:
+def gradient(circuit: GateList, angles: torch.Tensor, which: str, noise: Noise) -> torch.Tensor:
     angles = angles.clone().requires_grad_()
     weights = torch.linspace(-1, 2, 2**circuit.qubits, dtype=angles.dtype) ** 2
     (circuits.probabilities(circuit, angles, which, noise=noise) * weights).sum().backward()

@@ -12,13 +12,13 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from qkdlib import circuits
-from qkdlib.circuits import Circuit, Gate, gatelist, product, pure
+from qkdlib.circuits import Gate, GateList, gatelist, product, pure
 
 
-def rotations(qubits: int, columns) -> Circuit:
+def rotations(qubits: int, columns) -> GateList:
     """One rotation on every wire for each column."""
     names = [name for name in columns for _ in range(qubits)]
-    return Circuit("rotations", qubits, tuple(Gate(name, (j % qubits,), j) for j, name in enumerate(names)))
+    return GateList("rotations", qubits, tuple(Gate(name, (j % qubits,), j) for j, name in enumerate(names)))
 
 
 def draw_angles(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -26,7 +26,7 @@ def draw_angles(*shape: int, seed: int = 0) -> torch.Tensor:
     return 8 * values - 4
 
 
-def in_qiskit(circuit: Circuit, angles: torch.Tensor) -> Statevector:
+def in_qiskit(circuit: GateList, angles: torch.Tensor) -> Statevector:
     """The state after the circuit on |0...0>, of angles (A,)."""
     return Statevector(circuits.to_qiskit(circuit, measure=False).assign_parameters(angles.tolist()))
 
@@ -60,7 +60,7 @@ def test_amplitudes_of_rotated_wires_are_qiskits(qubits, columns, lead, seed):
     ids=["no rotation", "half a column"],
 )
 def test_other_circuits_are_refused(gates):
-    circuit = Circuit("other", 2, gates)
+    circuit = GateList("other", 2, gates)
     with pytest.raises(ValueError, match="^circuit='other'.*columns of one rotation on every wire"):
         product.rotate(circuit, torch.zeros(1, 1, circuit.angles))
 
@@ -146,7 +146,7 @@ def hand_built_qiskit(angles: np.ndarray) -> np.ndarray:
     return np.stack(rows)
 
 
-def translated_qiskit(circuit: Circuit, angles: np.ndarray) -> np.ndarray:
+def translated_qiskit(circuit: GateList, angles: np.ndarray) -> np.ndarray:
     quantum = circuits.to_qiskit(circuit, measure=False)
     return np.stack([Statevector(quantum.assign_parameters(row)).probabilities() for row in angles])
 
@@ -182,7 +182,7 @@ def test_one_wire_in_state_one_is_the_outcome_of_its_digit(qubits, turned):
 def test_angle_places_need_not_follow_the_wires():
     # Wire 0 takes angle 2: only it is turned to |1>.
     gates = tuple(Gate("ry", (wire,), angle=2 - wire) for wire in range(3))
-    circuit, angles = Circuit("backwards", 3, gates), torch.tensor([[0.0, 0.0, math.pi]])
+    circuit, angles = GateList("backwards", 3, gates), torch.tensor([[0.0, 0.0, math.pi]])
     for probabilities in (
         product.probabilities(circuit, angles),
         circuits.to_torchquantum(circuit)(angles),
@@ -202,7 +202,7 @@ def mixed_circuits(draw):
     for name in names:
         for wire in draw(st.permutations(range(qubits))):
             gates.append(Gate(name, (wire,), None if name == "h" else next(taken)))
-    return Circuit("mixed", qubits, tuple(gates))
+    return GateList("mixed", qubits, tuple(gates))
 
 
 @settings(max_examples=40, database=None)
@@ -233,7 +233,7 @@ def test_bloch_path_of_any_mixed_circuit_is_torchquantums(circuit, seed):
 )
 def test_circuit_whose_wires_differ_is_refused(gates):
     with pytest.raises(ValueError, match="'uneven'.*wires all see the same"):
-        product.probabilities(Circuit("uneven", 2, gates), torch.zeros(1, 2))
+        product.probabilities(GateList("uneven", 2, gates), torch.zeros(1, 2))
 
 
 def test_angles_of_torchquantum_circuit_get_the_bloch_paths_gradient():
@@ -257,7 +257,7 @@ def test_product_is_the_kronecker_product_of_the_wires(z):
 
 
 def test_circuit_without_angles_is_uniform():
-    circuit = Circuit("h", 3, tuple(Gate("h", (wire,)) for wire in range(3)))
+    circuit = GateList("h", 3, tuple(Gate("h", (wire,)) for wire in range(3)))
     assert torch.equal(product.probabilities(circuit, torch.zeros(2, 0)), torch.full((2, 8), 1 / 8))
 
 

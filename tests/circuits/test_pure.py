@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from qiskit.quantum_info import Operator, Statevector
 
 from qkdlib import circuits
-from qkdlib.circuits import Circuit, Gate, gatelist, product, pure
+from qkdlib.circuits import Gate, GateList, gatelist, product, pure
 from qkdlib.experiment import ENTANGLERS
 
 METHODS = ("matrix", "factors")
 BUILT = list(itertools.product(gatelist.CIRCUITS, (2, 3, 4, 5, 8), (1, 2, 4), ENTANGLERS))
 
 
-def draw_angles(seeds: int, circuit: Circuit, seed: int = 0) -> torch.Tensor:
+def draw_angles(seeds: int, circuit: GateList, seed: int = 0) -> torch.Tensor:
     """(S, A) in +-3 radians; single precision, as in a student."""
     return (torch.rand(seeds, circuit.angles, generator=torch.Generator().manual_seed(seed)) * 2 - 1) * 3
 
@@ -44,12 +44,12 @@ def probabilities(states: torch.Tensor) -> torch.Tensor:
     return states.square().sum(3).flatten(2)
 
 
-def bound(circuit: Circuit, angles):
+def bound(circuit: GateList, angles):
     """Qiskit's circuit with one seed's angles."""
     return circuits.to_qiskit(circuit, measure=False).assign_parameters([float(angle) for angle in angles])
 
 
-def in_qiskit(circuit: Circuit, states: np.ndarray, angles: torch.Tensor) -> np.ndarray:
+def in_qiskit(circuit: GateList, states: np.ndarray, angles: torch.Tensor) -> np.ndarray:
     """Final states (S, B, 2^Q), by Qiskit."""
     evolved = []
     for of_seed, row in zip(states, angles.detach(), strict=True):
@@ -80,7 +80,7 @@ def test_layers_without_entangler_are_one_matrix_on_each_wire(ansatz, layers):
         own = [gate for gate in circuit.gates if gate.wires == (wire,)]
         places = [gate.angle for gate in own if gate.angle is not None]
         moved = [Gate(gate.name, (0,), None if gate.angle is None else places.index(gate.angle)) for gate in own]
-        expected = Operator(bound(Circuit("alone", 1, tuple(moved)), angles[seed, places])).data
+        expected = Operator(bound(GateList("alone", 1, tuple(moved)), angles[seed, places])).data
         np.testing.assert_allclose(found[seed, wire], expected, atol=1e-5)
 
 
@@ -119,7 +119,7 @@ def any_circuits(draw):
             places += 0 if first is None else qubits
         pairs = st.permutations(range(qubits)).map(lambda order: tuple(order[:2]))
         found += draw(st.lists(st.builds(Gate, st.sampled_from(("cx", "cz")), pairs), max_size=4))
-    return Circuit("any", qubits, tuple(found))
+    return GateList("any", qubits, tuple(found))
 
 
 @settings(max_examples=40, database=None)
@@ -169,7 +169,7 @@ def test_ring_of_cz_after_one_layer_changes_signs_and_no_outcome(ansatz, qubits,
 
 
 def test_circuit_whose_wires_differ_is_refused():
-    uneven = Circuit("uneven", 2, (Gate("ry", (0,), 0), Gate("rx", (1,), 1)))
+    uneven = GateList("uneven", 2, (Gate("ry", (0,), 0), Gate("rx", (1,), 1)))
     for method in METHODS:
         with pytest.raises(ValueError, match="'uneven'.*wires all see the same"):
             pure.final_state(uneven, draw_states(1, 1, 4), draw_angles(1, uneven), method)
@@ -183,7 +183,7 @@ DIFFERENTIATED = [
 ]  # fmt: skip
 
 
-def gradients(circuit: Circuit, states, angles, weights, method: str) -> tuple[torch.Tensor, torch.Tensor]:
+def gradients(circuit: GateList, states, angles, weights, method: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Of a weighted sum of outcome probabilities, by states and by angles."""
     states, angles = states.clone().requires_grad_(), angles.clone().requires_grad_()
     (probabilities(pure.final_state(circuit, states, angles, method)) * weights).sum().backward()
@@ -290,7 +290,7 @@ def test_a_circuit_first_used_in_inference_mode_can_be_trained_afterwards(circui
 
 def test_angles_in_any_order_find_their_wires():
     wires = (0, 2, 1, 3)
-    circuit = Circuit("any order", 4, tuple(Gate("ry", (wire,), place) for wire, place in enumerate(wires)))
+    circuit = GateList("any order", 4, tuple(Gate("ry", (wire,), place) for wire, place in enumerate(wires)))
     angles = torch.tensor([[0.1, 0.2, 0.3, 0.4]])
     found = pure.final_state(circuit, torch.eye(16)[None, :1], angles).square().sum(3).flatten(2)[0, 0]
     torch.testing.assert_close(found, product.probabilities(circuit, angles)[0], atol=1e-6, rtol=0)

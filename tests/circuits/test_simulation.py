@@ -11,7 +11,7 @@ from torch.autograd.gradcheck import GradcheckError
 
 from qkdlib import circuits
 from qkdlib.backends.samplers import Multinomial
-from qkdlib.circuits import Circuit, Gate, product, simulation
+from qkdlib.circuits import Gate, GateList, product, simulation
 
 EXACT = ("autograd", "parameter_shift")
 
@@ -21,26 +21,26 @@ def draw(*shape: int, dtype=torch.float64, seed: int = 0) -> torch.Tensor:
     return ((values * 2 - 1) * 3).to(dtype)
 
 
-def mixed_columns(qubits: int = 3) -> Circuit:
+def mixed_columns(qubits: int = 3) -> GateList:
     """A circuit with every gate, two angles per wire and angle places that do not follow the wires."""
     gates = [Gate("h", (wire,)) for wire in range(qubits)]
     gates += [Gate("rz", (wire,), angle=wire) for wire in range(qubits)]
     gates += [Gate("h", (wire,)) for wire in range(qubits)]
     gates += [Gate("ry", (wire,), angle=2 * qubits - 1 - wire) for wire in range(qubits)]
-    return Circuit("mixed", qubits, tuple(gates))
+    return GateList("mixed", qubits, tuple(gates))
 
 
 CIRCUITS = {"h_ry": circuits.build("h_ry", 3), "mixed": mixed_columns()}
 
 
-def gradient(circuit: Circuit, angles: torch.Tensor, weights: torch.Tensor, which: str) -> torch.Tensor:
+def gradient(circuit: GateList, angles: torch.Tensor, weights: torch.Tensor, which: str) -> torch.Tensor:
     """The gradient of a weighted sum of outcome probabilities."""
     angles = angles.clone().requires_grad_()
     (simulation.probabilities(circuit, angles, which) * weights).sum().backward()
     return angles.grad
 
 
-def finite_difference(circuit: Circuit, angles: torch.Tensor, weights: torch.Tensor, step: float = 1e-5):
+def finite_difference(circuit: GateList, angles: torch.Tensor, weights: torch.Tensor, step: float = 1e-5):
     result = torch.empty_like(angles)
     for place in np.ndindex(*angles.shape):
         values = []

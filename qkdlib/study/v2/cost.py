@@ -130,7 +130,7 @@ def executed(student: Student) -> dict[str, int]:
 
 
 @functools.cache
-def _transpiled(circuit: circuits.Circuit) -> dict[str, int]:
+def _transpiled(circuit: circuits.GateList) -> dict[str, int]:
     from qiskit import transpile
 
     # Any angles will do: gates and depth are those of a generic image.
