@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from qkdlib import checks
+from qkdlib import checks, teacher_description
 from qkdlib.circuit import MOST_QUBITS, Circuit
 from qkdlib.names import NUMERICS, digest, slug, task_name  # noqa: F401, a part of the description
 from qkdlib.noise import MOST, Noise
@@ -31,20 +31,25 @@ GRADIENTS = ("autograd", "parameter_shift", "published_shift")
 SAMPLERS = ("exact", "multinomial", "aer")
 ACTIVATIONS = ("relu", "leaky_relu")
 IMAGEFOLDER = "imagefolder:"
+ARRAYS = re.compile("arrays:[0-9a-f]{12}")
 FINGERPRINT = re.compile("([0-9a-f]{12})?")
 LONGEST_PATH = 4096  # characters
 MOST_WEIGHT = 1e6  # of a part of the loss, a temperature or a scale
+LEAST_SPREAD = 1e-6  # by which pixels may be divided
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
     """One row of evidence: images, student, teacher, loss, training and execution, for a number of seeds.
 
-    Images: `dataset` (one of `DATASETS` or `imagefolder:<path>`), `classes` (label indices in the data set),
-    images per class of each split (None: all of them; validation needs a number), `selection` `first` or `random`
-    (drawn with `data_seed`), `image_size` to resize the images of a folder to (pixels). A relative path of images
-    counts from the project's folder, or the current one outside of it. `images` is the fingerprint of a folder's
-    images, by which they are known: "" takes whatever the folder holds; the record of a run says what that was.
+    Images: `dataset` (one of `DATASETS`, `imagefolder:<path>`, or what `images.from_arrays` returned), `classes` (label
+    indices in the data set), images per class of each split (None: all of them; validation needs a number), `selection`
+    `first` or `random` (drawn with `data_seed`), `image_size` to resize the images of a folder to (pixels). A relative
+    path of images counts from the project's folder, or the current one outside of it. `images` is the fingerprint of a
+    folder's images, by which they are known: "" takes whatever the folder holds; the record of a run says what it was.
+    `pixel_mean` and `pixel_std`, one number or one for each channel: the student sees (x - mean) / std of pixels x in
+    [0, 1], its teacher x itself. `features` names the frozen network whose outputs the student sees in the images'
+    place; `run(..., features=network)` fills it in.
     Student: `qubits`, and by name `reducer`, `encoder`, `ansatz`, `entangler`, `readout`, `head`; `layers` of the
     ansatz, `dropout` of the reducer, `activation` of its hidden layer. The ansatz `classical` is the twin of a quantum
     layer, `classical_linear` a weak one (`twins`). An ansatz of your own is a `qkdlib.Circuit`, which says itself how
@@ -81,6 +86,9 @@ class Experiment:
     data_seed: int = 0
     image_size: int | None = None
     images: str = ""
+    pixel_mean: tuple[float, ...] = ()
+    pixel_std: tuple[float, ...] = ()
+    features: str = ""
 
     qubits: int = 3
     reducer: str = "cnn"
@@ -136,6 +144,7 @@ class Experiment:
         if self.dropout >= 1:
             checks.fail("dropout", self.dropout, "a number from 0 to below 1")
         self._check_rates()
+        self._check_seen()
         self._check_student()
         Noise(self.noise, self.noise_level)  # checks whether they go together
         if self.teacher is not None and not isinstance(self.teacher, Teacher):
@@ -183,6 +192,35 @@ class Experiment:
         """How many wires are measured."""
         return len(self.ansatz.measured) if isinstance(self.ansatz, Circuit) else self.qubits
 
+    def _check_seen(self) -> None:
+        """What the student sees: pixels in [0, 1], normalised ones, or features of a frozen network."""
+        for name in ("pixel_mean", "pixel_std"):
+            check_fields(self, checks.members, name, allowed="a tuple of one number or one for each channel, or ()")
+            values = tuple(checks.real(name, each, maximum=1) for each in getattr(self, name))
+            object.__setattr__(self, name, values)
+        if len(self.pixel_mean) != len(self.pixel_std):
+            allowed = f"as many numbers as pixel_mean={checks.shortened(self.pixel_mean)} has"
+            checks.fail("pixel_std", self.pixel_std, allowed)
+        if min(self.pixel_std, default=1) < LEAST_SPREAD:
+            checks.fail("pixel_std", self.pixel_std, f"numbers from {LEAST_SPREAD:g} to 1")
+        fixed = self.reducer not in ("cnn", "fully_connected", "pca")
+        if self.pixel_mean and fixed and self.encoder in ("angle", "qubit"):
+            allowed = f"() for reducer {self.reducer} with encoder {self.encoder}, which takes pixels in [0, 1]"
+            checks.fail("pixel_mean", self.pixel_mean, allowed)
+        if self.features == "":
+            return
+        name = self.features.removeprefix(CUSTOM) if isinstance(self.features, str) else ""
+        longest = teacher_description.LONGEST_NAME
+        if not name.strip() or name == self.features or len(name) > longest or not name.isprintable():
+            allowed = f"'', or {CUSTOM}<name> as run(..., features=network) names a network"
+            checks.fail("features", self.features, allowed)
+        check_fields(self, checks.text, "features")
+        if self.reducer not in ("fully_connected", "pca"):
+            checks.fail("reducer", self.reducer, "fully_connected or pca where features take the place of images")
+        if self.pixel_mean:
+            checks.fail("pixel_mean", self.pixel_mean, "() with features, whose network sees pixels in [0, 1] and may "
+                        "begin with torchvision.transforms.Normalize")  # fmt: skip
+
     def _check_student(self) -> None:
         """Parts of the student that exclude each other."""
         if self.encoder == "ansatz_angles":
@@ -221,9 +259,10 @@ class Experiment:
     def _check_images(self) -> None:
         of_folder = isinstance(self.dataset, str) and self.dataset.startswith(IMAGEFOLDER)
         path = self.dataset.removeprefix(IMAGEFOLDER) if of_folder else ""
-        if not path:
-            check_fields(self, checks.one_of, "dataset", allowed=(*DATASETS, IMAGEFOLDER + "<path>"))
-        elif "\0" in path or len(path) > LONGEST_PATH or not path.strip():
+        if not path and not (isinstance(self.dataset, str) and ARRAYS.fullmatch(self.dataset)):
+            allowed = (*DATASETS, IMAGEFOLDER + "<path>", "arrays:<12 hexadecimal digits> of images.from_arrays")
+            check_fields(self, checks.one_of, "dataset", allowed=allowed)
+        if path and ("\0" in path or len(path) > LONGEST_PATH or not path.strip()):
             checks.fail("dataset", self.dataset, f"{IMAGEFOLDER}<path> of an existing folder")
         check_fields(self, checks.text, "dataset")
         check_fields(self, checks.members, "classes", allowed="two or more different class indices")
