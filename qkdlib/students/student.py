@@ -4,12 +4,13 @@ distilled, control) is this one class; only the experiment's fields differ."""
 import math
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
-from qkdlib import checks, circuits
+from qkdlib import checks, circuits, torch_settings
 from qkdlib.backends import samplers
 from qkdlib.circuits import simulation
 from qkdlib.experiment import TWINS, Experiment
@@ -20,6 +21,10 @@ from qkdlib.rounding import shared_product
 from qkdlib.students import readouts, twins
 from qkdlib.students.encoders import ENCODERS, Amplitude, Angle, blanks
 from qkdlib.students.reducers import REDUCERS
+from qkdlib.students.single import SingleStudent, hold, one_image
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
 
 LEAK = 0.01  # PyTorch's own
 COPIES = 6  # of a training's parameters: themselves, gradients, Adam's two means, the last and the best epoch's
@@ -52,7 +57,8 @@ class Student(nn.Module):
 
     def __init__(self, experiment: Experiment, shape: tuple[int, int, int], seeds: list[int]):
         super().__init__()
-        self.experiment, self.seeds = experiment, list(seeds)
+        self.experiment, self.shape, self.seeds = experiment, shape, list(seeds)
+        self.class_names = tuple(map(str, experiment.classes))  # as numbers, until somebody knows better
         qubits, classes = experiment.qubits, len(experiment.classes)
         encoder, self.is_twin = ENCODERS.get(experiment.encoder), experiment.ansatz in TWINS
         circuit = None
@@ -112,6 +118,33 @@ class Student(nn.Module):
         if self.encoder is None:
             return simulation.exact(self.circuit, self._angles_of_features(features))
         return simulation.after_encoding(self.simulated, self.encoder.state(features), self.theta)
+
+    def one(self, seed: int) -> SingleStudent:
+        """The student of one of the seeds as an ordinary `nn.Module`, images (B, C, H, W) -> logits (B, C), with its
+        own copy of the weights, on the device and in the mode of this one. `ValueError`: it is none of the seeds."""
+        place = self._place(seed)
+        with torch_settings.plain_torch(), torch.no_grad():
+            alone = Student(self.experiment, self.shape, [seed]).to(self.signs)
+            for parameter, values in zip(alone.parameters(), self.parameters(), strict=True):
+                parameter.copy_(values[place])
+            for name, fitted in self.reducer.named_buffers():
+                hold(alone.reducer, name, fitted.clone())
+        alone.class_names = self.class_names
+        return SingleStudent(alone).train(self.training)
+
+    def qiskit(self, image: torch.Tensor | np.ndarray, seed: int) -> "QuantumCircuit":
+        """The bound `qiskit.QuantumCircuit` by which one of the seeds classifies an image (C, H, W): encoder, ansatz
+        and a measurement of all wires. `ValueError`: a twin has no circuit; a wrong image or seed."""
+        place = self._place(seed)
+        if self.executed is None:
+            checks.fail("ansatz", self.experiment.ansatz, "one that is a circuit: a classical twin has none")
+        with torch.no_grad():
+            angles = self.angles(one_image(image, self.shape).to(self.signs))[place, 0].tolist()
+        quantum = circuits.to_qiskit(self.executed)
+        return quantum.assign_parameters({each: angles[each.index] for each in quantum.parameters})
+
+    def _place(self, seed: int) -> int:
+        return self.seeds.index(checks.one_of("seed", checks.whole("seed", seed, minimum=0), self.seeds))
 
     def read_out(self, outcomes: torch.Tensor, place: int) -> torch.Tensor:
         """Logits (B, L) of the `place`-th seed for outcome frequencies (B, 2^Q)."""
