@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from qkdlib.checks import MOST
 from qkdlib.experiment import Experiment
 
 MOST_SEED = 10**6
@@ -21,9 +22,12 @@ def check(seeds: dict[int, dict], experiment: Experiment) -> None:
     if not seeds or not all(isinstance(results, dict) for results in seeds.values()):
         raise TypeError("it has no seeds, or a seed without results")
     for results in seeds.values():
-        _check_numbers(results, experiment)
-        _check_epochs(results, experiment)
+        curves = {name: value for name, value in results.items() if name != "confusion"}
+        _check_numbers(curves, experiment)
+        _check_epochs(curves, experiment)
         outcomes(results)
+        if "confusion" in results:
+            _check_confusion(results, experiment)
 
 
 def _check_numbers(results: dict, experiment: Experiment) -> None:
@@ -48,6 +52,27 @@ def _check_epochs(results: dict, experiment: Experiment) -> None:
         raise ValueError(f"curves of {sorted(lengths)} epochs")
     if results.get("diverged", 1) not in range(1, asked + 1):
         raise ValueError(f"diverged in epoch {results['diverged']} of {asked}")
+
+
+def _check_confusion(results: dict, experiment: Experiment) -> None:
+    """C rows of C + 1 whole numbers, whose diagonal is the test accuracy of the weights that are kept."""
+    rows, classes = results["confusion"], len(experiment.classes)
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        raise TypeError(f"confusion {str(rows)[:20]!r}, where a list of rows is expected")
+    if [len(row) for row in rows] != [classes + 1] * classes:
+        raise ValueError(f"a confusion that has not {classes} rows of {classes + 1} numbers")
+    if any(type(count) is not int or not 0 <= count <= MOST["test_per_class"] for row in rows for count in row):
+        raise ValueError("a confusion of other than whole numbers")
+    images, right = sum(map(sum, rows)), sum(row[place] for place, row in enumerate(rows))
+    accuracy = outcomes(results)[kept(experiment)]
+    if not images or abs(100 * right / images - accuracy) > 1e-3:
+        raise ValueError(f"a confusion of {right} right images of {images}, where the accuracy is {accuracy:.3f} %")
+
+
+def kept(experiment: Experiment) -> str:
+    """Which of the `outcomes` belongs to the weights that the training keeps: those of the epoch that validation chose
+    if it stops on validation, else the last."""
+    return "selected" if experiment.patience else "last"
 
 
 def check_provenance(provenance: object, seeds: dict[int, dict]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from qkdlib import checks
 from qkdlib.experiment import Experiment
 from qkdlib.records.record import Record
-from qkdlib.records.results import outcomes
+from qkdlib.records.results import kept, outcomes
 
 RESAMPLES = 9999
 BOOTSTRAP_SEED = 0
@@ -138,9 +138,8 @@ def accuracies(record: Record, which: str = "last") -> list[float]:
 
 
 def kept_outcome(record: Record) -> str:
-    """Which of `records.outcomes` belongs to the weights that the training keeps: those of the epoch that validation
-    chose if it stops on validation, else the last."""
-    return "selected" if record.experiment.patience else "last"
+    """Which of `records.outcomes` belongs to the weights that the training keeps, as `results.kept` says."""
+    return kept(record.experiment)
 
 
 def qasm_differences(record: Record) -> list[float]:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 
@@ -10,7 +11,8 @@ from qkdlib import checks, torch_settings
 from qkdlib.experiment import Experiment
 from qkdlib.images.datasets import Images, Splits
 from qkdlib.randomness import generator
-from qkdlib.students import Student, classified_right
+from qkdlib.students import Student
+from qkdlib.training import confusion
 from qkdlib.training.loop import fit
 from qkdlib.training.losses import Loss, distillation_loss
 from qkdlib.training.optimizers import FlatAdam
@@ -69,8 +71,12 @@ def train_students(
         tries = [StudentTraining(experiment, rate, parts, teacher_logits, seeds, device) for rate in rates]
         results = [each.run() for each in tries]
         if experiment.tested == "every_epoch":
-            return tries[0].student, results[0]
-        return tries[0].finish(*join([each.selection for each in tries], results))
+            student, curves = tries[0].student, results[0]
+        else:
+            student, curves = tries[0].finish(*join([each.selection for each in tries], results))
+        for of_seed, matrix in zip(curves, tries[0].confusions, strict=False):
+            of_seed["confusion"] = matrix
+        return student, curves
 
 
 class StudentTraining:
@@ -89,6 +95,7 @@ class StudentTraining:
         self.train, self.validation, self.test = map(self._prepared, (parts.train, parts.validation, parts.test))
         self.sums, self.orders = LossSums(), [generator(seed, "order") for seed in seeds]
         self.drops = [generator(seed, "dropout") for seed in seeds]
+        self.confusions: list[list[list[int]]] = []  # of the latest test, one of each seed
 
     def _prepared(self, images: Images) -> Images:
         with torch.inference_mode():
@@ -124,7 +131,7 @@ class StudentTraining:
 
     def _measure(self) -> dict:
         curves: dict[str, list] = self.sums.means("train") | {"finite": self.student.finite()}
-        losses, accuracy = evaluate(self.student, self.validation, self.taught_validation)
+        losses, accuracy, _ = evaluate(self.student, self.validation, self.taught_validation)
         curves |= losses.means("validation") | {"validation_accuracy": accuracy}
         if self.experiment.tested == "at_end":
             self.selection.update(accuracy, curves["validation_ce"])
@@ -135,10 +142,11 @@ class StudentTraining:
         """Test the weights of each seed's last and best epoch, and leave the ones that its training keeps."""
         self.student.eval()
         with torch.inference_mode():
-            measured = []
+            measured, confusions = [], []
             for weights in (chosen.last, chosen.best):
                 weights.put(self.student)
                 measured.append(self._tested())
+                confusions.append(self.confusions)
             if not self.experiment.patience:
                 chosen.last.put(self.student)
             blank = [self.student.zero_vectors(images.x) for images in (self.validation, self.test)]
@@ -147,11 +155,15 @@ class StudentTraining:
                 curves[name] = [None] * chosen.epochs[seed]
                 for epoch, found in zip((chosen.epochs[seed], chosen.best_epochs[seed]), measured, strict=True):
                     curves[name][epoch - 1] = found[name][seed]
+            if self.confusions and not self.experiment.patience and chosen.best_epochs[seed] != chosen.epochs[seed]:
+                self.confusions[seed] = confusions[0][seed]
             curves["zero_vectors"] = sum(part[seed] for part in blank)
         return self.student, results
 
     def _tested(self) -> dict:
-        losses, accuracy = evaluate(self.student, self.test)
+        losses, accuracy, predicted = evaluate(self.student, self.test)
+        if (classes := len(self.experiment.classes)) <= confusion.MOST_CLASSES:
+            self.confusions = confusion.matrices(predicted, self.test.y, classes)
         return {"test_ce": losses.means("test")["test_ce"], "test_accuracy": accuracy}
 
 
@@ -186,16 +198,23 @@ def _draw_epoch(
     return order, keep / chance
 
 
-def evaluate(
-    student: Student, images: Images, teacher_logits: torch.Tensor | None = None
-) -> tuple[LossSums, list[float]]:
-    """Mean loss parts and accuracy (list of S numbers in [0, 1]) of every seed on the same images.
+class Evaluated(NamedTuple):
+    """Mean loss parts, the accuracy of each seed in [0, 1], and the class (S, N) that each image is taken for; C, the
+    number of classes, for an outcome that is no class."""
+
+    losses: LossSums
+    accuracy: list[float]
+    predicted: torch.Tensor
+
+
+def evaluate(student: Student, images: Images, teacher_logits: torch.Tensor | None = None) -> Evaluated:
+    """What every seed makes of the same images.
 
     Args:
         images: `x` is what the student's reducer prepares of them.
         teacher_logits: (N, C); without them the divergence is taken from a uniform teacher.
     """
-    sums, hits = LossSums(), []
+    sums, found = LossSums(), []
     seeds, classes = len(student.seeds), len(student.experiment.classes)
     if teacher_logits is None:
         teacher_logits = torch.zeros(len(images), classes, device=images.y.device)
@@ -205,5 +224,6 @@ def evaluate(
         logits = student.logits(images.x[chunk])  # (S, B, L)
         loss = loss_function(student.experiment, logits, labels, teacher_logits[chunk].expand(seeds, -1, -1))
         sums.add(loss, labels.shape[1])
-        hits.append((classified_right(logits, labels) & logits.isfinite().all(-1)).sum(1))  # (S,)
-    return sums, (torch.stack(hits).sum(0) / len(images)).tolist()
+        found.append(confusion.predicted(logits, classes))
+    predicted = torch.cat(found, dim=1)
+    return Evaluated(sums, ((predicted == images.y).sum(1) / len(images)).tolist(), predicted)
