@@ -1,6 +1,6 @@
 """Real images, their class subsets, and splits that share no image (v1, sections 4.1 and 4.2).
 
-Pixels are in [0, 1], as the authors' notebooks scale them; nothing else is normalised.
+Pixels are in [0, 1], as the authors' notebooks scale them; an experiment may normalise those that its student sees.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import torch
 
 from qkdlib import checks, workspace
 from qkdlib.experiment import DATASETS, IMAGEFOLDER, Experiment, check_experiment
-from qkdlib.images import downloads, imagefolder
+from qkdlib.images import arrays, downloads, imagefolder
 from qkdlib.randomness import stream
 
 DIGITS_TEST_PER_CLASS = 50
@@ -24,13 +24,12 @@ CIFAR10_JPEG = "cifar10-images"  # folder below QKD_DATA: {train,test}/<class na
 CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 CIFAR10_SHAPE = (3, 32, 32)
 
-Loaded = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, list[str]]  # as `load` returns
-
 
 @dataclass(frozen=True)
 class Images:
-    """Images `x` (N, C, H, W) float32 in [0, 1], labels `y` (N,) int64 counted from 0 in the order of the
-    experiment's classes, and `index` (N,), each image's place in the data set's training or test part."""
+    """Images `x` (N, C, H, W) float32 in [0, 1], or what a student sees in their place; labels `y` (N,) int64 counted
+    from 0 in the order of the experiment's classes, and `index` (N,), each image's place in the data set's training or
+    test part."""
 
     x: torch.Tensor
     y: torch.Tensor
@@ -85,7 +84,22 @@ def splits(experiment: Experiment) -> Splits:
     all_test = _of_classes(x_test, y_test, experiment.classes)
     train, validation = _choose(all_train, experiment, "train", "train_per_class", "validation_per_class")
     (test,) = _choose(all_test, experiment, "test", "test_per_class")
-    return Splits(train, validation, test, all_train, all_test, chosen)
+    seen = [dataclasses.replace(each, x=normalised(each.x, experiment)) for each in (train, validation, test)]
+    return Splits(seen[0], seen[1], seen[2], all_train, all_test, chosen)
+
+
+def normalised(x: torch.Tensor, experiment: Experiment) -> torch.Tensor:
+    """Images (..., C, H, W) in [0, 1] as the experiment's student sees them, (x - mean) / std. `ValueError`: those are
+    not as many numbers as the images have channels."""
+    if not experiment.pixel_mean:
+        return x
+    if (count := len(experiment.pixel_mean)) not in (1, channels := x.shape[-3]):
+        allowed = f"one number, or one for each of the {channels} channels, not {count}"
+        checks.fail("pixel_mean", experiment.pixel_mean, allowed)
+    mean, std = (
+        torch.tensor(each, device=x.device)[:, None, None] for each in (experiment.pixel_mean, experiment.pixel_std)
+    )
+    return (x - mean) / std
 
 
 def class_names(experiment: Experiment) -> tuple[str, ...]:
@@ -103,7 +117,8 @@ def _of_classes(x: torch.Tensor, y: torch.Tensor, classes: tuple[int, ...]) -> I
     lookup = torch.full((max(*classes, int(y.max()) if len(y) else 0) + 1,), -1)
     lookup[list(classes)] = torch.arange(len(classes))
     index = torch.nonzero(lookup[y] >= 0).squeeze(1)
-    return Images(x[index].float() / 255, lookup[y[index]], index)
+    pixels = x[index].float() / 255 if x.dtype == torch.uint8 else x[index]
+    return Images(pixels, lookup[y[index]], index)
 
 
 def _choose(images: Images, experiment: Experiment, part: str, *names: str) -> list[Images]:
@@ -143,7 +158,7 @@ def identified(experiment: Experiment) -> Experiment:
 
 def fingerprint(experiment: Experiment) -> str:
     """12 hexadecimal digits that depend on class names, labels and pixels of all images of a folder, in their order,
-    and on nothing else; "" for a named data set, whose images are always the same."""
+    and on nothing else; "" for a named data set or arrays, whose images are always the same."""
     if not experiment.dataset.startswith(IMAGEFOLDER):
         return ""
     return _fingerprint(experiment.dataset, experiment.image_size, *_source(experiment.dataset))
@@ -158,9 +173,12 @@ def _fingerprint(dataset: str, image_size: int | None, root: Path, signature: st
     return content.hexdigest()[:12]
 
 
-def load(dataset: str, image_size: int | None = None) -> Loaded:
-    """Both parts of a data set: x_train, y_train, x_test, y_test, class names. Images are uint8 (N, C, H, W), labels
-    int64 (N,). The last three data sets stay in memory, a folder of images until one of its files changes."""
+def load(dataset: str, image_size: int | None = None) -> arrays.Loaded:
+    """Both parts of a data set: x_train, y_train, x_test, y_test, class names. Images are (N, C, H, W), uint8 or, of
+    `arrays`, also float32 in [0, 1]; labels int64 (N,). The last three data sets stay in memory, a folder of images
+    until one of its files changes, arrays as long as the process."""
+    if dataset.startswith(arrays.NAME):
+        return arrays.load(dataset)
     return _load(dataset, image_size, *_source(dataset))
 
 
@@ -174,7 +192,7 @@ def _source(dataset: str) -> tuple[Path, str]:
 
 
 @lru_cache(maxsize=3)  # the data sets of v2
-def _load(dataset: str, image_size: int | None, root: Path, signature: str) -> Loaded:
+def _load(dataset: str, image_size: int | None, root: Path, signature: str) -> arrays.Loaded:
     if dataset == "digits":
         return _digits()
     if dataset.startswith(IMAGEFOLDER):
@@ -185,7 +203,7 @@ def _load(dataset: str, image_size: int | None, root: Path, signature: str) -> L
 load.cache_clear, load.cache_info = _load.cache_clear, _load.cache_info  # type: ignore[attr-defined]
 
 
-def _jpeg(root: Path) -> Loaded:
+def _jpeg(root: Path) -> arrays.Loaded:
     """CIFAR10 as anybody's folder of JPEG files, which differ a little from the original pixels; as `load`."""
     if not (root / CIFAR10_JPEG).is_dir():
         raise FileNotFoundError(
@@ -201,7 +219,7 @@ def _jpeg(root: Path) -> Loaded:
     return loaded
 
 
-def _digits() -> Loaded:
+def _digits() -> arrays.Loaded:
     """scikit-learn's 1,797 real 8x8 digits, brought to 28x28 by bilinear interpolation. The last 50 of each class
     are the test images."""
     from sklearn.datasets import load_digits
@@ -217,7 +235,9 @@ def _digits() -> Loaded:
 
 
 def at_hand(dataset: str) -> bool:
-    """Whether a data set can be loaded without a download: its files are there."""
+    """Whether a data set can be loaded without a download: its files are there, or its arrays were handed over."""
+    if dataset.startswith(arrays.NAME):
+        return arrays.is_kept(dataset)
     if dataset == "cifar10_jpeg":
         return all(any((workspace.data_root() / CIFAR10_JPEG / part).glob("*/*.jpg")) for part in ("train", "test"))
     return dataset not in downloads.SOURCES or downloads.are_there(dataset, workspace.data_root())
