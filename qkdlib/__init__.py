@@ -34,6 +34,7 @@ _HOME = {
     "trained_student": "pipeline",
     "execute": "execution",
     "arms": "records",
+    "register": "parts",
 }
 __all__ = sorted(_HOME)
 

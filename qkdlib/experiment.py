@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from qkdlib import checks, teacher_description
+from qkdlib import checks, names, parts, teacher_description
 from qkdlib.circuit import MOST_QUBITS, Circuit
 from qkdlib.names import NUMERICS, digest, slug, task_name  # noqa: F401, a part of the description
 from qkdlib.noise import MOST, Noise
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar10_jpeg")
-REDUCERS = ("cnn", "fully_connected", "avg_pool", "max_pool", "center_crop", "pca")
-ENCODERS = ("ansatz_angles", "amplitude_tanh", "amplitude", "angle", "qubit")
+LOSSES, REDUCERS, ENCODERS, HEADS = (parts.BUILT_IN[kind] for kind in ("loss", "reducer", "encoder", "head"))
+FIXED = ("avg_pool", "max_pool", "center_crop")  # reducers that give pixels
 TWINS = ("classical", "classical_linear")
 RINGS = ("h_ry", "rx_ry_rz")  # ansaetze with an `entangler`
 ANSATZE = (*RINGS, "basic_entangler", "strongly_entangling", "reuploading", *TWINS)
 ENGINES = ("stacked", "torchquantum")
 ENTANGLERS = ("none", "ring_cnot", "ring_cz")
 READOUTS = ("outcomes", "pauli_z")
-HEADS = ("sigmoid_complement", "softmax", "renormalised", "linear")
+OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad")
 TESTED = ("every_epoch", "at_end")
 GRADIENTS = ("autograd", "parameter_shift", "published_shift")
 SAMPLERS = ("exact", "multinomial", "aer")
@@ -57,12 +57,15 @@ class Experiment:
     ansatz's angles, or the features x of a circuit that has such (`reuploading`, or your own); its twin has the same
     slope at 0. `logit_scale`: the head's logits times it.
     Read-out `pauli_z` needs the head `linear`.
+    A reducer, an encoder, a head or a loss of your own is named as `register` has made it known.
     Loss: ce_weight * CE + kd_weight * T^2 * KL(teacher || student), T = `temperature`; `kd_temperature_squared`
-    False leaves out T^2, as in Eq. 6. Without a teacher the experiment is a placebo and `kd_weight` is 0.
-    Training: `epochs`, `batch_size`, `learning_rate` (Adam), `gradient` of the circuit: `autograd`,
-    `parameter_shift` (Eq. 12) or `published_shift` (the notebooks' pi/4 shift, sqrt(2) too large). `sampler` says what
-    the student sees of its circuits, in training and in testing: `exact` outcome probabilities, or frequencies of
-    `shots` samples, which need a gradient by shifts: `multinomial`, drawn from the exact probabilities, or `aer`, run
+    False leaves out T^2, as in Eq. 6. `kd_loss` puts another term in the place of KL, as `training.losses` has them:
+    `dkd` (with `dkd_beta` and T^2), `rkd` (without T), `none` (0), or your own (without T). Without a teacher the
+    experiment is a placebo and `kd_weight` is 0.
+    Training: `epochs`, `batch_size`, `learning_rate`, `optimizer` (`sgd` is Eq. 13), `gradient` of the circuit:
+    `autograd`, `parameter_shift` (Eq. 12) or `published_shift` (the notebooks' pi/4 shift, sqrt(2) too large).
+    `sampler` says what the student sees of its circuits, in training and in testing: `exact` outcome probabilities, or
+    frequencies of `shots` samples, which need a gradient by shifts: `multinomial`, drawn from the exact probabilities, or `aer`, run
     on Qiskit's simulator. `noise` of `noise_level` acts on those circuits, as `noise.Noise` says. `patience`: a seed
     stops after this many epochs without a better validation accuracy, and keeps the weights of its best epoch; 0: it
     trains all epochs and keeps the last. `learning_rates` to choose from for each seed, on validation; ():
@@ -70,7 +73,8 @@ class Experiment:
     of the last and of the best validation epoch. `engine`: `stacked`, this library's simulators, all seeds at once; or
     `torchquantum`, TorchQuantum's own gates one after the other, exact and without noise.
     Execution: `shots` per circuit. `seeds`: how many seeds, counted from 0; not part of the digest, because a
-    seed draws the same numbers whatever other seeds run beside it.
+    seed draws the same numbers whatever other seeds run beside it. Nor are fields that change nothing here
+    (`names.idle`), such as a placebo's temperature.
     Types are strict, numbers bounded as `checks.MOST` says; numpy's scalars and any ordered container are taken.
 
     Raises:
@@ -108,10 +112,13 @@ class Experiment:
     kd_weight: float = 0.0
     temperature: float = 3.0
     kd_temperature_squared: bool = True
+    kd_loss: str = "kl"
+    dkd_beta: float = 8.0
 
     epochs: int = 10
     batch_size: int = 1
     learning_rate: float = 1e-3
+    optimizer: str = "adam"
     gradient: str = "autograd"
     sampler: str = "exact"
     noise: str = "none"
@@ -127,20 +134,24 @@ class Experiment:
     def __post_init__(self) -> None:
         self._check_images()
         for name, allowed in (
-            ("reducer", REDUCERS), ("encoder", ENCODERS), ("entangler", ENTANGLERS), ("engine", ENGINES),
-            ("readout", READOUTS), ("head", HEADS), ("gradient", GRADIENTS), ("sampler", SAMPLERS), ("tested", TESTED),
-            ("activation", ACTIVATIONS), ("noise", MOST),
+            ("entangler", ENTANGLERS), ("engine", ENGINES), ("readout", READOUTS), ("optimizer", OPTIMIZERS),
+            ("gradient", GRADIENTS), ("sampler", SAMPLERS), ("tested", TESTED), ("activation", ACTIVATIONS),
+            ("noise", MOST),
         ):  # fmt: skip
             check_fields(self, checks.one_of, name, allowed=allowed)
+        for kind, name in parts.FIELDS.items():
+            object.__setattr__(self, name, parts.described(kind, getattr(self, name)))
         self._check_ansatz()
         check_fields(self, checks.whole, "qubits", maximum=MOST_QUBITS)
         check_fields(self, checks.whole, "layers", "epochs", "batch_size", "shots", "seeds")
         check_fields(self, checks.whole, "patience", "data_seed", minimum=0)
         check_fields(self, checks.real, "learning_rate", positive=True)
         check_fields(self, checks.real, "temperature", "angle_reach", "logit_scale", positive=True, maximum=MOST_WEIGHT)
-        check_fields(self, checks.real, "ce_weight", "kd_weight", maximum=MOST_WEIGHT)
+        check_fields(self, checks.real, "ce_weight", "kd_weight", "dkd_beta", maximum=MOST_WEIGHT)
         check_fields(self, checks.real, "dropout", "noise_level")
         check_fields(self, checks.flag, "kd_temperature_squared")
+        if self.kd_loss == "rkd" and self.batch_size < 2:
+            checks.fail("batch_size", self.batch_size, "2 or more for kd_loss rkd, which compares images of a batch")
         if self.dropout >= 1:
             checks.fail("dropout", self.dropout, "a number from 0 to below 1")
         self._check_rates()
@@ -203,8 +214,7 @@ class Experiment:
             checks.fail("pixel_std", self.pixel_std, allowed)
         if min(self.pixel_std, default=1) < LEAST_SPREAD:
             checks.fail("pixel_std", self.pixel_std, f"numbers from {LEAST_SPREAD:g} to 1")
-        fixed = self.reducer not in ("cnn", "fully_connected", "pca")
-        if self.pixel_mean and fixed and self.encoder in ("angle", "qubit"):
+        if self.pixel_mean and self.reducer in FIXED and self.encoder in ("angle", "qubit"):
             allowed = f"() for reducer {self.reducer} with encoder {self.encoder}, which takes pixels in [0, 1]"
             checks.fail("pixel_mean", self.pixel_mean, allowed)
         if self.features == "":
@@ -215,7 +225,7 @@ class Experiment:
             allowed = f"'', or {CUSTOM}<name> as run(..., features=network) names a network"
             checks.fail("features", self.features, allowed)
         check_fields(self, checks.text, "features")
-        if self.reducer not in ("fully_connected", "pca"):
+        if self.reducer in ("cnn", *FIXED):
             checks.fail("reducer", self.reducer, "fully_connected or pca where features take the place of images")
         if self.pixel_mean:
             checks.fail("pixel_mean", self.pixel_mean, "() with features, whose network sees pixels in [0, 1] and may "
@@ -226,15 +236,16 @@ class Experiment:
         if self.encoder == "ansatz_angles":
             if self.head == "linear" and not self.takes_features:
                 checks.fail("head", self.head, "any but linear for encoder ansatz_angles: its outcomes are the logits")
-            if self.reducer not in ("cnn", "fully_connected", "pca"):
+            if self.reducer in FIXED:
                 checks.fail("reducer", self.reducer, "cnn, fully_connected or pca for encoder ansatz_angles")
         if self.ansatz in TWINS:
             self._check_twin()
         if self.sampler != "exact" and self.gradient == "autograd":
             checks.fail("gradient", self.gradient, "parameter_shift or published_shift where outcomes are sampled")
-        if self.readout == "pauli_z" and self.head != "linear":
+        trained = self.head == "linear" or parts.is_own(self.head)  # it may have any number of logits
+        if self.readout == "pauli_z" and not trained:
             checks.fail("head", self.head, "linear for readout pauli_z, which is not a distribution")
-        if self.head != "linear" and 2**self.measured_qubits < len(self.classes):
+        if not trained and 2**self.measured_qubits < len(self.classes):
             of_own = " that are measured" if isinstance(self.ansatz, Circuit) else ""
             allowed = f"enough outcomes, 2^qubits >= {len(self.classes)} classes"
             checks.fail(f"qubits{of_own}", self.measured_qubits, allowed)
@@ -290,13 +301,21 @@ class Experiment:
     @property
     def digest(self) -> str:
         """Ten hexadecimal digits that name the experiment's record; see `names.digest`."""
-        return digest(self)
+        return digest(names.acting(self))
 
     @property
     def name(self) -> str:
         """A readable, unique file name: data set, classes, qubits, teacher or placebo, digest."""
+        return self._named(self.digest)
+
+    @property
+    def names(self) -> list[str]:
+        """Its name, and others under which its record may lie; see `names.digests`."""
+        return [self._named(each) for each in names.digests(self)]
+
+    def _named(self, digest: str) -> str:
         arm = self.teacher.architecture if self.teacher else "placebo"
-        return f"{task_name(self)}_{self.qubits}q_{slug(arm)}_{self.digest}"
+        return f"{task_name(self)}_{self.qubits}q_{slug(arm)}_{digest}"
 
 
 def check_experiment(experiment: object) -> Experiment:

@@ -1,12 +1,15 @@
 """What experiments are called: a digest of all that changes a number, and file names that hold it."""
 
 import dataclasses
+import functools
 import hashlib
 import json
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 NUMERICS = 1  # raise when a change of the code changes numbers: every digest changes with it
 LONGEST_SPAN = 40  # characters
@@ -45,6 +48,53 @@ def _plain(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _changed_fields(value) | {"is": type(value).__name__}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def idle(experiment: Any) -> set[str]:
+    """Fields of an experiment that change none of its numbers, as it is. `kd_temperature_squared` of a loss without a
+    teacher's voice is another such field, but old records are named by it: `digests` has both names."""
+    fields = set()
+    if is_silent(experiment):
+        fields |= {"kd_loss", "kd_weight", "dkd_beta", "temperature"}
+    elif experiment.kd_loss not in ("kl", "dkd"):
+        fields |= {"dkd_beta", "temperature", "kd_temperature_squared"}
+    elif experiment.kd_loss == "kl":
+        fields.add("dkd_beta")
+    if experiment.teacher and experiment.teacher.labels == "smoothed":  # at a temperature
+        fields.discard("temperature")
+    if experiment.noise_level == 0:
+        fields.add("noise")
+    if experiment.selection == "first":
+        fields.add("data_seed")
+    if experiment.learning_rates:
+        fields.add("learning_rate")
+    if experiment.encoder != "ansatz_angles":
+        fields.add("angle_reach")
+    if experiment.reducer in ("fully_connected", "avg_pool", "max_pool", "center_crop", "pca"):
+        fields.add("activation")
+    return fields
+
+
+def is_silent(experiment: Any) -> bool:
+    """Whether an experiment distils nothing."""
+    return experiment.kd_weight == 0 or experiment.kd_loss == "none"
+
+
+@functools.lru_cache(maxsize=4096)
+def acting(experiment: T) -> T:
+    """The experiment of the same numbers whose `idle` fields are at their defaults."""
+    defaults = {item.name: item.default for item in dataclasses.fields(experiment) if item.name in idle(experiment)}
+    changed = {name: value for name, value in defaults.items() if getattr(experiment, name) != value}
+    return dataclasses.replace(experiment, **changed) if changed else experiment
+
+
+def digests(experiment: Any) -> tuple[str, ...]:
+    """Digests under which a record of the experiment's numbers may lie: its own, and those that earlier versions gave,
+    whose idle fields counted."""
+    squared = experiment.kd_temperature_squared
+    flags = (squared, not squared) if is_silent(experiment) else (squared,)
+    alike = [dataclasses.replace(experiment, kd_temperature_squared=flag) for flag in flags]
+    return tuple(dict.fromkeys(digest(kind(each)) for each in alike for kind in (acting, lambda same: same)))
 
 
 def task_name(task: Task) -> str:

@@ -29,19 +29,22 @@ def test_pinned_digests():
     assert (Experiment().digest, distilled.digest) == ("9e34c4900c", "73db362c5b")
 
 
-def test_the_digest_changes_with_every_field_but_seeds():
-    base = Experiment(dataset="imagefolder:pictures").distilled(Teacher())
+def test_the_digest_changes_with_every_field_that_acts_but_seeds():
+    acting = {"selection": "random", "noise": "readout", "noise_level": 0.1, "kd_loss": "dkd"}
+    base = Experiment(dataset="imagefolder:pictures", **acting).distilled(Teacher())
     other = {
         "dataset": "digits", "classes": (0, 1), "train_per_class": None, "validation_per_class": 49,
-        "test_per_class": 1, "selection": "random", "data_seed": 1, "image_size": 28, "qubits": 4, "head": "softmax",
+        "test_per_class": 1, "selection": "first", "data_seed": 1, "image_size": 28, "qubits": 4, "head": "softmax",
         "reducer": "fully_connected", "encoder": "amplitude_tanh",
         "dropout": 0.25, "teacher": Teacher(seed=1), "ce_weight": 0.5, "kd_weight": 0.5, "temperature": 2.0,
         "kd_temperature_squared": False, "epochs": 1, "batch_size": 2, "learning_rate": 0.5,
         "gradient": "parameter_shift", "shots": 1, "ansatz": "rx_ry_rz", "layers": 2,
-            "tested": "at_end", "noise": "readout", "activation": "leaky_relu",
+        "tested": "at_end", "noise": "depolarising", "noise_level": 0.2, "activation": "leaky_relu",
         "angle_reach": 0.5, "logit_scale": 2.0, "images": "0123456789ab",
+        "kd_loss": "kl", "dkd_beta": 2.0, "optimizer": "sgd",
     }  # fmt: skip
-    with_others = {"seeds", "sampler", "entangler", "readout", "patience", "learning_rates", "noise_level"}
+    with_others = {"seeds", "sampler", "entangler", "readout", "patience", "learning_rates"}
+    with_others |= {"pixel_mean", "pixel_std", "features", "engine"}
     assert set(other) | with_others == {field.name for field in dataclasses.fields(Experiment)}
     digests = {dataclasses.replace(base, **{name: value}).digest for name, value in other.items()}
     assert len(digests | {base.digest}) == len(other) + 1
@@ -52,8 +55,77 @@ def test_the_digest_changes_with_every_field_but_seeds():
     others = {"entangler": "ring_cz", "readout": "pauli_z", "patience": 1, "learning_rates": (1e-3,)}
     changed = {dataclasses.replace(chosen, **{name: value}).digest for name, value in others.items()}
     assert len(changed | {chosen.digest}) == len(others) + 1
-    noisy = [dataclasses.replace(base, noise="readout", noise_level=level).digest for level in (0.0, 0.1)]
-    assert len({*noisy, base.digest}) == 3
+    noisy = [dataclasses.replace(base, noise="readout", noise_level=level).digest for level in (0.0, 0.1, 0.2)]
+    assert len(set(noisy)) == 3
+    quiet = dataclasses.replace(base, noise="none", noise_level=0.0)
+    assert dataclasses.replace(quiet, engine="torchquantum").digest != quiet.digest
+    seen = {"reducer": "fully_connected", "dropout": 0.0}
+    plain = dataclasses.replace(base, **seen)
+    normalised = [
+        dataclasses.replace(plain, pixel_mean=(mean,), pixel_std=(std,)) for mean, std in ((0, 1), (0.5, 1), (0, 0.5))
+    ]
+    featured = [dataclasses.replace(plain, features=f"custom:{name}") for name in ("one", "two")]
+    assert len({each.digest for each in (plain, *normalised, *featured)}) == 6
+
+
+TAUGHT = Experiment(kd_weight=0.5, teacher=Teacher())
+IDLE = [
+    (Experiment(), {"temperature": 5.0, "kd_loss": "rkd", "dkd_beta": 1.0, "batch_size": 2}, {"batch_size": 2}),
+    (dataclasses.replace(TAUGHT, kd_weight=0), {"temperature": 5.0, "kd_loss": "dkd", "dkd_beta": 1.0}, {}),
+    (
+        dataclasses.replace(TAUGHT, kd_loss="none"),
+        {"temperature": 5.0, "kd_weight": 2.0},
+        {"kd_loss": "kl", "kd_weight": 0},
+    ),
+    (TAUGHT, {"dkd_beta": 1.0}, {}),
+    (
+        dataclasses.replace(TAUGHT, kd_loss="rkd", batch_size=2),
+        {"temperature": 5.0, "kd_temperature_squared": False, "dkd_beta": 1.0},
+        {},
+    ),
+    (Experiment(), {"noise": "readout"}, {}),
+    (Experiment(), {"data_seed": 3}, {}),
+    (Experiment(reducer="pca", dropout=0), {"activation": "leaky_relu"}, {}),
+    (Experiment(encoder="amplitude"), {"angle_reach": 0.5}, {}),
+    (Experiment(tested="at_end", learning_rates=[0.1]), {"learning_rate": 0.5}, {}),
+]
+
+
+@pytest.mark.parametrize(("base", "changed", "same"), IDLE)
+def test_fields_that_change_nothing_do_not_change_the_digest(base, changed, same):
+    same = dataclasses.replace(base, **same)
+    together = dataclasses.replace(base, **changed)
+    assert together.digest == same.digest and together != same
+    assert names.acting(together) == names.acting(same)
+    assert set(changed) - {"batch_size"} <= names.idle(together) | {"kd_weight"}
+
+
+def test_fields_that_act_are_not_idle():
+    smoothed = dataclasses.replace(TAUGHT, kd_loss="rkd", batch_size=2, teacher=Teacher(labels="smoothed"))
+    assert smoothed.digest != dataclasses.replace(smoothed, temperature=5.0).digest  # labels are smoothed at T
+    dkd = dataclasses.replace(TAUGHT, kd_loss="dkd")
+    values = {"temperature": 5.0, "kd_temperature_squared": False, "dkd_beta": 1.0, "kd_weight": 1.0, "kd_loss": "kl"}
+    assert len({dkd.digest, *(dataclasses.replace(dkd, **{name: value}).digest for name, value in values.items())}) == 6
+
+
+@given(experiments_of_all_kinds())
+@settings(max_examples=40)
+def test_idle_fields_are_at_their_defaults_where_numbers_are_made(e):
+    acting = names.acting(e)
+    assert names.acting(acting) == acting and acting.digest == e.digest == digest(acting)
+    for item in dataclasses.fields(e):
+        expected = item.default if item.name in names.idle(e) else getattr(e, item.name)
+        assert getattr(acting, item.name) == expected
+
+
+def test_a_placebo_has_the_names_that_its_record_may_bear():
+    placebo = Experiment(temperature=5.0)
+    assert placebo.names[0] == placebo.name == Experiment().name
+    unsquared = dataclasses.replace(placebo, kd_temperature_squared=False)
+    assert unsquared.name != placebo.name  # as ever, since records are named by it
+    assert set(unsquared.names) == set(placebo.names)
+    assert {f"{placebo.name[:-10]}{digest(each)}" for each in (placebo, unsquared)} < set(placebo.names)  # by old rules
+    assert TAUGHT.names == [TAUGHT.name]
 
 
 def test_the_digest_changes_with_every_field_of_the_teacher():
