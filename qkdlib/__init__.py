@@ -28,6 +28,7 @@ _HOME = {
     "Teacher": "experiment",
     "Workspace": "workspace",
     "Student": "students",
+    "load_student": "students",
     "splits": "images",
     "train_teacher": "teachers",
     "run": "pipeline",
