@@ -1,7 +1,7 @@
 """Noise on a quantum computer's gates and read-out: what is meant by it, in our simulators and in Qiskit Aer's.
 
-Noise acts on every wire of a gate, after the gate, as the circuit is written down. RZ has none: devices turn frames in
-its place.
+Noise acts on every wire of a gate, after the gate, as the circuit is written down. RZ and the other diagonal gates on
+one wire have none: devices turn frames in their place.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from qkdlib import checks
 
 MOST = {"none": 0.0, "depolarising": 1.0, "amplitude_damping": 1.0, "readout": 0.5}  # the highest level of each kind
-NOISY_GATES = {1: ("h", "sx", "sxdg", "rx", "ry"), 2: ("cx", "cz")}
-QUIET_GATES = ("rz",)
+NOISY_GATES = {
+    1: ("h", "sx", "sxdg", "rx", "ry", "x", "y"),
+    2: ("cx", "cz", "cy", "ch", "swap", "cp", "crx", "cry", "crz", "rxx", "ryy", "rzz"),
+    3: ("ccx",),
+}
+QUIET_GATES = ("rz", "p", "z", "s", "sdg", "t", "tdg")
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 
 import contextlib
 import functools
+import itertools
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from qkdlib import checks, runtime
-from qkdlib.backends import aer_import
+from qkdlib import aer_import, checks, runtime
 from qkdlib.backends.sampling import UNKNOWN, Backend, Job
 from qkdlib.noise import IDEAL, NOISY_GATES, QUIET_GATES, Noise
 
@@ -136,7 +136,7 @@ def _aer_model(noise: Noise) -> "NoiseModel | None":
     if noise.is_ideal:
         return None
     library = aer_import.load().noise
-    model = library.NoiseModel(basis_gates=[*NOISY_GATES[1], *NOISY_GATES[2], *QUIET_GATES])
+    model = library.NoiseModel(basis_gates=[*itertools.chain(*NOISY_GATES.values()), *QUIET_GATES])
     if noise.kind == "readout":
         keep = 1 - noise.level
         model.add_all_qubit_readout_error(library.ReadoutError([[keep, noise.level], [noise.level, keep]]))
@@ -145,8 +145,8 @@ def _aer_model(noise: Noise) -> "NoiseModel | None":
         if noise.kind == "depolarising":
             error = library.depolarizing_error(noise.level, wires)
         else:
-            error = library.amplitude_damping_error(noise.level)
-            error = error if wires == 1 else error.tensor(error)
+            of_wires = [library.amplitude_damping_error(noise.level)] * wires
+            error = functools.reduce(lambda low, high: high.tensor(low), of_wires)
         model.add_all_qubit_quantum_error(error, list(names))
     return model
 

@@ -4,12 +4,21 @@ The gate list is translated to Qiskit and to TorchQuantum, which is the referenc
 this wing knows images, students or experiments' results.
 """
 
+from qkdlib.circuits.ansatze import (
+    basic_entangler,
+    build,
+    compiled,
+    h_ry,
+    named,
+    reuploading,
+    rx_ry_rz,
+    strongly_entangling,
+)
 from qkdlib.circuits.gatelist import (
     Gate,
     GateList,
     amplitude_encoding,
     angle_encoding,
-    build,
     join,
     measured,
     qubit_encoding,
@@ -20,6 +29,7 @@ from qkdlib.circuits.simulation import exact, probabilities
 from qkdlib.circuits.torchquantum_circuit import to_torchquantum
 
 __all__ = [
-    "GateList", "Gate", "amplitude_encoding", "angle_encoding", "build", "exact", "join", "measured", "probabilities",
-    "qubit_encoding", "reverse_wires", "to_qiskit", "to_torchquantum",
+    "Gate", "GateList", "amplitude_encoding", "angle_encoding", "basic_entangler", "build", "compiled", "exact", "h_ry",
+    "join", "measured", "named", "probabilities", "qubit_encoding", "reuploading", "reverse_wires", "rx_ry_rz",
+    "strongly_entangling", "to_qiskit", "to_torchquantum",
 ]  # fmt: skip

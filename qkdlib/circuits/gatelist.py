@@ -1,5 +1,5 @@
-"""Quantum circuits as one declared gate list: two ansätze (`h_ry` of v1, `rx_ry_rz` of v2), and the circuits by which
-features become a state.
+"""Quantum circuits as one gate list, in which every angle has a place of its own: what all simulators and backends
+take; and the circuits by which features become a state.
 
 Bit order. Outcome i of a circuit is the integer whose k-th binary digit is the bit measured on wire k: wire 0 is
 the least significant, as in Qiskit. TorchQuantum has wire 0 leftmost (most significant); `reverse_wires` converts.
@@ -7,21 +7,22 @@ the least significant, as in Qiskit. TorchQuantum has wire 0 leftmost (most sign
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from qkdlib import checks
-from qkdlib.experiment import ENTANGLERS
 
 ROTATIONS = ("rx", "ry", "rz")
-DIAGONAL = ("rz", "cz")
+DIAGONAL = ("rz", "cz", "z", "s", "sdg", "t", "tdg", "p", "cp", "crz", "rzz")
+PERMUTING = ("cx", "x", "ccx", "swap")  # outcomes
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One gate: its name (`h`, `sx`, `sxdg`, `rx`, `ry`, `rz`, `cx`, `cz`), the wires it acts on (the control first),
-    and for a rotation the place of its angle in the circuit's angle vector."""
+    """One gate: its name (one of `circuit.GATES`, but for `u`), the wires it acts on (controls first), and the place of
+    its angle in the circuit's angle vector, if it has one."""
 
     name: str
     wires: tuple[int, ...]
@@ -60,36 +61,6 @@ class GateList:
         return any(len(gate.wires) > 1 for gate in self.gates)
 
 
-def ring(entangler: str, qubits: int) -> list[Gate]:
-    """Wire k with wire k + 1, the last one with wire 0; on two wires the one gate that there is."""
-    if entangler == "none" or qubits < 2:
-        return []
-    name = {"ring_cnot": "cx", "ring_cz": "cz"}[entangler]
-    return [Gate(name, (wire, (wire + 1) % qubits)) for wire in range(qubits if qubits > 2 else 1)]
-
-
-def h_ry(qubits: int, layers: int, entangler: str) -> GateList:
-    """Hadamard on every wire, then `layers` times RY(theta_k) on wire k and the entangler (v1, section 4.4 and
-    Fig. 5, where there is one layer and no entangler)."""
-    gates = [Gate("h", (wire,)) for wire in range(qubits)]
-    for layer in range(layers):
-        gates += [Gate("ry", (wire,), angle=layer * qubits + wire) for wire in range(qubits)]
-        gates += ring(entangler, qubits)
-    return GateList("h_ry", qubits, tuple(gates))
-
-
-def rx_ry_rz(qubits: int, layers: int, entangler: str) -> GateList:
-    """`layers` times RX, RY and RZ with an angle each on every wire, then the entangler (v2, Fig. 1, where there is
-    one layer and no entangler). Angles count by layer, then by column, then by wire."""
-    gates = []
-    for layer in range(layers):
-        for column, name in enumerate(ROTATIONS):
-            first = (3 * layer + column) * qubits
-            gates += [Gate(name, (wire,), angle=first + wire) for wire in range(qubits)]
-        gates += ring(entangler, qubits)
-    return GateList("rx_ry_rz", qubits, tuple(gates))
-
-
 def angle_encoding(qubits: int, features: int) -> GateList:
     """Feature j turns wire j mod Q; layer j div Q uses RX, RY, RZ, RX in turn (v2, Fig. 1)."""
     names = (*ROTATIONS, "rx")
@@ -121,20 +92,25 @@ def amplitude_encoding(qubits: int) -> GateList:
     return GateList("amplitude_encoding", qubits, tuple(gates))
 
 
-def measured(circuit: GateList) -> GateList:
-    """The circuit without the gates that no measurement of all wires can see: diagonal ones (`rz`, `cz`) after which
-    their wires meet nothing but diagonal gates and `cx`, which only permute outcomes.
+def measured(circuit: GateList, wires: Sequence[int] = ()) -> GateList:
+    """The circuit without the gates that no measurement of these wires (all of them, if none are given) can see: those
+    on wires from which no later gate leads to a measured one; and diagonal ones (`rz`, `cz`) after which their wires
+    meet nothing but diagonal gates and those that only permute outcomes (`cx`).
 
     The angles of such gates have a gradient of exactly 0. Simulated, it would be rounding noise, of which Adam makes
     whole steps. The other angles keep their places.
     """
     kept: list[Gate] = []
+    seen = set(wires or range(circuit.qubits))
     mixed: set[int] = set()  # wires on which a later gate turns phases into probabilities
     for gate in reversed(circuit.gates):
+        if not seen & set(gate.wires):
+            continue
         meets_mixed = mixed & set(gate.wires)
         if meets_mixed or gate.name not in DIAGONAL:
             kept.append(gate)
-        if meets_mixed or gate.name not in (*DIAGONAL, "cx"):
+            seen |= set(gate.wires)
+        if meets_mixed or gate.name not in (*DIAGONAL, *PERMUTING):
             mixed |= set(gate.wires)
     return dataclasses.replace(circuit, gates=tuple(reversed(kept)))
 
@@ -146,18 +122,6 @@ def join(first: GateList, second: GateList) -> GateList:
     count = first.angles
     shifted = (Gate(g.name, g.wires, None if g.angle is None else g.angle + count) for g in second.gates)
     return GateList(f"{first.name}+{second.name}", first.qubits, (*first.gates, *shifted))
-
-
-CIRCUITS = {"h_ry": h_ry, "rx_ry_rz": rx_ry_rz}
-
-
-def build(ansatz: str, qubits: int, layers: int = 1, entangler: str = "none") -> GateList:
-    """The circuit named `ansatz` on `qubits` wires."""
-    checks.one_of("ansatz", ansatz, CIRCUITS)
-    checks.one_of("entangler", entangler, ENTANGLERS)
-    checks.whole("qubits", qubits)
-    checks.whole("layers", layers)
-    return CIRCUITS[ansatz](qubits, layers, entangler)
 
 
 def reverse_wires(outcomes: torch.Tensor, qubits: int) -> torch.Tensor:

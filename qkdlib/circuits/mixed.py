@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from qkdlib import checks
+from qkdlib.circuits import statevector
 from qkdlib.circuits.gatelist import Gate, GateList
 from qkdlib.noise import IDEAL, QUIET_GATES, Noise
 from qkdlib.rounding import shared_product
@@ -26,6 +27,11 @@ FIXED = {
     "cx": np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]),
     "cz": np.diag([1, 1, 1, -1]),
 }
+
+
+def is_fast(circuit: GateList) -> bool:
+    """Whether each gate mixes two components of a wire, or permutes coefficients."""
+    return all(gate.name in TURNED or gate.name in FIXED for gate in circuit.gates)
 
 
 def probabilities(circuit: GateList, angles: torch.Tensor, noise: Noise = IDEAL) -> torch.Tensor:
@@ -48,10 +54,12 @@ def _diagonal(circuit: GateList, angles: torch.Tensor, noise: Noise) -> torch.Te
     state = functools.reduce(lambda low, _: torch.kron(ground, low), range(circuit.qubits - 1), ground)
     state = state.expand(len(angles), -1)
     for gate in circuit.gates:
-        if gate.angle is not None:
+        if gate.name in TURNED:
             state = _rotate(state, gate, angles[:, gate.angle], noise)
-        else:
+        elif gate.name in FIXED:
             state = _fixed(state, gate, circuit.qubits, noise)
+        else:
+            state = _any(state, gate, circuit.qubits, angles, noise)
     grid = state.view(-1, *[4] * circuit.qubits)
     for axis in range(1, circuit.qubits + 1):
         grid = grid.index_select(axis, torch.tensor([0, 3], device=grid.device))
@@ -77,6 +85,45 @@ def _fixed(state: torch.Tensor, gate: Gate, qubits: int, noise: Noise) -> torch.
         for wire in gate.wires if noise.bloch() != (1, 1, 0) else ():
             state = torch.stack(_after_noise(_wire(state, wire).unbind(2), noise), 2).flatten(1)
     return state
+
+
+def _any(state: torch.Tensor, gate: Gate, qubits: int, angles: torch.Tensor, noise: Noise) -> torch.Tensor:
+    """Any other gate, by the transfer matrix of its unitary."""
+    rows = angles[:1, :0] if gate.angle is None else angles[:, gate.angle, None]  # (1, 0) or (N, 1)
+    transfer = _transfer_of(gate, rows)  # (1 or N, 4^n, 4^n)
+    quiet = noise.is_ideal or gate.name in QUIET_GATES
+    if noise.kind == "depolarising" and not quiet:
+        transfer = torch.cat([transfer[:, :1], transfer[:, 1:] * (1 - noise.level)], 1)
+    axes = [qubits - wire for wire in reversed(gate.wires)]  # the first wire is the fastest digit
+    order = [axis for axis in range(qubits + 1) if axis not in axes] + axes
+    grid = state.view(-1, *[4] * qubits).permute(order)
+    moved = (grid.reshape(len(state), -1, transfer.shape[-1]) @ transfer.transpose(1, 2)).view(grid.shape)
+    state = moved.permute([order.index(axis) for axis in range(qubits + 1)]).flatten(1)
+    if noise.kind != "depolarising" and not quiet and noise.bloch() != (1, 1, 0):
+        for wire in gate.wires:
+            state = torch.stack(_after_noise(_wire(state, wire).unbind(2), noise), 2).flatten(1)
+    return state
+
+
+def _transfer_of(gate: Gate, angles: torch.Tensor) -> torch.Tensor:
+    """Pauli transfer matrices (N, 4^n, 4^n) of a gate with angles (N, 0 or 1); its first wire is the fastest digit."""
+    wires, size = tuple(range(len(gate.wires))), 2 ** len(gate.wires)
+    alone = GateList(gate.name, len(wires), (Gate(gate.name, wires, None if gate.angle is None else 0),))
+    basis = torch.eye(size, dtype=angles.dtype, device=angles.device).expand(len(angles), -1, -1)
+    columns = statevector.final_state(alone, angles[:, None].expand(-1, size, -1), basis)  # (N, in, out, 2)
+    unitary = torch.view_as_complex(columns.contiguous()).transpose(1, 2)  # (N, out, in)
+    strings = torch.as_tensor(_strings(len(wires)), device=angles.device).to(unitary.dtype)  # (4^n, 2^n, 2^n)
+    after = unitary[:, None] @ strings @ unitary.conj().transpose(1, 2)[:, None]  # (N, 4^n, 2^n, 2^n): U P_j U^+
+    return torch.einsum("iab,njba->nij", strings, after).real / size
+
+
+@functools.cache
+def _strings(wires: int) -> np.ndarray:
+    """Pauli strings (4^n, 2^n, 2^n) on so many wires; the first wire is the fastest digit of both."""
+    strings = PAULIS
+    for _ in range(wires - 1):
+        strings = np.array([np.kron(pauli, string) for pauli in PAULIS for string in strings])
+    return strings
 
 
 def _wire(state: torch.Tensor, wire: int) -> torch.Tensor:

@@ -6,6 +6,8 @@ later gate may entangle; a batch of them is a real tensor (2, 2, S, B, Q): a and
 imaginary part on the second.
 """
 
+import functools
+
 import torch
 
 from qkdlib import checks
@@ -17,6 +19,15 @@ Component = float | torch.Tensor  # of Bloch vectors: a number where it is the s
 # R(theta) v = cos(theta / 2) v + sin(theta / 2) G v, and G only swaps and negates the four numbers of a spinor.
 FLIPS = {"rx": (0, 1), "ry": (0,), "rz": (1,)}
 SIGNS = {"rx": ((1, -1), (1, -1)), "ry": ((-1, -1), (1, 1)), "rz": ((1, -1), (-1, 1))}
+
+
+@functools.lru_cache(maxsize=1024)
+def takes(circuit: GateList) -> bool:
+    """Whether no gate acts between wires, all of which see the same gates, each `h` or a rotation."""
+    try:
+        return all(name in ("h", *ROTATIONS) for name, _ in circuit.columns)
+    except ValueError:
+        return False
 
 
 def probabilities(circuit: GateList, angles: torch.Tensor, noise: Noise = IDEAL) -> torch.Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from qkdlib.circuits import torchquantum_circuit
+from qkdlib.circuits import product, torchquantum_circuit
 from qkdlib.circuits.gatelist import Gate, GateList
 
 PRODUCT = 20_000  # multiply-adds that take as long as one more small product does
@@ -29,6 +29,14 @@ class Layer:
     local: GateList
     order: torch.Tensor | None
     signs: torch.Tensor | None
+
+
+@functools.lru_cache(maxsize=1024)
+def takes(circuit: GateList) -> bool:
+    """Whether its gates between wires are `cx` and `cz`, and in between all wires see the same gates."""
+    if any(len(gate.wires) > 1 and gate.name not in ("cx", "cz") for gate in circuit.gates):
+        return False
+    return all(not layer.local.gates or product.takes(layer.local) for layer in layers(circuit))
 
 
 def final_state(circuit: GateList, states: torch.Tensor, angles: torch.Tensor, method: str = "") -> torch.Tensor:

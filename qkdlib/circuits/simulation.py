@@ -1,9 +1,10 @@
-"""Outcome probabilities, exact or sampled, and their gradients; by the cheapest of three exact simulators.
+"""Outcome probabilities, exact or sampled, and their gradients; by the cheapest of four exact simulators.
 
-    state    simulator                                    where it is enough
-    product  each wire by itself: 3 Q real numbers        neither a gate nor the encoder entangles wires
-    pure     2^Q amplitudes, one circuit per seed         the encoder makes the state, and nothing is noisy
-    mixed    4^Q Pauli coefficients, a circuit per image  everywhere
+    state        simulator                                    where it is enough
+    product      each wire by itself: 3 Q real numbers        no gate between wires, all of which see the same gates
+    pure         2^Q amplitudes, one circuit per seed         the encoder makes the state; columns of gates, CNOT, CZ
+    statevector  2^Q amplitudes, gate by gate                 nothing is noisy
+    mixed        4^Q Pauli coefficients, a circuit per image  everywhere
 
 `exact` chooses for a circuit from |0...0>, `after_encoding` for a state that an encoder has made. Each simulator is
 tested against TorchQuantum, Qiskit and, for the published circuit, p(i) = prod_k (1 +- sin theta_k) / 2.
@@ -17,9 +18,12 @@ from typing import Any
 import torch
 
 from qkdlib import checks
-from qkdlib.circuits import mixed, product, pure
+from qkdlib.circuits import mixed, product, pure, statevector
 from qkdlib.circuits.gatelist import GateList
 from qkdlib.noise import IDEAL, Noise
+
+FEW = 4  # qubits, up to which Pauli coefficients are as fast as amplitudes, and old records were made with them
+FOUR_TERMS = ("crx", "cry", "crz")  # their generator has the eigenvalues 0 and +-1/2
 
 Outcomes = Callable[[GateList, torch.Tensor], torch.Tensor]
 
@@ -31,7 +35,8 @@ def probabilities(
     """Outcome probabilities (..., 2^Q), wire 0 least significant, of angles (..., A) in radians.
 
     Args:
-        gradient: `autograd`; `parameter_shift`, Eq. 12: [p(theta + pi/2) - p(theta - pi/2)] / 2, equal to autograd;
+        gradient: `autograd`; `parameter_shift`, Eq. 12: [p(theta + pi/2) - p(theta - pi/2)] / 2, equal to autograd,
+            with the four terms of controlled rotations (Anselmetti et al. 2021, arXiv:2104.05695);
             `published_shift`: p(theta + pi/4) - p(theta - pi/4), which is sqrt(2) times the gradient.
         draw: gives frequencies of samples in place of probabilities, for the outcomes and for both shifted circuits.
             It knows its own noise.
@@ -47,18 +52,38 @@ def probabilities(
 
 def exact(circuit: GateList, angles: torch.Tensor, noise: Noise = IDEAL) -> torch.Tensor:
     """Outcome probabilities (..., 2^Q) of any circuit from |0...0>."""
-    kind = mixed if circuit.entangles else product
-    return kind.probabilities(circuit, angles, noise)
+    return {"product": product, "mixed": mixed, "statevector": statevector}[kind(circuit, noise)].probabilities(
+        circuit, angles, *([] if noise.is_ideal else [noise])
+    )
+
+
+def kind(circuit: GateList, noise: Noise = IDEAL) -> str:
+    """Which simulator `exact` takes."""
+    if product.takes(circuit):
+        return "product"
+    return "mixed" if not noise.is_ideal or (circuit.qubits <= FEW and mixed.is_fast(circuit)) else "statevector"
 
 
 def after_encoding(circuit: GateList, state: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     """Outcome probabilities (S, B, 2^Q) after a circuit whose angles (S, A) all images share, of encoded states:
     spinors (2, 2, S, B, Q) of product states, or real amplitudes (S, B, 2^Q)."""
-    if state.ndim == 5 and not circuit.entangles:
+    if state.ndim == 5 and product.takes(circuit):
         return product.outcomes(wires_after_encoding(circuit, state, angles))
     amplitudes = product.amplitudes(state) if state.ndim == 5 else state
+    if not pure.takes(circuit) or angles.dtype != torch.float32:  # TorchQuantum's matrices are of 32 bits
+        of_images = angles[:, None].expand(-1, amplitudes.shape[1], -1)
+        return statevector.probabilities(circuit, of_images, amplitudes)
     final = pure.final_state(circuit, amplitudes, angles)  # (S, B, H, 2, L)
     return (final * final).sum(3).flatten(2)
+
+
+def shifted_circuits(circuit: GateList) -> int:
+    """How many circuits outcomes and their gradient by shifts take."""
+    return 1 + 2 * circuit.angles + 2 * len(_of_four_terms(circuit))
+
+
+def _of_four_terms(circuit: GateList) -> list[int]:
+    return [gate.angle for gate in circuit.gates if gate.angle is not None and gate.name in FOUR_TERMS]
 
 
 def wires_after_encoding(circuit: GateList, spinors: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
@@ -68,8 +93,8 @@ def wires_after_encoding(circuit: GateList, spinors: torch.Tensor, angles: torch
 
 
 class _Shifted(torch.autograd.Function):
-    """Outcomes whose gradient is a difference of shifted circuits, as a quantum computer has to take it.
-    Exact only where each angle turns one gate, once, as in every circuit here."""
+    """Outcomes whose gradient is a difference of shifted circuits, as a quantum computer has to take it. Each angle
+    turns one gate, once; what turns several is bound to them before (`ansatze.Binding`)."""
 
     @staticmethod
     def forward(
@@ -77,12 +102,18 @@ class _Shifted(torch.autograd.Function):
     ) -> torch.Tensor:
         if not ctx.needs_input_grad[1]:
             return draw(circuit, angles)
-        size = angles.shape[-1]
-        shifts = shift * torch.eye(size, dtype=angles.dtype, device=angles.device)
-        shifts = torch.cat([torch.zeros_like(shifts[:1]), shifts, -shifts])  # (1 + 2 A, A)
-        outcomes = draw(circuit, angles.unsqueeze(-2) + shifts)  # (..., 1 + 2 A, 2^Q)
-        here, plus, minus = outcomes.split([1, size, size], dim=-2)
-        ctx.save_for_backward(factor * (plus - minus))  # (..., A, 2^Q)
+        size, four = angles.shape[-1], _of_four_terms(circuit) if shift == math.pi / 2 else []
+        unit = torch.eye(size, dtype=angles.dtype, device=angles.device)
+        far = 3 * shift * unit[four]
+        shifts = torch.cat([torch.zeros_like(unit[:1]), shift * unit, -shift * unit, far, -far])  # (1 + 2 A + 2 E, A)
+        outcomes = draw(circuit, angles.unsqueeze(-2) + shifts)  # (..., 1 + 2 A + 2 E, 2^Q)
+        here, plus, minus, *further = outcomes.split([1, size, size, len(four), len(four)], dim=-2)
+        jacobian = factor * (plus - minus)  # (..., A, 2^Q)
+        if four:
+            root = math.sqrt(2)
+            jacobian[..., four, :] *= (root + 1) / (2 * root)
+            jacobian[..., four, :] -= (root - 1) / (4 * root) * (further[0] - further[1])
+        ctx.save_for_backward(jacobian)
         return here.squeeze(-2).contiguous()
 
     @staticmethod

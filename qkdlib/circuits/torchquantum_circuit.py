@@ -5,10 +5,9 @@ from typing import Any
 
 import torch
 
+from qkdlib.circuit_translations import NAMES, apply
 from qkdlib.circuits.gatelist import ROTATIONS, GateList, reverse_wires
 from qkdlib.circuits.torchquantum_import import load
-
-NAMES = {"h": "hadamard", "rx": "rx", "ry": "ry", "rz": "rz", "cx": "cnot", "cz": "cz"}  # TorchQuantum's
 
 
 def to_torchquantum(circuit: GateList) -> torch.nn.Module:
@@ -25,7 +24,7 @@ class TorchQuantumCircuit(torch.nn.Module):
 
     def forward(self, angles: torch.Tensor, amplitudes: torch.Tensor | None = None) -> torch.Tensor:
         """Outcome probabilities (N, 2^Q), wire 0 least significant, of angles (N, A) in radians, from |0...0> or from
-        `amplitudes` (N, 2^Q)."""
+        `amplitudes` (N, 2^Q), real or complex."""
         tq = load()
         device = tq.QuantumDevice(n_wires=self.circuit.qubits, bsz=len(angles), device=angles.device)
         if amplitudes is not None:
@@ -33,7 +32,7 @@ class TorchQuantumCircuit(torch.nn.Module):
             device.states = grid.reshape(device.states.shape)
         for gate in self.circuit.gates:
             params = None if gate.angle is None else angles[:, gate.angle : gate.angle + 1]  # (N, 1)
-            getattr(tq.functional, NAMES[gate.name])(device, wires=list(gate.wires), params=params)
+            apply(tq, device, gate.name, gate.wires, params)
         state = device.get_states_1d()  # (N, 2^Q), wire 0 most significant
         return reverse_wires(state.abs() ** 2, self.circuit.qubits)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from qiskit.quantum_info import Operator
 
 from qkdlib import circuits
-from qkdlib.circuits import Gate, GateList, gatelist
+from qkdlib.circuits import Gate, GateList, ansatze
 from qkdlib.experiment import ENTANGLERS
 
 
@@ -88,10 +88,10 @@ def test_angles_are_counted_through_wires_and_layers(qubits, layers):
 
 @pytest.mark.parametrize(("entangler", "gate"), [("ring_cnot", "cx"), ("ring_cz", "cz")])
 def test_ring_joins_each_wire_with_the_next_and_the_last_with_the_first(entangler, gate):
-    assert gatelist.ring(entangler, 1) == []
-    assert gatelist.ring(entangler, 2) == [Gate(gate, (0, 1))]  # not twice, which would undo it
-    assert gatelist.ring(entangler, 4) == [Gate(gate, wires) for wires in ((0, 1), (1, 2), (2, 3), (3, 0))]
-    assert gatelist.ring("none", 4) == []
+    assert ansatze.ring(entangler, 1) == []
+    assert ansatze.ring(entangler, 2) == [f"{gate} 0 1"]  # not twice, which would undo it
+    assert ansatze.ring(entangler, 4) == [f"{gate} {wires}" for wires in ("0 1", "1 2", "2 3", "3 0")]
+    assert ansatze.ring("none", 4) == []
 
 
 def test_only_rings_entangle():

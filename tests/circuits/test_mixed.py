@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit.quantum_info import Statevector
 
-from qkdlib import circuits
-from qkdlib.backends import aer_import
+from qkdlib import aer_import, circuits
 from qkdlib.backends.backend import _aer_model
 from qkdlib.circuits import Gate, GateList, gatelist, mixed, product
 from qkdlib.noise import MOST, Noise

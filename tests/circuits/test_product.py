@@ -13,6 +13,7 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from qkdlib import circuits
 from qkdlib.circuits import Gate, GateList, gatelist, product, pure
+from qkdlib.experiment import RINGS
 
 
 def rotations(qubits: int, columns) -> GateList:
@@ -66,7 +67,7 @@ def test_other_circuits_are_refused(gates):
 
 
 @pytest.mark.parametrize("qubits", [1, 2, 3, 4, 8])
-@pytest.mark.parametrize("ansatz", gatelist.CIRCUITS)
+@pytest.mark.parametrize("ansatz", RINGS)
 @pytest.mark.parametrize("layers", [1, 3])
 def test_expectations_are_those_of_the_whole_statevector(qubits, ansatz, layers):
     encoding, ansatz = rotations(qubits, ("rx", "ry", "rz")), circuits.build(ansatz, qubits, layers)
