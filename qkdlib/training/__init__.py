@@ -3,8 +3,9 @@
 `losses.distillation_loss` is the paper's; `train_students` trains all seeds of an experiment side by side.
 """
 
+from qkdlib.training.checkpoints import forget
 from qkdlib.training.loop import fit
 from qkdlib.training.losses import Loss, distillation_loss
 from qkdlib.training.student_training import evaluate, train_students
 
-__all__ = ["Loss", "distillation_loss", "evaluate", "fit", "train_students"]
+__all__ = ["Loss", "distillation_loss", "evaluate", "fit", "forget", "train_students"]

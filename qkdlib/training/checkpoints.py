@@ -1,11 +1,117 @@
-"""What a training leaves after each epoch, so that it can go on from there."""
+"""What a training leaves after an epoch, so that it can go on from there."""
 
+import copy
+import json
 import sys
+import time
+import warnings
+import zlib
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
-from qkdlib import checks, files
+from qkdlib import checks, files, portable
+from qkdlib.experiment import Experiment
+
+SECONDS = 5.0  # between two checkpoints of a training of students, at least
+SHARE = 0.05  # of its time that writing them may take
+
+
+class Kept(Protocol):
+    """Something that keeps a training after its epochs."""
+
+    def resume(self) -> list[dict]:
+        """Bring the training to where it was; returns its history, [] if nothing is kept."""
+        ...
+
+    def keep(self, history: list[dict]) -> None:
+        """Keep the training as it is after the last epoch of `history`."""
+        ...
+
+
+class EveryEpoch:
+    """A checkpoint of a network and its optimizer, written after each epoch."""
+
+    def __init__(self, path: Path, title: str, model: torch.nn.Module, optimizer: torch.optim.Optimizer):
+        self.path, self.parts = path, (title, model, optimizer)
+
+    def resume(self) -> list[dict]:
+        return resume(self.path, *self.parts)
+
+    def keep(self, history: list[dict]) -> None:
+        keep(self.path, *self.parts, history)
+
+
+class Training(Protocol):
+    """A training that knows all of its state."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Now:
+    """A checkpoint of a training's whole state, generators included, so that what goes on from it has the same bits. It
+    is written after the epoch that ends `SECONDS` or more after the last writing, and rarer where writing takes long.
+    What cannot be written costs a warning and not the training."""
+
+    def __init__(self, path: Path, title: str, training: Training):
+        self.path, self.title, self.training = path, title, training
+        self.written, self.pause = time.monotonic(), SECONDS
+
+    def resume(self) -> list[dict]:
+        """As `Kept` says. A file that is damaged, or another training's, is set aside, and nothing of it taken."""
+        before = copy.deepcopy(self.training.state_dict())
+        most = 8 * sum(each.nbytes for each in before["model"].values()) + files.MOST_TEXT  # with Adam's and the chosen
+        found = files.or_aside(self._read, most)
+        if found is None:
+            self.training.load_state_dict(before)
+        return found or []
+
+    def _read(self, most: int) -> list[dict]:
+        files.check_zip(self.path, most)
+        with files.checked(self.path):
+            saved = torch.load(self.path, weights_only=True, map_location="cpu")
+            if saved.get("title") != self.title:
+                raise ValueError(f"it is a checkpoint of another training, {saved.get('title')!r}")
+            self.training.load_state_dict(saved["training"])
+            return saved["history"]
+
+    def keep(self, history: list[dict]) -> None:
+        started = time.monotonic()
+        if started - self.written < self.pause:
+            return
+        state = {"title": self.title, "training": self.training.state_dict(), "history": history}
+        try:
+            with files.atomic(self.path) as temporary, open(temporary, "wb") as file:
+                torch.save(state, file)
+        except (OSError, MemoryError, RuntimeError) as error:
+            self.pause = float("inf")
+            warnings.warn(f"the training is not kept while it runs: {self.path}: {error}", stacklevel=2)
+            return
+        self.written = time.monotonic()
+        self.pause = max(SECONDS, (self.written - started) / SHARE)
+
+
+def files_of(
+    folder: Path | None, experiment: Experiment, seeds: list[int], device: str | torch.device
+) -> list[tuple[Path, str] | None]:
+    """For each learning rate of an experiment the file in `folder` that keeps the training of these seeds, and its
+    title, which holds whatever may change a bit of the result. Without a folder None."""
+    found: list[tuple[Path, str] | None] = []
+    for rate in experiment.learning_rates or (experiment.learning_rate,):
+        parts = (experiment.name, seeds, rate, torch.device(device).type, torch.__version__, portable.facts())
+        title = json.dumps(parts)
+        name = f"{experiment.name}_{zlib.crc32(title.encode()):08x}.pt"
+        found.append((folder / name, title) if folder else None)
+    return found
+
+
+def forget(folder: Path, experiment: Experiment, seeds: list[int], device: str | torch.device) -> None:
+    """Remove what keeps the training of these seeds in a folder."""
+    for path, _ in filter(None, files_of(folder, experiment, seeds, device)):
+        path.unlink(missing_ok=True)
 
 
 def keep(path: Path, title: str, model: torch.nn.Module, optimizer: torch.optim.Optimizer, history: list[dict]) -> None:

@@ -13,7 +13,7 @@ from qkdlib.training import checkpoints
 def fit(
     model: torch.nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[int], Iterable[tuple]],
     loss_of: Callable[..., torch.Tensor], measure: Callable[[], dict], epochs: int, title: str, steps: int,
-    checkpoint: Path | None = None, finished: Callable[[], bool] = lambda: False,
+    checkpoint: Path | checkpoints.Kept | None = None, finished: Callable[[], bool] = lambda: False,
 ) -> list[dict]:  # fmt: skip
     """Train `model` and return what `measure` said after each epoch, with the epoch's `seconds`.
 
@@ -22,13 +22,18 @@ def fit(
             seed and epoch alone, so that a training that goes on from a checkpoint has the same result.
         loss_of: batch -> scalar loss.
         steps: batches per epoch, for the progress bar's time left.
-        checkpoint: file that holds the training after each epoch; an existing one of this title is gone on from.
+        checkpoint: file that holds the training after each epoch; an existing one of this title is gone on from. Or
+            what keeps the training in its own way; `batches` may then draw from generators that this keeps, too.
         finished: asked after each epoch whether to stop there.
     """
-    history = [] if checkpoint is None else checkpoints.resume(checkpoint, title, model, optimizer)
+    if isinstance(checkpoint, Path):
+        checkpoint = checkpoints.EveryEpoch(checkpoint, title, model, optimizer)
+    history = [] if checkpoint is None else checkpoint.resume()
     bar = runtime.progress(total=epochs * steps, initial=len(history) * steps, desc=title)
     with bar, torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
         for epoch in range(len(history), epochs):
+            if epoch and finished():
+                break
             started = time.perf_counter()
             model.train()
             for batch in batches(epoch):
@@ -40,7 +45,5 @@ def fit(
             with torch.inference_mode():
                 history.append({**measure(), "seconds": time.perf_counter() - started})
             if checkpoint is not None:
-                checkpoints.keep(checkpoint, title, model, optimizer, history)
-            if finished():
-                break
+                checkpoint.keep(history)
     return history

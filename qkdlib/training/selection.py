@@ -61,6 +61,19 @@ class Selection:
         self.best.take(self.student, better)
         self.last.take(self.student, running)
 
+    def state_dict(self) -> dict:
+        """All that an update changes, as `load_state_dict` takes it."""
+        plain = {name: getattr(self, name) for name in ("epoch", "scores", "best_epochs", "epochs")}
+        return {"best": self.best.values, "last": self.last.values, "plain": plain}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take what `state_dict` gave, of a selection among the same students."""
+        for mine, given in ((self.best.values, state["best"]), (self.last.values, state["last"])):
+            for name, value in mine.items():
+                value.copy_(given[name])
+        for name, number in state["plain"].items():
+            setattr(self, name, number)
+
 
 def join(tries: list[Selection], results: list[list[dict]]) -> tuple[Selection, list[dict]]:
     """Of several trainings of the same seeds, for each seed the one with the best validation epoch (of equals the

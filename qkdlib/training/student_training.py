@@ -3,8 +3,10 @@
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from qkdlib import checks, torch_settings
@@ -12,7 +14,7 @@ from qkdlib.experiment import Experiment
 from qkdlib.images.datasets import Images, Splits
 from qkdlib.randomness import generator
 from qkdlib.students import Student
-from qkdlib.training import confusion
+from qkdlib.training import checkpoints, confusion
 from qkdlib.training.loop import fit
 from qkdlib.training.losses import Loss, distillation_loss
 from qkdlib.training.optimizers import FlatAdam
@@ -41,7 +43,7 @@ class LossSums:
 
 def train_students(
     experiment: Experiment, parts: Splits, teacher_logits: torch.Tensor | None, seeds: list[int],
-    device: str | torch.device = "cpu",
+    device: str | torch.device = "cpu", folder: Path | None = None,
 ) -> tuple[Student, list[dict]]:  # fmt: skip
     """Train the students of all `seeds` side by side, on one thread. On the processors seen so far each one ends the
     same, to the last digit, whatever others train beside it.
@@ -49,6 +51,8 @@ def train_students(
     Args:
         teacher_logits: (N, C) for the images of `parts.all_train`; None for a placebo, whose loss is computed by
             the same code with `kd_weight` 0.
+        folder: in it the training is kept every few seconds, at the end of an epoch. One that was interrupted goes on
+            from there, to the same bits. `checkpoints.forget` removes the files, once the results are safe.
 
     Returns:
         The trained students, and for each seed a dictionary of its curves, one number per epoch: `train_loss`,
@@ -57,8 +61,9 @@ def train_students(
         `tested="at_end"` the test curves hold None but for the last and the best validation epoch, and the dictionary
         also has the `learning_rate` and the number of `zero_vectors` among validation and test images. A seed whose
         losses or weights have become NaN or infinite, which leaves the others alone, has the epoch as `diverged`,
-        counted from 1; an image whose logits are not finite is not classified right. `ValueError`: a pixel is not
-        finite.
+        counted from 1; an image whose logits are not finite is not classified right. `confusion`, C rows of C + 1 whole
+        numbers, says how many test images of each class the weights that are kept take for each one, or for none of
+        them (up to `confusion.MOST_CLASSES` classes). `ValueError`: a pixel is not finite.
     """
     for name in ("train", "validation", "test"):
         if not torch.isfinite(getattr(parts, name).x).all():
@@ -69,7 +74,8 @@ def train_students(
             teacher_logits = torch.zeros(len(parts.all_train), len(experiment.classes))
         rates = experiment.learning_rates or (experiment.learning_rate,)
         tries = [StudentTraining(experiment, rate, parts, teacher_logits, seeds, device) for rate in rates]
-        results = [each.run() for each in tries]
+        files = checkpoints.files_of(folder, experiment, seeds, device)
+        results = [each.run(file) for each, file in zip(tries, files, strict=True)]
         if experiment.tested == "every_epoch":
             student, curves = tries[0].student, results[0]
         else:
@@ -102,16 +108,44 @@ class StudentTraining:
             x = self.student.reducer.prepare(images.x.to(self.device))
             return Images(x, images.y.to(self.device), images.index)
 
-    def run(self) -> list[dict]:
-        """Train, and return each seed's curves."""
+    def run(self, file: tuple[Path, str] | None = None) -> list[dict]:
+        """Train, and return each seed's curves. `file` and the title in it keep the training."""
         epochs, steps = self.experiment.epochs, -(-len(self.train) // self.experiment.batch_size)
         chooses = self.experiment.tested == "at_end"
         history = fit(
             self.student, self.optimizer, self._batches, self._loss, self._measure, epochs, self.experiment.name, steps,
+            checkpoint=checkpoints.Now(*file, self) if file else None,
             finished=lambda: chooses and not self.selection.running,
         )  # fmt: skip
         ends = self.selection.epochs if chooses else [len(history)] * len(self.student.seeds)
         return [_curves(history[:end], seed) for seed, end in enumerate(ends)]
+
+    def state_dict(self) -> dict:
+        """All that an epoch changes: weights, moments, what validation has chosen, and every generator."""
+        return {
+            "model": self.student.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "selection": self.selection.state_dict() if self.experiment.tested == "at_end" else None,
+            "generators": [each.get_state() for each in (*self.orders, *self.drops)],
+            "samplers": [each.bit_generator.state for each in self._samplers()],
+            "confusions": self.confusions,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take what `state_dict` gave, of a training of the same seeds."""
+        self.student.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if state["selection"] is not None:
+            self.selection.load_state_dict(state["selection"])
+        for each, drawn in zip((*self.orders, *self.drops), state["generators"], strict=True):
+            each.set_state(drawn)
+        for sampler, numbers in zip(self._samplers(), state["samplers"], strict=True):
+            sampler.bit_generator.state = numbers
+        self.confusions = state["confusions"]
+
+    def _samplers(self) -> list[np.random.Generator]:
+        samplers: list[Any] = self.student.samplers
+        return [each for sampler in samplers for each in sampler.generators]
 
     def _batches(self, _epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]]:
         drawn = _draw_epoch(self.student, len(self.train), self.orders, self.drops)
