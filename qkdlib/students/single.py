@@ -132,7 +132,7 @@ def one_image(image: torch.Tensor | np.ndarray, shape: tuple[int, ...]) -> torch
 def hold(module: nn.Module, name: str, value: torch.Tensor) -> None:
     """Let a part of `module` have `value` as the buffer `name`, which its `state_dict` holds."""
     owner, _, leaf = name.rpartition(".")
-    module.get_submodule(owner).register_buffer(leaf, value, persistent=True)
+    module.get_submodule(owner).register_buffer(leaf, value.contiguous(), persistent=True)
 
 
 def checksum(tensors: dict[str, torch.Tensor]) -> str:
