@@ -38,6 +38,12 @@ class Images:
     def __len__(self) -> int:
         return len(self.y)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        channels, height, width = self.x.shape[1:]
+        return channels, height, width
+
     def take(self, places: torch.Tensor | Sequence[int]) -> "Images":
         """The images at `places`."""
         places = torch.as_tensor(places)
@@ -59,9 +65,8 @@ class Splits:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of one image."""
-        channels, height, width = self.train.x.shape[1:]
-        return channels, height, width
+        """(C, H, W) of one image, as the student sees it."""
+        return self.train.shape
 
     def students_rows(self) -> list[torch.Tensor]:
         """Where the student's training images are among `all_train`, and its validation images."""
@@ -93,12 +98,9 @@ def normalised(x: torch.Tensor, experiment: Experiment) -> torch.Tensor:
     not as many numbers as the images have channels."""
     if not experiment.pixel_mean:
         return x
-    if (count := len(experiment.pixel_mean)) not in (1, channels := x.shape[-3]):
-        allowed = f"one number, or one for each of the {channels} channels, not {count}"
-        checks.fail("pixel_mean", experiment.pixel_mean, allowed)
-    mean, std = (
-        torch.tensor(each, device=x.device)[:, None, None] for each in (experiment.pixel_mean, experiment.pixel_std)
-    )
+    if len(experiment.pixel_mean) not in (1, x.shape[-3]):
+        checks.fail("pixel_mean", experiment.pixel_mean, f"one number, or one for each of the {x.shape[-3]} channels")
+    mean, std = (x.new_tensor(each)[:, None, None] for each in (experiment.pixel_mean, experiment.pixel_std))
     return (x - mean) / std
 
 
@@ -175,8 +177,8 @@ def _fingerprint(dataset: str, image_size: int | None, root: Path, signature: st
 
 def load(dataset: str, image_size: int | None = None) -> arrays.Loaded:
     """Both parts of a data set: x_train, y_train, x_test, y_test, class names. Images are (N, C, H, W), uint8 or, of
-    `arrays`, also float32 in [0, 1]; labels int64 (N,). The last three data sets stay in memory, a folder of images
-    until one of its files changes, arrays as long as the process."""
+    `arrays`, also float32 in [0, 1]; labels int64 (N,). The last three data sets stay in memory, folders until a file
+    changes, arrays for good."""
     if dataset.startswith(arrays.NAME):
         return arrays.load(dataset)
     return _load(dataset, image_size, *_source(dataset))
@@ -245,5 +247,5 @@ def at_hand(dataset: str) -> bool:
 
 def describe(parts: Splits) -> dict[str, int]:
     """How many images each split has, for a reader."""
-    named = {"train": parts.train, "validation": parts.validation, "test": parts.test}
-    return {name: len(images) for name, images in named.items()} | {"teacher": len(parts.all_train)}
+    named = {name: len(getattr(parts, name)) for name in ("train", "validation", "test")}
+    return named | {"teacher": len(parts.all_train)}

@@ -5,7 +5,7 @@ Both are adapted to grey or colour images of 28x28, 32x32 or other sizes that su
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from scipy import optimize
@@ -17,9 +17,23 @@ SAME = 1e-4  # of the logits' standard deviation: other processors differ by 1e-
 NEARLY = 0.02  # of it: 16 bits round otherwise with another batch
 BARELY = 0.2  # of the way from chance to always right
 COPIES = 4  # of a training's parameters: themselves, gradients and Adam's two means
+SINGLE = ("lenet", "alexnet")
 
 
-class LeNet(nn.Sequential):
+class OfImages(nn.Sequential):
+    """A network for images of one `shape` (C, H, W), which says so of others."""
+
+    shape: tuple[int, int, int]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.ndim != 4 or x.shape[1:] != self.shape:
+            channels, height, width = self.shape
+            allowed = f"shape (B, {channels}, {height}, {width}): channels, height and width of this network's images"
+            checks.fail("images", f"shape {tuple(x.shape)}", allowed)
+        return super().forward(x)
+
+
+class LeNet(OfImages):
     """LeNet-5 (v1, section 4.3.1, Fig. 3): two convolutions with tanh and average pooling, three linear layers. 44,086
     parameters for 28x28 grey images and 6 classes. The text speaks of two linear layers; Fig. 3 and the notebooks have
     three."""
@@ -36,9 +50,10 @@ class LeNet(nn.Sequential):
             nn.Linear(120, 84), nn.Tanh(),
             nn.Linear(84, classes),
         )  # fmt: skip
+        self.shape = channels, height, width
 
 
-class AlexNet(nn.Sequential):
+class AlexNet(OfImages):
     """The paper's small AlexNet (v1, section 4.3.2, Fig. 4): three 3x3 convolutions of 64, 192 and 384 filters,
     the first two with max-pooling, and linear layers of 4096, 4096 and `classes`, dropout before the first two.
 
@@ -58,6 +73,7 @@ class AlexNet(nn.Sequential):
             nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(),
             nn.Linear(4096, classes),
         )  # fmt: skip
+        self.shape = channels, height, width
 
 
 class JointEnsemble(nn.Module):
@@ -81,13 +97,18 @@ def mean_probabilities(logits: list[torch.Tensor]) -> torch.Tensor:
 def build(architecture: str, shape: tuple[int, int, int], classes: int) -> nn.Module:
     """An untrained teacher: `lenet`, `alexnet`, or `ensemble` (the joint one). `ValueError`: there is no such network;
     or its training on images of this shape does not fit into memory."""
+    return check(architecture, shape, classes)(shape, classes)
+
+
+def check(architecture: str, shape: tuple[int, int, int], classes: int) -> Callable[..., nn.Module]:
+    """The class of a teacher that can be built for such images; errors as of `build`."""
     networks = {"lenet": LeNet, "alexnet": AlexNet, "ensemble": JointEnsemble}
     checks.one_of("teacher", architecture, networks)
     with torch.device("meta"):  # takes no memory
         numbers = sum(parameter.numel() for parameter in networks[architecture](shape, classes).parameters())
     needed = 4.0 * COPIES * numbers
     checks.memory("image size", f"{shape[1]}x{shape[2]}", needed, f"the training of {architecture}")
-    return networks[architecture](shape, classes)
+    return networks[architecture]
 
 
 def check_network(network: object) -> None:
@@ -142,8 +163,17 @@ def doubts(logits: torch.Tensor, labels: torch.Tensor) -> list[str]:
 def same_logits(logits: torch.Tensor, others: torch.Tensor, same: float = SAME) -> bool:
     """Whether two tensors of logits (N, C) give the same probabilities but for rounding."""
     centred, other = (each.double() - each.double().mean(1, keepdim=True) for each in (logits, others))
-    rounding = same * centred.std(correction=0) + torch.finfo(torch.float32).eps * logits.abs().max()
-    return bool((centred - other).square().mean().sqrt() <= rounding)
+    return _alike(centred, other, same, logits.abs().max())
+
+
+def same_features(features: torch.Tensor, others: torch.Tensor, same: float = SAME) -> bool:
+    """Whether two tensors of features (N, F) are equal but for rounding."""
+    return _alike(features.double(), others.double(), same, features.abs().max())
+
+
+def _alike(first: torch.Tensor, second: torch.Tensor, same: float, largest: torch.Tensor) -> bool:
+    rounding = same * first.std(correction=0) + torch.finfo(torch.float32).eps * largest
+    return bool((first - second).square().mean().sqrt() <= rounding)
 
 
 def _check_size(shape: tuple[int, int, int], sides: list[int], allowed: str) -> None:

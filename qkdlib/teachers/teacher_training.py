@@ -12,9 +12,9 @@ import torch
 from qkdlib import checks, files, portable, runtime, torch_settings, training
 from qkdlib.experiment import CUSTOM, Experiment, Teacher
 from qkdlib.images import datasets
-from qkdlib.images.datasets import Splits
+from qkdlib.images.datasets import Images, Splits
 from qkdlib.randomness import generator, number
-from qkdlib.teachers import networks
+from qkdlib.teachers import frozen, networks
 from qkdlib.teachers.teacher_files import TeacherLogits, identity, load, logits_path, stored, without_offset
 from qkdlib.workspace import Workspace
 
@@ -67,6 +67,9 @@ def _make(
     """Train a teacher and save its logits."""
     if teacher.architecture.startswith(CUSTOM):
         checks.fail("teacher", teacher.architecture, "a custom network handed to run(..., teacher=network)")
+    for member in teacher.trained():  # before the first of them trains
+        if not member.architecture.startswith(CUSTOM):
+            networks.check(member.architecture, parts.all_train.shape, len(task.classes))
     if teacher.trained() != (teacher,):
         members = [train_teacher(task, member, parts, workspace, device, fresh) for member in teacher.trained()]
         logits = _combine(task, teacher, parts, members)
@@ -87,76 +90,95 @@ def _train(
 ) -> TeacherLogits:
     if fresh:
         checkpoint.unlink(missing_ok=True)
-    images = parts.all_train
-    if teacher.images_per_class is not None:
-        rows = [torch.nonzero(images.y == label).squeeze(1) for label in range(len(task.classes))]
-        if min(map(len, rows)) < teacher.images_per_class:
-            allowed = f"at most {min(map(len, rows))}, the training images of the smallest class"
-            checks.fail("teacher images_per_class", teacher.images_per_class, allowed)
-        images = images.take(torch.cat([row[: teacher.images_per_class] for row in rows]))
-
-    alone = teacher.architecture == "lenet"  # a second thread brings it nothing, and rounds differently
-    # PyTorch's own layers draw from the global generator.
-    with torch.random.fork_rng(), torch_settings.one_thread(alone):
-        torch.manual_seed(number(teacher.seed, "weights"))
-        network = networks.build(teacher.architecture, parts.shape, len(task.classes)).to(device)
-        optimizer = torch.optim.Adam(network.parameters(), lr=teacher.learning_rate, fused=True)
-        losses: list[torch.Tensor] = []
-        now = 0
-
-        def batches(epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-            nonlocal now
-            now = epoch + 1
-            torch.manual_seed(number(teacher.seed, f"dropout {epoch}"))
-            order = torch.randperm(len(images), generator=generator(teacher.seed, f"order {epoch}"))
-            for rows in order.split(teacher.batch_size):
-                yield images.x[rows].to(device), images.y[rows].to(device)
-
-        def loss_of(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            loss = torch.nn.functional.cross_entropy(network(x), y)
-            losses.append(loss.detach() * len(y))
-            return loss
-
-        def measure() -> dict:
-            mean = float(torch.stack(losses).sum() / len(images))
-            losses.clear()
-            logits = logits_of(network, parts.all_test.x, device)
-            if not (math.isfinite(mean) and torch.isfinite(logits).all()):
-                allowed = f"a rate that it learns with; {checkpoint.stem} diverged in epoch {now}, at a loss of {mean}"
-                checks.fail("teacher learning_rate", teacher.learning_rate, allowed)
-            return {"train_loss": mean, "test_accuracy": accuracy(logits, parts.all_test.y)}
-
-        history = training.fit(
-            network, optimizer, batches, loss_of, measure, teacher.epochs,
-            title=checkpoint.stem, checkpoint=checkpoint, steps=-(-len(images) // teacher.batch_size),
-        )  # fmt: skip
+    images = _taught_with(task, teacher, parts)
+    with _surroundings(teacher):
+        network, history = _fitted(task, teacher, images, parts, checkpoint, device)
         train, test = (logits_of(network, split.x, device) for split in (parts.all_train, parts.all_test))
         made = {"trained_on": len(images), "threads": torch.get_num_threads()}
     count = sum(parameter.numel() for parameter in network.parameters())
     return TeacherLogits(train, test, history, meta_of(task, teacher, count, device) | made)
 
 
+@torch_settings.plain_torch()
+@portable.convolutions()
+def trained_network(
+    task: Experiment, teacher: Teacher, parts: Splits, workspace: Workspace, device: str | torch.device = "cpu"
+) -> torch.nn.Module:
+    """The network of a teacher itself: with the weights of its checkpoint where that is there, else trained, to the
+    same weights. `ValueError`: it is several networks, or one of your own."""
+    if teacher.architecture not in networks.SINGLE:
+        checks.fail("teacher", teacher.architecture, f"a single network to train, {' or '.join(networks.SINGLE)}")
+    stem = logits_path(workspace, task, teacher).stem
+    with files.lock(workspace.checkpoints / f"{stem}.lock"), _surroundings(teacher):
+        images = _taught_with(task, teacher, parts)
+        return _fitted(task, teacher, images, parts, workspace.checkpoints / f"{stem}.pt", device)[0]
+
+
+def _taught_with(task: Experiment, teacher: Teacher, parts: Splits) -> Images:
+    """The images that a teacher trains on."""
+    images = parts.all_train
+    if teacher.images_per_class is None:
+        return images
+    rows = [torch.nonzero(images.y == label).squeeze(1) for label in range(len(task.classes))]
+    if min(map(len, rows)) < teacher.images_per_class:
+        allowed = f"at most {min(map(len, rows))}, the training images of the smallest class"
+        checks.fail("teacher images_per_class", teacher.images_per_class, allowed)
+    return images.take(torch.cat([row[: teacher.images_per_class] for row in rows]))
+
+
+@contextlib.contextmanager
+def _surroundings(teacher: Teacher) -> Iterator[None]:
+    """What a training leaves as it was: PyTorch's own layers draw from the global generator."""
+    alone = teacher.architecture == "lenet"  # a second thread brings it nothing, and rounds differently
+    with torch.random.fork_rng(), torch_settings.one_thread(alone):
+        yield
+
+
+def _fitted(
+    task: Experiment, teacher: Teacher, images: Images, parts: Splits, checkpoint: Path, device: str | torch.device
+) -> tuple[torch.nn.Module, list[dict]]:
+    """The trained network and its history."""
+    torch.manual_seed(number(teacher.seed, "weights"))
+    network = networks.build(teacher.architecture, images.shape, len(task.classes)).to(device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=teacher.learning_rate, fused=True)
+    losses: list[torch.Tensor] = []
+    now = 0
+
+    def batches(epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        nonlocal now
+        now = epoch + 1
+        torch.manual_seed(number(teacher.seed, f"dropout {epoch}"))
+        order = torch.randperm(len(images), generator=generator(teacher.seed, f"order {epoch}"))
+        for rows in order.split(teacher.batch_size):
+            yield images.x[rows].to(device), images.y[rows].to(device)
+
+    def loss_of(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        loss = torch.nn.functional.cross_entropy(network(x), y)
+        losses.append(loss.detach() * len(y))
+        return loss
+
+    def measure() -> dict:
+        mean = float(torch.stack(losses).sum() / len(images))
+        losses.clear()
+        logits = logits_of(network, parts.all_test.x, device)
+        if not (math.isfinite(mean) and torch.isfinite(logits).all()):
+            allowed = f"a rate that it learns with; {checkpoint.stem} diverged in epoch {now}, at a loss of {mean}"
+            checks.fail("teacher learning_rate", teacher.learning_rate, allowed)
+        return {"train_loss": mean, "test_accuracy": accuracy(logits, parts.all_test.y)}
+
+    history = training.fit(
+        network, optimizer, batches, loss_of, measure, teacher.epochs,
+        title=checkpoint.stem, checkpoint=checkpoint, steps=-(-len(images) // teacher.batch_size),
+    )  # fmt: skip
+    return network, history
+
+
 def logits_of(
     network: torch.nn.Module, images: torch.Tensor, device: str | torch.device = "cpu", name: str = ""
 ) -> torch.Tensor:
-    """Logits (N, C) of a network in evaluation mode, on the CPU, in float32; without an offset that all share.
-    `ValueError`: the network called `name` cannot take the images, or returns no table of real numbers."""
-    chunks, kind = [], networks.number_type(network)
-    with networks.evaluation(network), torch.no_grad():  # inference tensors might stay behind in it
-        for chunk in images.split(EVALUATION_BATCH):
-            try:
-                logits = network(chunk.to(device, kind, copy=True))  # it may work in place
-            except Exception as error:  # a stranger's forward
-                shape, reason = tuple(images.shape[1:]), checks.line(error, 200)
-                checks.fail("teacher", name, f"a network for images of shape {shape}: {reason}")
-            if not isinstance(logits, torch.Tensor):
-                checks.fail("teacher", name, f"a network that returns logits, not a {type(logits).__name__}")
-            if logits.ndim != 2:
-                checks.fail("teacher", name, f"logits of shape (images, classes), not {tuple(logits.shape)}")
-            if not logits.is_floating_point() or logits.layout != torch.strided:
-                checks.fail("teacher", name, f"dense logits of real numbers, not {logits.dtype}, {logits.layout}")
-            chunks.append(logits.detach().cpu())  # a forward may switch gradients on again
-    return without_offset(torch.cat(chunks).double()).float()
+    """Logits (N, C) of a network in evaluation mode, on the CPU, in float32; without an offset that all share. Errors
+    as of `frozen.outputs_of`."""
+    return without_offset(frozen.outputs_of(network, images, device, name, EVALUATION_BATCH).double()).float()
 
 
 def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
