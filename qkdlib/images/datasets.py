@@ -246,6 +246,6 @@ def at_hand(dataset: str) -> bool:
 
 
 def describe(parts: Splits) -> dict[str, int]:
-    """How many images each split has, for a reader."""
+    """How many images each split has."""
     named = {name: len(getattr(parts, name)) for name in ("train", "validation", "test")}
     return named | {"teacher": len(parts.all_train)}

@@ -172,6 +172,8 @@ def same_features(features: torch.Tensor, others: torch.Tensor, same: float = SA
 
 
 def _alike(first: torch.Tensor, second: torch.Tensor, same: float, largest: torch.Tensor) -> bool:
+    if first.shape != second.shape:
+        return False
     rounding = same * first.std(correction=0) + torch.finfo(torch.float32).eps * largest
     return bool((first - second).square().mean().sqrt() <= rounding)
 
