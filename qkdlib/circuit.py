@@ -9,6 +9,7 @@ one thing, and a record can hold it.
 import functools
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -76,8 +77,8 @@ class Circuit:
     """
 
     qubits: int
-    gates: tuple[str, ...]
-    measure: tuple[int, ...] = ()
+    gates: Sequence[str]
+    measure: Sequence[int] = ()
     name: str = field(default="circuit", compare=False, metadata={"digest": False})
 
     def __post_init__(self) -> None:
@@ -115,7 +116,7 @@ class Circuit:
     @property
     def measured(self) -> tuple[int, ...]:
         """The measured wires, the least significant bit first."""
-        return self.measure or tuple(range(self.qubits))
+        return tuple(self.measure) or tuple(range(self.qubits))
 
     def _count(self, kind: str) -> int:
         return 1 + max((a.place for gate in self.parsed for a in gate.angles if a.kind == kind), default=-1)
@@ -172,7 +173,7 @@ class Circuit:
 def _parsed(line: object, qubits: int) -> Gate:
     """The gate in a line, checked."""
     found = LINE.fullmatch(line) if isinstance(line, str) else None
-    if found is None:
+    if found is None or not isinstance(line, str):
         checks.fail("gate", line, "a line such as 'h 0', 'ry(x[2]) 1' or 'crz(-0.5*w[0]) 0 1'")
     name, inside, numbers = found.groups()
     needs = GATES[checks.one_of("gate", name, GATES)]

@@ -25,12 +25,18 @@ ADDITIVE = ("rx", "ry", "rz", "p", "cp", "crx", "cry", "crz", "rxx", "ryy", "rzz
 class Described(Protocol):
     """What a `Circuit` shows of itself."""
 
-    qubits: int
-    name: str
-    features: int
-    weights: int
-    measured: tuple[int, ...]
-    parsed: tuple[Any, ...]
+    @property
+    def qubits(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def features(self) -> int: ...
+    @property
+    def weights(self) -> int: ...
+    @property
+    def measured(self) -> tuple[int, ...]: ...
+    @property
+    def parsed(self) -> tuple[Any, ...]: ...
 
 
 def to_qiskit(circuit: Described, measure: bool) -> "QuantumCircuit":
@@ -106,11 +112,11 @@ def _lines(name: str, angles: list[list[str]], wires: Sequence[int]) -> list[str
 
 def to_torchquantum(circuit: Described) -> "torch.nn.Module":
     """See `Circuit.to_torchquantum`."""
-    from qkdlib.torchquantum_import import load
+    from qkdlib.circuits.torchquantum_import import load
 
     tq = load()
 
-    class Module(tq.QuantumModule):
+    class Module(tq.QuantumModule):  # type: ignore[name-defined]
         n_wires = circuit.qubits
 
         def forward(self, device: Any, x: "torch.Tensor", w: "torch.Tensor") -> None:
@@ -126,8 +132,21 @@ def to_torchquantum(circuit: Described) -> "torch.nn.Module":
 
 
 def apply(tq: Any, device: Any, name: str, wires: Iterable[int], angles: "torch.Tensor | None" = None) -> None:
-    """One gate by TorchQuantum on its device, with `angles` (N, k) in radians."""
-    getattr(tq.functional, NAMES[name])(device, wires=list(wires), params=angles)
+    """One gate by TorchQuantum on its device, with `angles` (N, k) in radians. Its own CH, CU1 and Toffoli fail (0.1.8
+    and 0.2.0): these are matrices, and a controlled phase is CRZ and a phase of the control."""
+    wires = list(wires)
+    if name == "cp" and angles is not None:
+        tq.functional.phaseshift(device, wires=wires[:1], params=angles / 2)
+        tq.functional.crz(device, wires=wires, params=angles)
+    elif name in ("ch", "ccx"):
+        from qiskit.circuit import library
+
+        # Qiskit's matrices have the first wire in the least significant digit, TorchQuantum's in the most.
+        matrix = {"ch": library.CHGate, "ccx": library.CCXGate}[name]().to_matrix()
+        digits = [int(f"{i:0{len(wires)}b}"[::-1], 2) for i in range(len(matrix))]
+        tq.functional.qubitunitaryfast(device, wires=wires, params=matrix[digits][:, digits])
+    else:
+        getattr(tq.functional, NAMES[name])(device, wires=wires, params=angles)
 
 
 def from_torchquantum(module: Any, qubits: int | None) -> tuple[list[str], int]:
@@ -137,7 +156,7 @@ def from_torchquantum(module: Any, qubits: int | None) -> tuple[list[str], int]:
         wires = qubits or getattr(module, "n_wires", None)
         if not callable(module) or wires is None:
             checks.fail("module", module, "a TorchQuantum module with n_wires (or qubits=...), or an op list")
-        from qkdlib.torchquantum_import import load
+        from qkdlib.circuits.torchquantum_import import load
 
         device = load().QuantumDevice(n_wires=wires, bsz=1, record_op=True)
         module(device)
@@ -156,10 +175,8 @@ def _line_of(op: Any, weights: int) -> tuple[str, int]:
     """A line for one entry of an op list, and how many weights it takes, the next one being `weights`."""
     if not isinstance(op, dict) or not ("wires" in op and ("func" in op or "name" in op)):
         checks.fail("op", op, "a dictionary with wires and func or name")
-    name = op.get("func", op.get("name"))
-    if name not in OURS and OURS.get(str(name).lower()) is None and str(name).lower() not in NAMES:
-        checks.fail("op", name, f"one of TorchQuantum's {', '.join(OURS)}")
-    name = OURS.get(name) or OURS.get(name.lower()) or name.lower()
+    theirs = str(op.get("func", op.get("name"))).lower()
+    name = OURS[checks.one_of("op", theirs, OURS)]
     wires = op["wires"] if isinstance(op["wires"], (list, tuple)) else [op["wires"]]
     where = " ".join(str(int(wire)) for wire in wires)
     taken = 0

@@ -8,6 +8,7 @@ from qkdlib.circuits.ansatze import (
     basic_entangler,
     build,
     compiled,
+    described,
     h_ry,
     named,
     reuploading,
@@ -29,7 +30,7 @@ from qkdlib.circuits.simulation import exact, probabilities
 from qkdlib.circuits.torchquantum_circuit import to_torchquantum
 
 __all__ = [
-    "Gate", "GateList", "amplitude_encoding", "angle_encoding", "basic_entangler", "build", "compiled", "exact", "h_ry",
-    "join", "measured", "named", "probabilities", "qubit_encoding", "reuploading", "reverse_wires", "rx_ry_rz",
-    "strongly_entangling", "to_qiskit", "to_torchquantum",
+    "Gate", "GateList", "amplitude_encoding", "angle_encoding", "basic_entangler", "build", "compiled", "described",
+    "exact", "h_ry", "join", "measured", "named", "probabilities", "qubit_encoding", "reuploading", "reverse_wires",
+    "rx_ry_rz", "strongly_entangling", "to_qiskit", "to_torchquantum",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ import torch
 from qkdlib import checks
 from qkdlib.circuit import Circuit
 from qkdlib.circuits.gatelist import Gate, GateList
-from qkdlib.experiment import ENTANGLERS, RINGS
+from qkdlib.experiment import ENTANGLERS, RINGS, Experiment
 
 
 def ring(entangler: str, qubits: int, reach: int = 1) -> list[str]:
@@ -91,6 +91,13 @@ def named(ansatz: str, qubits: int, layers: int = 1, entangler: str = "none") ->
     checks.whole("qubits", qubits)
     checks.whole("layers", layers)
     return CIRCUITS[ansatz](qubits, layers, entangler) if ansatz in RINGS else CIRCUITS[ansatz](qubits, layers)
+
+
+def described(experiment: Experiment) -> Circuit:
+    """The experiment's circuit: its own one, or the one that it names."""
+    if isinstance(experiment.ansatz, Circuit):
+        return experiment.ansatz
+    return named(experiment.ansatz, experiment.qubits, experiment.layers, experiment.entangler)
 
 
 def build(ansatz: str, qubits: int, layers: int = 1, entangler: str = "none") -> GateList:

@@ -1,10 +1,10 @@
-"""The one place that imports TorchQuantum, in either of its two releases that are installed under that name.
+"""The one place that imports TorchQuantum, in either of the two releases that are installed under that name.
 
-torchquantum-ng, the fork that the dependencies ask for, is imported as it is; it imports Qiskit Aer, so that Aer is
-loaded first, in our way. TorchQuantum 0.1.8 imports its Qiskit bridge, which asks for names that are gone since Qiskit
-1.0 (https://github.com/mit-han-lab/torchquantum/issues/332), and which its simulator does not need: `load()` puts empty
-stand-ins in the place of the bridge's modules while it imports that release. Either takes seconds, so that it is done
-where a circuit is built.
+torchquantum-ng, the fork that the dependencies ask for, imports Qiskit Aer, so that Aer is loaded first, in our way,
+and replaces a method of Qiskit's circuits, which is put back. TorchQuantum 0.1.8 imports its Qiskit bridge, which asks
+for names that are gone since Qiskit 1.0 (https://github.com/mit-han-lab/torchquantum/issues/332), and which its
+simulator does not need: `load()` puts empty stand-ins in the place of the bridge's modules while it imports that
+release. Either takes seconds, so that it is done where a circuit is built.
 """
 
 import contextlib
@@ -56,6 +56,18 @@ def _stand_ins() -> Iterator[None]:
             sys.modules.pop(name, None)
 
 
+@contextlib.contextmanager
+def _qiskit_as_it_is() -> Iterator[None]:
+    """Undo what the fork's import does to Qiskit: with the fork's `unitary`, Qiskit's `StatePreparation` fails."""
+    from qiskit import QuantumCircuit
+
+    own = QuantumCircuit.unitary
+    try:
+        yield
+    finally:
+        QuantumCircuit.unitary = own
+
+
 def _is_old() -> bool:
     """Whether `import torchquantum` would find a release before the fork's, by the version that its own files state:
     both may be known to pip."""
@@ -79,7 +91,8 @@ def load() -> types.ModuleType:
                 with _stand_ins():
                     return importlib.import_module("torchquantum")
             aer_import.load()
-            return importlib.import_module("torchquantum")
+            with _qiskit_as_it_is():
+                return importlib.import_module("torchquantum")
     except ImportError as error:
         raise ImportError(
             f"torchquantum cannot be imported ({error}); run `make setup`, or `pip uninstall torchquantum` and then "

@@ -5,10 +5,13 @@ wire.
 """
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
+from qkdlib import parts
 from qkdlib.students.stacked import StackedLinear
 
 FLOOR = 1e-9
@@ -40,13 +43,27 @@ def pauli_z(qubits: int) -> torch.Tensor:
     return (1 - 2 * (torch.arange(2**qubits)[:, None] >> wires & 1)).float()
 
 
+def marginal(outcomes: torch.Tensor, wires: Sequence[int]) -> torch.Tensor:
+    """Probabilities or frequencies (..., 2^M) of the outcomes of M wires, the first one least significant, from those
+    of all wires (..., 2^Q); no wires: those of all, as they are."""
+    if not wires:
+        return outcomes
+    qubits = outcomes.shape[-1].bit_length() - 1
+    grid = outcomes.unflatten(-1, [2] * qubits)  # the last wire first
+    lead = outcomes.ndim - 1
+    axes = [lead + qubits - 1 - wire for wire in reversed(wires)]
+    others = [axis for axis in range(lead, lead + qubits) if axis not in axes]
+    return grid.permute(*range(lead), *axes, *others).flatten(lead + len(wires)).sum(-1).flatten(lead)
+
+
 def build(
     name: str, classes: int, measured: int = 0, generators: Sequence[torch.Generator] = ()
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The head called `name`: a fixed function of outcomes (..., 2^Q); or `linear`, a layer from `measured` numbers to
-    C logits, trained for each of the seeds that `generators` belong to."""
-    if name == "linear":
-        return StackedLinear(measured, classes, generators)
-    if name == "renormalised":
-        return functools.partial(renormalised, classes=classes)
-    return {"sigmoid_complement": sigmoid_complement, "softmax": softmax}[name]
+    """The head called `name`, built in or registered: a fixed function of outcomes (..., 2^Q), or a class of layers
+    from `measured` numbers to C logits, as `linear` is, trained for each of the seeds that `generators` belong to."""
+    built_in: dict[str, Callable[..., Any]] = {
+        "sigmoid_complement": sigmoid_complement, "softmax": softmax, "linear": StackedLinear,
+        "renormalised": functools.partial(renormalised, classes=classes),
+    }  # fmt: skip
+    head: Any = parts.find("head", name, built_in)
+    return head(measured, classes, generators) if inspect.isclass(head) else head

@@ -12,15 +12,15 @@ from torch import nn
 
 from qkdlib import checks, circuits, torch_settings
 from qkdlib.backends import samplers
-from qkdlib.circuits import simulation
+from qkdlib.circuits import GateList, product, simulation
+from qkdlib.circuits.statevector import STATES
 from qkdlib.experiment import TWINS, Experiment
 from qkdlib.files import checked, read_arrays, write_arrays
 from qkdlib.noise import Noise
 from qkdlib.randomness import generator
 from qkdlib.rounding import shared_product
-from qkdlib.students import readouts, twins
-from qkdlib.students.encoders import ENCODERS, Amplitude, Angle, blanks
-from qkdlib.students.reducers import REDUCERS
+from qkdlib.students import encoders, own_parts, readouts, reducers, twins
+from qkdlib.students.encoders import Encoder, blanks
 from qkdlib.students.single import SingleStudent, hold, one_image
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LEAK = 0.01  # PyTorch's own
 COPIES = 6  # of a training's parameters: themselves, gradients, Adam's two means, the last and the best epoch's
+LARGEST = 1 << 26  # numbers of the states that are evaluated at once
 MOST_SEEDS = 200  # whose weights a file may hold beside those that are asked for
 
 
@@ -36,8 +37,9 @@ class Student(nn.Module):
 
     Encoder `ansatz_angles`: theta_k = pi tanh(f_k) of the reducer's features takes the place of the ansatz's
     angles. With the ansatz `h_ry` this is the published student: theta is data, no quantum parameter is trained,
-    and p(i) = prod_k (1 +- sin theta_k) / 2. With any other encoder (`encoders`) the features become a state, and
-    the ansatz's angles `theta` (S, A) are trained, from a uniform start in +-pi.
+    and p(i) = prod_k (1 +- sin theta_k) / 2. In a circuit that has features x beside its weights (data re-uploading, or
+    your own) it takes the place of those alone. With any other encoder (`encoders`) the features become a state. The
+    weights `theta` (S, W) are trained, from a uniform start in +-pi.
 
     Args:
         experiment: names the parts.
@@ -46,6 +48,7 @@ class Student(nn.Module):
 
     Attributes:
         circuit: the ansatz; None of a twin, which has none.
+        binding: how the ansatz's angles follow from features and weights.
         simulated: `circuit` without the gates that no measurement sees.
         executed: what a quantum computer runs: the encoder's circuit, then the ansatz.
 
@@ -54,40 +57,50 @@ class Student(nn.Module):
     """
 
     signs: torch.Tensor  # (2^Q, Q)
+    seconds_before: float = 0.0  # that its training took before it was interrupted
 
     def __init__(self, experiment: Experiment, shape: tuple[int, int, int], seeds: list[int]):
         super().__init__()
         self.experiment, self.shape, self.seeds = experiment, shape, list(seeds)
         self.class_names = tuple(map(str, experiment.classes))  # as numbers, until somebody knows better
         qubits, classes = experiment.qubits, len(experiment.classes)
-        encoder, self.is_twin = ENCODERS.get(experiment.encoder), experiment.ansatz in TWINS
-        circuit = None
-        if not self.is_twin:
-            circuit = circuits.build(experiment.ansatz, qubits, experiment.layers, experiment.entangler)
-        self.circuit, self.simulated = circuit, circuit and circuits.measured(circuit)
-        features = encoder.features(qubits) if encoder else circuit.angles if circuit else qubits
+        encoder, self.is_twin = encoders.find(experiment.encoder), experiment.ansatz in TWINS
+        described, circuit = None if self.is_twin else circuits.described(experiment), None
+        self.measured = described.measure if described else ()  # (): all wires
+        if described:
+            circuit, self.binding = circuits.compiled(described)
+        self.circuit, self.simulated = circuit, circuit and circuits.measured(circuit, self.measured)
+        if encoder:
+            features = encoder.features(qubits)
+        else:
+            features = described.features or described.weights if described else qubits
         generators = [generator(seed, "weights") for seed in seeds]
-        self.reducer = REDUCERS[experiment.reducer](shape, features, generators, experiment.dropout)
+        self.features = features
+        self.reducer = reducers.build(experiment.reducer, shape, features, generators, experiment.dropout)
         self.reducer.standardised = encoder is None or encoder.product
         self.reducer.leak = LEAK if experiment.activation == "leaky_relu" else 0.0
-        self.encoder: Amplitude | Angle | None = None
+        self.encoder: Encoder | None = None
         if encoder:
-            self.encoder = encoder(qubits, self.reducer.pixels) if issubclass(encoder, Angle) else encoder(qubits)
-            count = circuit.angles if circuit else 3 * qubits
+            self.encoder = own_parts.encoder(encoder, experiment)
+            self.encoder.pixels = self.reducer.pixels
+        if encoder or experiment.takes_features:
+            count = described.weights if described else 3 * qubits
             starts = torch.stack([torch.empty(count).uniform_(-math.pi, math.pi, generator=g) for g in generators])
             # A twin draws as many numbers as its circuit, so that its other weights start as those do.
             starts = starts[:, : 2 * qubits] / math.pi if self.is_twin else starts
-            self.theta = nn.Parameter(starts.clone())  # (S, A)
+            self.theta = nn.Parameter(starts.clone())  # (S, W)
         self.executed = circuits.join(self.encoder.circuit, circuit) if self.encoder and circuit else circuit
         self.noise = Noise(experiment.noise, experiment.noise_level)
-        self.register_buffer("signs", readouts.pauli_z(qubits), persistent=False)
-        measured = qubits if experiment.readout == "pauli_z" else 2**qubits
+        self.register_buffer("signs", readouts.pauli_z(experiment.measured_qubits), persistent=False)
+        measured = experiment.measured_qubits if experiment.readout == "pauli_z" else len(self.signs)
         self.head = readouts.build(experiment.head, classes, measured, generators)
         self.samplers = samplers.build(experiment.sampler, experiment.shots, self.seeds, self.noise)
 
     def fit_reducer(self, images: torch.Tensor) -> "Student":
-        """Fit what the reducer takes from training images (N, C, H, W) before training: only `pca` does."""
+        """Fit what the reducer takes from training images (N, C, H, W) before training, which of the built-in ones only
+        `pca` does; and try parts of one's own on them. `ValueError`: one of those does not do what it should."""
         self.reducer.fit(images)
+        own_parts.check(self, images)
         return self
 
     def forward(self, images: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
@@ -101,8 +114,9 @@ class Student(nn.Module):
         return self.experiment.logit_scale * self.head(measured(features))
 
     def outcomes(self, images: torch.Tensor) -> torch.Tensor:
-        """What the student sees of its circuits, (S, B, 2^Q), wire 0 least significant: exact probabilities, or
-        frequencies of samples, drawn in training and in evaluation from streams of their own."""
+        """What the student sees of its circuits, (S, B, 2^M) of M measured wires, the first one least significant:
+        exact probabilities, or frequencies of samples, drawn in training and in evaluation from streams of their own.
+        """
         return self._outcomes(self.reducer(self.reducer.prepare(images)))
 
     def angles(self, images: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
@@ -111,13 +125,15 @@ class Student(nn.Module):
         return self._angles(self.reducer(self.reducer.prepare(images), keep))
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
-        """Exact outcome probabilities (S, B, 2^Q), wire 0 least significant, without samples and without noise."""
+        """Exact outcome probabilities (S, B, 2^Q) of all wires, wire 0 least significant, without samples and without
+        noise."""
         if self.circuit is None or self.simulated is None:
             checks.fail("ansatz", self.experiment.ansatz, "h_ry or rx_ry_rz: a classical twin has no circuit")
         features = self.reducer(self.reducer.prepare(images))
         if self.encoder is None:
-            return simulation.exact(self.circuit, self._angles_of_features(features))
-        return simulation.after_encoding(self.simulated, self.encoder.state(features), self.theta)
+            return simulation.exact(self.circuit, self._angles(features))
+        visible = circuits.measured(self.circuit)
+        return simulation.after_encoding(visible, self.encoder.state(features), self._bound)
 
     def one(self, seed: int) -> SingleStudent:
         """The student of one of the seeds as an ordinary `nn.Module`, images (B, C, H, W) -> logits (B, C), with its
@@ -148,7 +164,7 @@ class Student(nn.Module):
 
     def read_out(self, outcomes: torch.Tensor, place: int) -> torch.Tensor:
         """Logits (B, L) of the `place`-th seed for outcome frequencies (B, 2^Q)."""
-        outcomes = outcomes.to(self.signs)
+        outcomes = readouts.marginal(outcomes.to(self.signs), self.measured)
         measured = outcomes if self.experiment.readout == "outcomes" else outcomes @ self.signs
         with torch.inference_mode():
             logits = self.head(measured.expand(len(self.seeds), *measured.shape))
@@ -158,7 +174,7 @@ class Student(nn.Module):
         """For each seed, how many images have a zero vector of features, which amplitude encoding turns to |0...0>."""
         if self.encoder is None or self.encoder.product:
             return [0] * len(self.seeds)
-        chunks = prepared.split(self.reducer.evaluation_batch)
+        chunks = prepared.split(self.evaluation_batch)
         return torch.stack([blanks(self.reducer(chunk)).sum(1) for chunk in chunks]).sum(0).tolist()
 
     def finite(self) -> list[bool]:
@@ -167,7 +183,7 @@ class Student(nn.Module):
 
     def parameter_count(self) -> dict[str, int]:
         """Trainable parameters of one seed: quantum are the angles of a circuit, classical all others."""
-        quantum = self.theta[0].numel() if self.encoder and self.circuit else 0
+        quantum = self.theta[0].numel() if self.circuit and hasattr(self, "theta") else 0
         return {"classical": sum(p[0].numel() for p in self.parameters()) - quantum, "quantum": quantum}
 
     def memory_needed(self, images: torch.Tensor) -> float:
@@ -176,11 +192,14 @@ class Student(nn.Module):
         experiment, qubits = self.experiment, self.experiment.qubits
         parameters = COPIES * sum(self.parameter_count().values()) * max(1, len(experiment.learning_rates))
         batch, values = min(experiment.batch_size, len(images)), self.reducer.kept * images[0].numel()
-        state, rows, kept = 2**qubits, 1, 4
+        state, rows, kept = 2**qubits, 1, 2 * STATES
         if self.executed and self._as_executed:
-            state = 4**qubits if self.executed.entangles else state
-            shifted = experiment.gradient != "autograd"
-            rows, kept = (1 + 2 * self.executed.angles, 4) if shifted else (1, 4 * len(self.executed.gates))
+            kind = simulation.kind(self.executed, self.noise)
+            state = 4**qubits if kind == "mixed" else state
+            if experiment.gradient != "autograd":
+                rows, kept = simulation.shifted_circuits(self.executed), 4
+            elif kind != "statevector" or experiment.engine == "torchquantum":
+                kept = 4 * len(self.executed.gates)
         return 4.0 * (parameters + batch * (values + rows * kept * state))
 
     @property
@@ -188,23 +207,50 @@ class Student(nn.Module):
         """Whether training simulates the circuit gate by gate: the others have a faster way to exact numbers."""
         return self.encoder is None or self.experiment.gradient != "autograd" or not self.noise.is_ideal
 
+    @property
+    def evaluation_batch(self) -> int:
+        """How many images at once are fastest without gradients, as far as their states fit into memory."""
+        return max(1, min(self.reducer.evaluation_batch, LARGEST // (len(self.seeds) * 2**self.experiment.qubits)))
+
+    @property
+    def _bound(self) -> torch.Tensor:
+        """The ansatz's angles (S, A) where no feature is among them."""
+        return self.binding.angles(None, self.theta)
+
     def _angles(self, features: torch.Tensor) -> torch.Tensor:
         if self.encoder is None:
-            return self._angles_of_features(features)
+            angles = math.pi * self.experiment.angle_reach * torch.tanh(features)
+            return self.binding.angles(angles, self.theta) if self.experiment.takes_features else angles
         encoding = self.encoder.angles(features)
-        return torch.cat([encoding, self.theta[:, None].expand(-1, encoding.shape[1], -1)], dim=-1)
-
-    def _angles_of_features(self, features: torch.Tensor) -> torch.Tensor:
-        return math.pi * self.experiment.angle_reach * torch.tanh(features)
+        return torch.cat([encoding, self._bound[:, None].expand(-1, encoding.shape[1], -1)], dim=-1)
 
     def _outcomes(self, features: torch.Tensor) -> torch.Tensor:
         if self.simulated is None or self.executed is None:
             return twins.bernoulli(features, self.experiment.angle_reach)
+        return readouts.marginal(self._of_all_wires(features, self.simulated, self.executed), self.measured)
+
+    def _of_all_wires(self, features: torch.Tensor, simulated: GateList, executed: GateList) -> torch.Tensor:
+        if self.experiment.engine == "torchquantum":
+            return self._by_torchquantum(features, simulated)
         if self.encoder and not self._as_executed:
-            return simulation.after_encoding(self.simulated, self.encoder.state(features), self.theta)
+            return simulation.after_encoding(simulated, self.encoder.state(features), self._bound)
         draw = self.samplers[0 if self.training else 1] if self.samplers else None
         gradient = self.experiment.gradient
-        return simulation.probabilities(self.executed, self._angles(features), gradient, draw, self.noise)
+        return simulation.probabilities(executed, self._angles(features), gradient, draw, self.noise)
+
+    def _by_torchquantum(self, features: torch.Tensor, simulated: GateList) -> torch.Tensor:
+        """Outcomes by TorchQuantum's own gates, one after the other."""
+        amplitudes = None
+        if self.encoder is None:
+            angles = self._angles(features)
+        elif self.encoder.product:
+            simulated, angles = circuits.join(self.encoder.circuit, simulated), self._angles(features)
+        else:
+            amplitudes = self.encoder.state(features)
+            angles = self._bound[:, None].expand(-1, amplitudes.shape[1], -1)
+            amplitudes = amplitudes.flatten(0, 1)
+        found = circuits.to_torchquantum(simulated)(angles.flatten(0, 1), amplitudes)
+        return found.unflatten(0, angles.shape[:2])
 
     def _expectations(self, features: torch.Tensor) -> torch.Tensor:
         """<Z> on each wire, (S, B, Q)."""
@@ -212,8 +258,9 @@ class Student(nn.Module):
         if encoder and circuit is None:
             linear = self.experiment.ansatz == "classical_linear"
             return twins.pooled(encoder.state(features), self.signs, self.theta, linear)
-        if encoder and circuit and encoder.product and not (self._as_executed or circuit.entangles):
-            return simulation.wires_after_encoding(circuit, encoder.state(features), self.theta)
+        plain = self.experiment.engine == "stacked" and not (self._as_executed or self.measured)
+        if encoder and circuit and encoder.product and plain and product.takes(circuit):
+            return simulation.wires_after_encoding(circuit, encoder.state(features), self._bound)
         return shared_product(self._outcomes(features), self.signs)
 
     def save_weights(self, path: Path) -> None:
