@@ -6,20 +6,47 @@ radians, by which a quantum computer prepares the state. An amplitude encoder's 
 `circuits.product` has them.
 """
 
+import abc
 import math
 
 import torch
 
-from qkdlib import circuits
-from qkdlib.circuits import product, state_preparation
+from qkdlib import circuits, parts
+from qkdlib.circuits import GateList, product, state_preparation
 
 SMALLEST = 1e-15  # a norm below it is that of a zero vector: its square does not fit into 32 bits
 
 
-class Amplitude:
-    """sum_i f_i |i> / ||f|| (v1, Eq. 14; v2); a zero vector becomes |0...0>."""
+class Encoder(abc.ABC):
+    """What all encoders have. One of your own (`register`) is made as (qubits), and sets its `circuit`; it may also be
+    one of those below with another formula of `angles` or `state`.
 
+    Attributes:
+        circuit: prepares the state from |0...0>; it takes as many angles as `angles` gives.
+        product: whether `state` is spinors (2, 2, S, B, Q) rather than real amplitudes (S, B, 2^Q).
+        pixels: whether features are pixels in [0, 1], as the student says that knows its reducer.
+    """
+
+    circuit: GateList
     product = False
+    pixels = False
+
+    @staticmethod
+    @abc.abstractmethod
+    def features(qubits: int) -> int:
+        """How many features it takes."""
+
+    @abc.abstractmethod
+    def angles(self, features: torch.Tensor) -> torch.Tensor:
+        """Angles (S, B, A) of the circuit, in radians, for features (S, B, F)."""
+
+    @abc.abstractmethod
+    def state(self, features: torch.Tensor) -> torch.Tensor:
+        """The state that the circuit prepares with those angles."""
+
+
+class Amplitude(Encoder):
+    """sum_i f_i |i> / ||f|| (v1, Eq. 14; v2); a zero vector becomes |0...0>."""
 
     def __init__(self, qubits: int):
         self.circuit = circuits.amplitude_encoding(qubits)
@@ -42,7 +69,7 @@ class AmplitudeTanh(Amplitude):
         return amplitude(math.pi * torch.tanh(features))
 
 
-class Angle:
+class Angle(Encoder):
     """Feature j turns wire j mod Q by an angle; layer j div Q uses RX, RY, RZ, RX in turn (v2, Fig. 1). The angle is pi
     f of a pixel f in [0, 1], and pi tanh f of any other feature."""
 
@@ -98,9 +125,14 @@ def blanks(features: torch.Tensor) -> torch.Tensor:
     return torch.linalg.vector_norm(features, dim=-1) < SMALLEST
 
 
-ENCODERS: dict[str, type[Amplitude] | type[Angle]] = {
+ENCODERS: dict[str, type[Encoder]] = {
     "amplitude": Amplitude,
     "amplitude_tanh": AmplitudeTanh,
     "angle": Angle,
     "qubit": Qubit,
 }
+
+
+def find(name: str) -> type[Encoder] | None:
+    """The encoder called `name`, built in or registered; None where the features are the ansatz's own angles."""
+    return None if name == "ansatz_angles" else parts.find("encoder", name, ENCODERS)

@@ -15,9 +15,15 @@ from torch.nn import functional
 from qkdlib import checks, torch_settings
 
 
-class Reducer(nn.Module, abc.ABC):
+class Reducer(nn.Module):
     """What all reducers have: a part that is the same for every seed (`prepare`, computed once per image), and one that
-    may be trained (`forward`, on what `prepare` gave)."""
+    may be trained (`forward`, on what `prepare` gave).
+
+    One of your own (`register`) is made as (shape (C, H, W), features, generators, dropout), one generator for each of
+    S seeds, and its weights have S as their first axis, as those of `students.StackedLinear`. Its `forward` takes
+    prepared images, (S, B, ...), or (B, ...) where every seed sees the same, and gives (S, B, features). If it has
+    `masks`, `forward` also gets `keep` (S, B, masks), 0 or 1 / (1 - dropout), or None where nothing is dropped.
+    """
 
     pixels = False  # whether features are pixels in [0, 1]
     masks = 0  # how many numbers decide the dropout of an image
@@ -29,12 +35,12 @@ class Reducer(nn.Module, abc.ABC):
     def fit(self, images: torch.Tensor) -> None:
         """Fit what has to be from training images (N, C, H, W): nothing, for most reducers."""
 
-    @abc.abstractmethod
     def prepare(self, images: torch.Tensor) -> torch.Tensor:
-        """What `forward` takes of images (..., C, H, W); the same for every seed."""
+        """What `forward` takes of images (..., C, H, W), the same for every seed: here the images."""
+        return images
 
 
-class FixedReducer(Reducer):
+class FixedReducer(Reducer, abc.ABC):
     """A function of the images alone, so that `prepare` computes it once for each image."""
 
     name: str

@@ -66,4 +66,4 @@ def build(
         "renormalised": functools.partial(renormalised, classes=classes),
     }  # fmt: skip
     head: Any = parts.find("head", name, built_in)
-    return head(measured, classes, generators) if inspect.isclass(head) else head
+    return head(measured, classes, generators) if inspect.isclass(head) else head  # type: ignore[return-value]

@@ -1,12 +1,13 @@
 """Reducers: images (B, C, H, W) -> features (B, F), for S seeds at once."""
 
+import inspect
 import math
 from collections.abc import Callable
 
 import torch
 from torch.nn import functional
 
-from qkdlib import checks
+from qkdlib import checks, parts
 from qkdlib.students.fixed_reducers import PCA, AvgPool, CenterCrop, MaxPool, Reducer
 from qkdlib.students.stacked import StackedConv2d, StackedLinear, max_pool_relu
 
@@ -34,9 +35,6 @@ class CNN(Reducer):
         self.conv2 = StackedConv2d(CONV1, CONV2, KERNEL, generators)
         self.hidden = StackedLinear(CONV2 * sides[0] * sides[1], HIDDEN, generators)
         self.out = StackedLinear(HIDDEN, features, generators)
-
-    def prepare(self, images: torch.Tensor) -> torch.Tensor:
-        return images
 
     def forward(self, x: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
         """Features (S, B, F).
@@ -79,3 +77,14 @@ REDUCERS: dict[str, Make] = {
     "cnn": CNN, "fully_connected": FullyConnected, "avg_pool": AvgPool, "max_pool": MaxPool,
     "center_crop": CenterCrop, "pca": PCA,
 }  # fmt: skip
+
+
+def build(
+    name: str, shape: tuple[int, int, int], features: int, generators: list[torch.Generator], dropout: float
+) -> Reducer:
+    """The reducer called `name`, built in or registered. A registered class of `nn.Module` that is no `Reducer` gets
+    what it lacks of one."""
+    make = parts.find("reducer", name, REDUCERS)
+    if inspect.isclass(make) and not issubclass(make, Reducer):
+        make = type(make.__name__, (make, Reducer), {})
+    return make(shape, features, generators, dropout)

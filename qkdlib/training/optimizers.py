@@ -1,33 +1,60 @@
-"""Adam for stacked models, such that a seed's steps are the same whatever other seeds stand beside it."""
+"""Optimisers of stacked models, such that a seed's steps are the same whatever other seeds stand beside it."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
 from qkdlib.rounding import LANE
 
+TAIL = 64  # numbers: torch's loops take several vector registers at once, and round what is left over differently
 
-class FlatAdam(torch.optim.Adam):
-    """Adam over one vector that holds all parameters, each from a multiple of `LANE` on.
 
-    PyTorch's fused Adam rounds the last few numbers of a tensor, which do not fill a vector register, differently
-    from the others; which numbers of which seed those are depends on how many seeds are stacked. In the vector they
-    are padding. The parameters and their gradients become views of it.
+class _Flat(torch.optim.Optimizer):
+    """One of PyTorch's optimisers over one vector that holds all parameters, each from a multiple of `LANE` on.
+
+    PyTorch rounds the last few numbers of a tensor, which do not fill a vector register, differently from the others;
+    which numbers of which seed those are depends on how many seeds are stacked. In the vector they are padding. The
+    parameters and their gradients become views of it.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float):
+    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float, **options: Any):
         parameters = list(parameters)
         lengths = [-(-parameter.numel() // LANE) * LANE for parameter in parameters]
-        flat = nn.Parameter(parameters[0].new_zeros(sum(lengths)))
+        flat = nn.Parameter(parameters[0].new_zeros(sum(lengths) + TAIL))
         flat.grad = torch.zeros_like(flat)
-        places = zip(parameters, flat.data.split(lengths), flat.grad.split(lengths), strict=True)
+        places = zip(parameters, flat.data.split([*lengths, TAIL]), flat.grad.split([*lengths, TAIL]), strict=False)
         for parameter, values, gradients in places:
             view = values[: parameter.numel()].view_as(parameter)
             parameter.data = view.copy_(parameter.data)
             parameter.grad = gradients[: parameter.numel()].view_as(parameter)
-        super().__init__([flat], lr=learning_rate, fused=True)
+        super().__init__([flat], lr=learning_rate, **options)  # type: ignore[call-arg]  # the next base's
 
     def zero_grad(self, set_to_none: bool = False) -> None:
         """Fill the gradients with zeros; they have to stay where they are."""
         super().zero_grad(set_to_none=False)
+
+
+class FlatAdam(_Flat, torch.optim.Adam):
+    """Adam, PyTorch's fused one."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float):
+        super().__init__(parameters, learning_rate, fused=True)
+
+
+class FlatSGD(_Flat, torch.optim.SGD):
+    """Plain gradient descent (v1, Eq. 13)."""
+
+
+class FlatRMSprop(_Flat, torch.optim.RMSprop):
+    """RMSprop, at PyTorch's defaults."""
+
+
+class FlatAdagrad(_Flat, torch.optim.Adagrad):
+    """Adagrad, at PyTorch's defaults."""
+
+
+OPTIMIZERS: dict[str, type[_Flat]] = {
+    "adam": FlatAdam, "sgd": FlatSGD, "rmsprop": FlatRMSprop, "adagrad": FlatAdagrad,
+}  # fmt: skip

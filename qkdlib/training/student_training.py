@@ -14,10 +14,10 @@ from qkdlib.experiment import Experiment
 from qkdlib.images.datasets import Images, Splits
 from qkdlib.randomness import generator
 from qkdlib.students import Student
-from qkdlib.training import checkpoints, confusion
+from qkdlib.training import checkpoints, confusion, losses
 from qkdlib.training.loop import fit
 from qkdlib.training.losses import Loss, distillation_loss
-from qkdlib.training.optimizers import FlatAdam
+from qkdlib.training.optimizers import OPTIMIZERS
 from qkdlib.training.selection import Selection, join
 
 
@@ -55,7 +55,8 @@ def train_students(
             from there, to the same bits. `checkpoints.forget` removes the files, once the results are safe.
 
     Returns:
-        The trained students, and for each seed a dictionary of its curves, one number per epoch: `train_loss`,
+        The trained students, with the seconds that their training took before it was interrupted as `seconds_before`;
+        and for each seed a dictionary of its curves, one number per epoch: `train_loss`,
         `train_ce`, `train_kl` (means over the epoch's batches, as the student trained, with dropout), the same for
         `validation`, `test_ce`, and the accuracies `validation_accuracy` and `test_accuracy` in [0, 1]. With
         `tested="at_end"` the test curves hold None but for the last and the best validation epoch, and the dictionary
@@ -82,6 +83,7 @@ def train_students(
             student, curves = tries[0].finish(*join([each.selection for each in tries], results))
         for of_seed, matrix in zip(curves, tries[0].confusions, strict=False):
             of_seed["confusion"] = matrix
+        student.seconds_before = sum(each.seconds_before for each in tries)
         return student, curves
 
 
@@ -94,7 +96,8 @@ class StudentTraining:
     ):  # fmt: skip
         self.experiment, self.device = experiment, device
         self.student = Student(experiment, parts.shape, seeds).to(device).fit_reducer(parts.train.x.to(device))
-        self.optimizer = FlatAdam(self.student.parameters(), rate)
+        losses.check(self.student)
+        self.optimizer = OPTIMIZERS[experiment.optimizer](self.student.parameters(), rate)
         self.selection = Selection(self.student, experiment.patience, rate)
         taught = (teacher_logits[rows].float().to(device) for rows in parts.students_rows())
         self.taught, self.taught_validation = taught
@@ -111,12 +114,12 @@ class StudentTraining:
     def run(self, file: tuple[Path, str] | None = None) -> list[dict]:
         """Train, and return each seed's curves. `file` and the title in it keep the training."""
         epochs, steps = self.experiment.epochs, -(-len(self.train) // self.experiment.batch_size)
-        chooses = self.experiment.tested == "at_end"
+        chooses, kept = self.experiment.tested == "at_end", checkpoints.Now(*file, self) if file else None
         history = fit(
             self.student, self.optimizer, self._batches, self._loss, self._measure, epochs, self.experiment.name, steps,
-            checkpoint=checkpoints.Now(*file, self) if file else None,
-            finished=lambda: chooses and not self.selection.running,
+            checkpoint=kept, finished=lambda: chooses and not self.selection.running,
         )  # fmt: skip
+        self.seconds_before = kept.seconds if kept else 0.0
         ends = self.selection.epochs if chooses else [len(history)] * len(self.student.seeds)
         return [_curves(history[:end], seed) for seed, end in enumerate(ends)]
 
@@ -165,8 +168,8 @@ class StudentTraining:
 
     def _measure(self) -> dict:
         curves: dict[str, list] = self.sums.means("train") | {"finite": self.student.finite()}
-        losses, accuracy, _ = evaluate(self.student, self.validation, self.taught_validation)
-        curves |= losses.means("validation") | {"validation_accuracy": accuracy}
+        sums, accuracy, _ = evaluate(self.student, self.validation, self.taught_validation)
+        curves |= sums.means("validation") | {"validation_accuracy": accuracy}
         if self.experiment.tested == "at_end":
             self.selection.update(accuracy, curves["validation_ce"])
             return curves
@@ -195,10 +198,10 @@ class StudentTraining:
         return self.student, results
 
     def _tested(self) -> dict:
-        losses, accuracy, predicted = evaluate(self.student, self.test)
+        sums, accuracy, predicted = evaluate(self.student, self.test)
         if (classes := len(self.experiment.classes)) <= confusion.MOST_CLASSES:
             self.confusions = confusion.matrices(predicted, self.test.y, classes)
-        return {"test_ce": losses.means("test")["test_ce"], "test_accuracy": accuracy}
+        return {"test_ce": sums.means("test")["test_ce"], "test_accuracy": accuracy}
 
 
 def _curves(history: list[dict], seed: int) -> dict:
@@ -214,10 +217,7 @@ def loss_function(
     experiment: Experiment, logits: torch.Tensor, labels: torch.Tensor, teacher_logits: torch.Tensor
 ) -> Loss:
     """The experiment's loss; see `losses.distillation_loss`."""
-    return distillation_loss(
-        logits, labels, teacher_logits, ce_weight=experiment.ce_weight, kd_weight=experiment.kd_weight,
-        temperature=experiment.temperature, temperature_squared=experiment.kd_temperature_squared,
-    )  # fmt: skip
+    return distillation_loss(logits, labels, teacher_logits, **losses.settings(experiment))
 
 
 def _draw_epoch(
@@ -246,17 +246,20 @@ def evaluate(student: Student, images: Images, teacher_logits: torch.Tensor | No
 
     Args:
         images: `x` is what the student's reducer prepares of them.
-        teacher_logits: (N, C); without them the divergence is taken from a uniform teacher.
+        teacher_logits: (N, C); without them the divergence is taken from a uniform teacher, whatever the loss.
     """
     sums, found = LossSums(), []
     seeds, classes = len(student.seeds), len(student.experiment.classes)
+    settings, step = losses.settings(student.experiment), student.reducer.evaluation_batch
     if teacher_logits is None:
-        teacher_logits = torch.zeros(len(images), classes, device=images.y.device)
-    for start in range(0, len(images), student.reducer.evaluation_batch):
-        chunk = slice(start, start + student.reducer.evaluation_batch)
+        teacher_logits, settings["term"] = torch.zeros(len(images), classes, device=images.y.device), None
+    elif losses.of_batches(student.experiment):
+        step = student.experiment.batch_size  # as in training
+    for start in range(0, len(images), step):
+        chunk = slice(start, start + step)
         labels = images.y[chunk].expand(seeds, -1)  # (S, B)
         logits = student.logits(images.x[chunk])  # (S, B, L)
-        loss = loss_function(student.experiment, logits, labels, teacher_logits[chunk].expand(seeds, -1, -1))
+        loss = distillation_loss(logits, labels, teacher_logits[chunk].expand(seeds, -1, -1), **settings)
         sums.add(loss, labels.shape[1])
         found.append(confusion.predicted(logits, classes))
     predicted = torch.cat(found, dim=1)
