@@ -76,7 +76,18 @@ def check_network(network: object) -> None:
         checks.fail("features", network, f"a torch.nn.Module, or {OF_TEACHER!r} for the teacher's last hidden layer")
 
 
-def network_of(
+def featured(
+    task: Experiment, features: nn.Module | str | None, teacher: nn.Module | None, parts: Splits, workspace: Workspace,
+    device: str | torch.device,
+) -> tuple[Experiment, Splits]:  # fmt: skip
+    """The experiment and its splits with features in the place of the student's images: those of `features`, as
+    `check_features` takes them, which it then names; with None those that it names, if any."""
+    if features is None:
+        return task, seen(task, parts, workspace)
+    return extract(task, _network(features, task, teacher, parts, workspace, device), parts, workspace, device)
+
+
+def _network(
     features: nn.Module | str, task: Experiment, teacher: nn.Module | None, parts: Splits, workspace: Workspace,
     device: str | torch.device,
 ) -> nn.Module:  # fmt: skip
