@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from qkdlib import checks, files, runtime, torch_settings
 from qkdlib.experiment import CUSTOM, MOST_WEIGHT, Experiment, check_experiment
+from qkdlib.parts import check_registered
 from qkdlib.records import Record, find, read_all, rounded
 from qkdlib.workspace import Workspace
 
@@ -23,7 +24,8 @@ KD_WEIGHT = 0.9  # of a network of your own, where nothing else is said
 
 def run(
     experiment: Experiment, *, teacher: "torch.nn.Module | None" = None, kd_weight: float | None = None,
-    workspace: Workspace | str | Path = ".", device: str = "auto", fresh: bool = False, aer_seeds: int | None = None,
+    features: "torch.nn.Module | str | None" = None, workspace: Workspace | str | Path = ".", device: str = "auto",
+    fresh: bool = False, aer_seeds: int | None = None,
 ) -> Record:  # fmt: skip
     """The record of an experiment: found if it is there, else made. Only missing seeds are computed.
 
@@ -32,9 +34,14 @@ def run(
         teacher: a `torch.nn.Module` of your own that maps images (B, C, H, W) in [0, 1] to logits (B, classes);
             it takes the place of `experiment.teacher`, whose `labels` hold for it, too.
         kd_weight: weight of that network's loss; None: the experiment's, or 0.9 where that is 0.
+        features: a frozen network of your own that maps images (B, C, H, W) in [0, 1] to features (B, F) or
+            (B, F, 1, 1), which take the place of the student's images; or "teacher" for the last hidden layer of the
+            teacher, which is trained if it is not yet. The experiment's `features` then name it; None: whatever the
+            experiment names, as an earlier run kept it. They need the reducer `fully_connected` or `pca`.
         workspace: where records and checkpoints lie.
         device: `auto`, `cpu` or `cuda`.
-        fresh: compute all seeds anew and replace their results.
+        fresh: compute all seeds anew and replace their results. Otherwise a run that was interrupted, by Ctrl-C or
+            worse, goes on from the end of an epoch a few seconds before that, and to the same bits.
         aer_seeds: how many of the seeds computed now are executed on Aer, which takes as long as training them; None
             for all of them. Only students whose angles depend on the image can be, and no seed that diverged.
 
@@ -50,42 +57,49 @@ def run(
     checks.flag("fresh", fresh)
     if aer_seeds is not None:
         checks.whole("aer_seeds", aer_seeds, minimum=0)
-    _check(experiment, teacher, kd_weight)
+    _check(experiment, teacher, kd_weight, features)
 
+    from qkdlib import teachers, training
     from qkdlib.images import datasets
     from qkdlib.students import Student
 
     experiment = datasets.identified(experiment)
     for place in (places := (workspace.students, workspace.teachers, workspace.checkpoints)):
         files.sweep(place)
-    record = None if fresh or teacher is not None else find(experiment, workspace)
+    record = None if fresh or teacher is not None or features is not None else find(experiment, workspace)
     found = record and record.with_seeds_of(experiment)
     if found and (aer_seeds == 0 or not found.unexecuted()):
         return found
+    check_registered(experiment)
     files.writable(*places)
     with files.lock(workspace.checkpoints / f"{experiment.name}.lock"):
         pass  # as saving will
     processor = runtime.start(device)
     with torch_settings.plain_torch():
         parts = datasets.splits(experiment)
+        experiment, parts = teachers.featured(experiment, features, teacher, parts, workspace, processor)
         # What does not fit the images says so before a teacher trains.
         one = Student(experiment, parts.shape, seeds=[0]).fit_reducer(parts.train.x)
+        training.check_loss(one)
         checks.memory("seeds", experiment.seeds, experiment.seeds * one.memory_needed(parts.train.x), "their training")
         if teacher is not None:
             experiment = _taught(experiment, teacher, kd_weight, parts, workspace, processor)
-            record = None if fresh else find(experiment, workspace)
+        if not fresh and (teacher is not None or features is not None):
+            record = find(experiment, workspace)
         record = dataclasses.replace(record, experiment=experiment) if record else Record(experiment)
         for entry in record.unexecuted() if aer_seeds != 0 else ():  # of a run that was cut off
             student = _student(experiment, entry["unexecuted"], parts, record, workspace, processor)
             _execute(record, entry, student, parts.test, workspace)
         if missing := record.missing():
+            if fresh:
+                training.forget(workspace.checkpoints, experiment, missing, processor)
             _compute(record, missing, parts, workspace, processor, aer_seeds)
     return dataclasses.replace(record, seeds={seed: record.seeds[seed] for seed in range(experiment.seeds)})
 
 
 def trained_student(
     experiment: Experiment | Record, *, teacher: "torch.nn.Module | None" = None, kd_weight: float | None = None,
-    workspace: Workspace | str | Path = ".", device: str = "auto",
+    features: "torch.nn.Module | str | None" = None, workspace: Workspace | str | Path = ".", device: str = "auto",
 ) -> "Student":  # fmt: skip
     """The trained `students.Student` of all seeds, in evaluation mode: `student(images)` gives logits (S, B, L).
 
@@ -93,20 +107,22 @@ def trained_student(
     are damaged, the students are trained again, to the same result.
 
     Args:
-        experiment, teacher, kd_weight: as they were given to `run`; or the record that it returned, alone.
+        experiment, teacher, kd_weight, features: as they were given to `run`; or the record that it returned, alone.
         workspace, device: as in `run`.
     """
     workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     is_record = isinstance(experiment, Record)
     experiment = experiment.experiment if isinstance(experiment, Record) else experiment
-    _check(experiment, teacher, kd_weight)
+    _check(experiment, teacher, kd_weight, features)
 
+    from qkdlib import teachers
     from qkdlib.images import datasets
 
     experiment = datasets.identified(experiment)
     processor, seeds = runtime.start(device), list(range(experiment.seeds))
     with torch_settings.plain_torch():
         parts = datasets.splits(experiment)
+        experiment, parts = teachers.featured(experiment, features, teacher, parts, workspace, processor)
         if teacher is not None:
             experiment = _taught(experiment, teacher, kd_weight, parts, workspace, processor)
         elif not is_record and experiment.teacher is None:
@@ -114,7 +130,10 @@ def trained_student(
         return _student(experiment, seeds, parts, find(experiment, workspace), workspace, processor)
 
 
-def _check(experiment: Experiment, teacher: "torch.nn.Module | None", kd_weight: float | None) -> None:
+def _check(
+    experiment: Experiment, teacher: "torch.nn.Module | None", kd_weight: float | None,
+    features: "torch.nn.Module | str | None",
+) -> None:  # fmt: skip
     check_experiment(experiment)
     if teacher is not None:
         from qkdlib import teachers
@@ -124,6 +143,10 @@ def _check(experiment: Experiment, teacher: "torch.nn.Module | None", kd_weight:
         checks.real("kd_weight", kd_weight, maximum=MOST_WEIGHT)
         if teacher is None:
             checks.fail("kd_weight", kd_weight, "None without teacher=network; experiment.distilled(teacher, weight)")
+    if features is not None:
+        from qkdlib import teachers
+
+        teachers.check_features(features, experiment, teacher)
 
 
 def _taught(
@@ -156,6 +179,7 @@ def _student(
     device: "torch.device",
 ) -> "Student":  # fmt: skip
     """The trained students of `seeds`: with the weights that are kept, else (or if those are damaged) trained again."""
+    from qkdlib import training
     from qkdlib.students import Student
 
     student = Student(experiment, parts.shape, seeds).fit_reducer(parts.train.x)
@@ -166,8 +190,9 @@ def _student(
         files.set_aside(damaged)
     if record is None:
         warnings.warn(f"{experiment.name}: there is no record of it; it is trained now", stacklevel=3)
-    student, _, _ = train(experiment, seeds, parts, workspace, device)
+    student, _, _ = train(experiment, seeds, parts, workspace, device, workspace.checkpoints)
     _keep(student, workspace)
+    training.forget(workspace.checkpoints, experiment, seeds, device)
     return student.to(device).eval()
 
 
@@ -181,20 +206,23 @@ def _keep(student: "Student", workspace: Workspace) -> None:
 
 
 def train(
-    experiment: Experiment, seeds: list[int], parts: "Splits", workspace: Workspace, device: "str | torch.device"
-) -> "tuple[Student, list[dict], float]":
+    experiment: Experiment, seeds: list[int], parts: "Splits", workspace: Workspace, device: "str | torch.device",
+    folder: Path | None = None,
+) -> "tuple[Student, list[dict], float]":  # fmt: skip
     """The students of `seeds`, trained on `parts` with the logits of their teacher, which is trained first if it has
-    none; their curves (`training.train_students`), and the seconds that took, without the teacher's."""
+    none; their curves (`training.train_students`), and the seconds that took, without the teacher's. What `folder`
+    keeps of a training that was interrupted is gone on from, and counted; `training.forget` removes it."""
     from qkdlib import training
     from qkdlib.teachers import controls, teacher_training
 
+    check_registered(experiment)
     logits = None
     if experiment.teacher is not None:
         logits = teacher_training.train_teacher(experiment, experiment.teacher, parts, workspace, device).train
         logits = controls.apply(experiment, logits, parts)
     started = time.perf_counter()
-    student, results = training.train_students(experiment, parts, logits, seeds, device)
-    return student, results, time.perf_counter() - started
+    student, results = training.train_students(experiment, parts, logits, seeds, device, folder)
+    return student, results, time.perf_counter() - started + student.seconds_before
 
 
 def _compute(
@@ -202,8 +230,10 @@ def _compute(
     aer_seeds: int | None,
 ) -> None:  # fmt: skip
     """Train `seeds`, save the record with their results, then the weights, which are larger, and execute them."""
+    from qkdlib import training
+
     started = time.perf_counter()
-    student, results, seconds = train(record.experiment, seeds, parts, workspace, device)
+    student, results, seconds = train(record.experiment, seeds, parts, workspace, device, workspace.checkpoints)
     for seed, found in zip(seeds, results, strict=True):
         record.seeds[seed] = rounded({**found, "qasm_accuracy": None})
     entry = {
@@ -220,6 +250,7 @@ def _compute(
     record.provenance.append(entry)
     record.save(workspace)
     _keep(student, workspace)
+    training.forget(workspace.checkpoints, record.experiment, seeds, device)
     if diverged := [seed for seed in seeds if seed in record.diverged()]:
         warnings.warn(f"{record.experiment.name}: the training of seeds {diverged} diverged", stacklevel=3)
     if "unexecuted" in entry:

@@ -59,6 +59,7 @@ class Now:
     def __init__(self, path: Path, title: str, training: Training):
         self.path, self.title, self.training = path, title, training
         self.written, self.pause = time.monotonic(), SECONDS
+        self.seconds = 0.0  # of the epochs that were there already
 
     def resume(self) -> list[dict]:
         """As `Kept` says. A file that is damaged, or another training's, is set aside, and nothing of it taken."""
@@ -67,6 +68,7 @@ class Now:
         found = files.or_aside(self._read, most)
         if found is None:
             self.training.load_state_dict(before)
+        self.seconds = sum(epoch["seconds"] for epoch in found or [])
         return found or []
 
     def _read(self, most: int) -> list[dict]:

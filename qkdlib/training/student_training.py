@@ -96,7 +96,7 @@ class StudentTraining:
     ):  # fmt: skip
         self.experiment, self.device = experiment, device
         self.student = Student(experiment, parts.shape, seeds).to(device).fit_reducer(parts.train.x.to(device))
-        losses.check(self.student)
+        losses.check_loss(self.student)
         self.optimizer = OPTIMIZERS[experiment.optimizer](self.student.parameters(), rate)
         self.selection = Selection(self.student, experiment.patience, rate)
         taught = (teacher_logits[rows].float().to(device) for rows in parts.students_rows())

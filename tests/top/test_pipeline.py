@@ -61,9 +61,9 @@ def test_more_seeds_compute_only_the_missing_ones(tmp_path, monkeypatch):
     workspace, train, asked = Workspace(tmp_path), training.train_students, []
     first = run(TINY, workspace)
 
-    def watched(experiment, parts, logits, seeds, device):
+    def watched(experiment, parts, logits, seeds, *more):
         asked.append(seeds)
-        return train(experiment, parts, logits, seeds, device)
+        return train(experiment, parts, logits, seeds, *more)
 
     monkeypatch.setattr(training, "train_students", watched)
     more = run(dataclasses.replace(TINY, seeds=4), workspace)
