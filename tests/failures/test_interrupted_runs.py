@@ -1,0 +1,80 @@
+"""A run of students that is killed or interrupted half-way keeps what it has: run again, it trains only the rest, and
+leaves the record that it would have left."""
+
+import dataclasses
+import os
+import signal
+from pathlib import Path
+
+import children
+import pytest
+
+from qkdlib.workspace import Workspace
+
+EPOCHS = 6
+LONG = dataclasses.replace(children.TASK, epochs=EPOCHS, seeds=3)
+CHOOSING = dataclasses.replace(LONG, tested="at_end", patience=EPOCHS, learning_rates=(0.001, 0.01))
+SAMPLED = dataclasses.replace(LONG, gradient="published_shift", sampler="multinomial")
+TASKS = {"published": LONG, "choosing": CHOOSING, "sampled": SAMPLED}
+
+
+def watched(experiment, root: Path, ends_with: int = 0, epoch: int = 0, fresh: bool = False) -> dict:
+    """Run, kept after every epoch; in the given one, counted from 1, get a signal. Returns the results of all seeds,
+    the weights, and how many epochs were trained."""
+    from qkdlib import pipeline
+    from qkdlib.training import checkpoints, student_training
+
+    checkpoints.SECONDS, checkpoints.SHARE, begun = 0.0, 1e9, []
+    batches = student_training.StudentTraining._batches
+
+    def counted(self, number):
+        begun.append(number)
+        if len(begun) == epoch:
+            os.kill(os.getpid(), ends_with)
+        return batches(self, number)
+
+    student_training.StudentTraining._batches = counted
+    record = pipeline.run(experiment, workspace=Workspace(root), device="cpu", fresh=fresh)
+    student = pipeline.trained_student(record, workspace=Workspace(root), device="cpu")
+    return {
+        "seeds": {str(seed): results for seed, results in record.seeds.items()},
+        "weights": [parameter.tolist() for parameter in student.parameters()],
+        "epochs": len(begun),
+        "left": sorted(path.suffix for path in Workspace(root).checkpoints.iterdir()),
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(parent, tmp_path_factory) -> dict[str, dict]:
+    found = {}
+    for name, task in TASKS.items():
+        [(_, found[name])] = parent.submit(children.together, [(watched, task, tmp_path_factory.mktemp(name))]).result()
+    return found
+
+
+@pytest.mark.parametrize("ends_with", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("name", TASKS)
+def test_a_run_that_ends_half_way_goes_on_from_there(parent, undisturbed, tmp_path, name, ends_with):
+    whole = undisturbed[name]
+    half = whole["epochs"] // 2
+    [(ended, found)] = parent.submit(
+        children.together, [(watched, TASKS[name], tmp_path, ends_with, half + 1)]
+    ).result()
+    assert found is None and ended == (ends_with if ends_with == signal.SIGKILL else 0)
+    assert list(Workspace(tmp_path).students.iterdir()) == []
+    [(_, again)] = parent.submit(children.together, [(watched, TASKS[name], tmp_path)]).result()
+    assert again == {**whole, "epochs": whole["epochs"] - half}
+    assert ".pt" not in again["left"]  # nothing is left of what is not needed any more
+
+
+def test_a_fresh_run_does_not_go_on_from_what_was_interrupted(parent, undisturbed, tmp_path):
+    parent.submit(children.together, [(watched, LONG, tmp_path, signal.SIGKILL, 4)]).result()
+    [(_, fresh)] = parent.submit(children.together, [(watched, LONG, tmp_path, 0, 0, True)]).result()
+    assert fresh == undisturbed["published"]
+
+
+def test_more_seeds_than_were_interrupted_start_anew(parent, undisturbed, tmp_path):
+    fewer = dataclasses.replace(LONG, seeds=2)
+    parent.submit(children.together, [(watched, fewer, tmp_path, signal.SIGKILL, 4)]).result()
+    [(_, found)] = parent.submit(children.together, [(watched, LONG, tmp_path)]).result()
+    assert found["seeds"] == undisturbed["published"]["seeds"] and found["epochs"] == EPOCHS
