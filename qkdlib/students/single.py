@@ -52,11 +52,11 @@ class SingleStudent(nn.Module):
     def predict_proba(self, images: Images) -> Images:
         """The softmax of the logits, (B, C), for images (B, C, H, W) or one of them, (C, H, W); in evaluation mode. An
         array gives an array, a tensor a tensor. `ValueError`: as of `forward`, or a pixel is not finite."""
-        return self._like(images, torch.softmax(self._logits(images), dim=-1))
+        return self._like(images, torch.softmax(self.logits(images), dim=-1))
 
     def predict(self, images: Images) -> Images:
         """The classes (B,), as `experiment.classes` names them: the labels of the data set. Else as `predict_proba`."""
-        places = self._logits(images).argmax(-1)
+        places = self.logits(images).argmax(-1)
         return self._like(images, torch.tensor(self.experiment.classes, device=places.device)[places])
 
     def qiskit(self, image: torch.Tensor | np.ndarray) -> Any:
@@ -76,8 +76,8 @@ class SingleStudent(nn.Module):
         with files.atomic(Path(path)) as temporary:
             temporary.write_bytes(save(tensors, {KEY: json.dumps(said)}))
 
-    def _logits(self, images: torch.Tensor | np.ndarray) -> torch.Tensor:
-        """Logits (B, C) in evaluation mode, without gradients."""
+    def logits(self, images: torch.Tensor | np.ndarray) -> torch.Tensor:
+        """Logits (B, C) in evaluation mode, without gradients, of images as `predict_proba` takes them."""
         images = tensor(images)
         images = images[None] if images.ndim == 3 else images
         check_images(images, self.shape)
