@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 QUIET = False  # True in a worker, whose parent shows the progress
-VERSIONED = ("torch", "torchvision", "torchquantum", "qiskit", "qiskit-aer", "numpy", "scipy", "scikit-learn")
+VERSIONED = (
+    "torch", "torchvision", "torchquantum", "torchquantum-ng", "qiskit", "qiskit-aer", "numpy", "scipy", "scikit-learn",
+)  # fmt: skip
 
 
 def threads() -> int:

@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from qiskit.circuit.library import StatePreparation
+from qiskit.quantum_info import Operator
 
 from qkdlib import aer_import
 from qkdlib.circuits import torchquantum_import
@@ -19,16 +22,18 @@ from torchquantum.plugin.qiskit import QISKIT_INCOMPATIBLE_FUNC_NAMES
 from qiskit_ibm_runtime import IBMRuntimeService
 """
 NEW = """
-import sys
+from qiskit import QuantumCircuit
 from qiskit_aer.noise import NoiseModel
-aer = sys.modules["qiskit_aer"]
+QuantumCircuit.unitary = None
 """
 SAY = """
 import sys
 from qkdlib.circuits import torchquantum_import as found
 torchquantum = found.load()
 left = [name for name, module in sys.modules.items() if isinstance(module, found._StandIn)]
+from qiskit import QuantumCircuit
 print(torchquantum.__version__, torchquantum.__file__, left, found.aer_import.load.cache_info().currsize)
+assert QuantumCircuit.unitary.__module__ == "qiskit.circuit.quantumcircuit"
 """
 
 
@@ -58,6 +63,13 @@ def test_the_installed_release_is_the_one_that_the_lock_pins():
     """Not so where 0.1.8 was installed by hand, whose numbers the tests of circuits compare all the same."""
     pins = (Path(__file__).parents[2] / "requirements.lock").read_text().split()
     assert f"torchquantum-ng=={torchquantum_import.load().__version__}" in pins or torchquantum_import._is_old()
+
+
+def test_qiskit_stays_as_it_is():
+    torchquantum_import.load()
+    state = np.array([0.6, 0.8j, 0, 0])
+    there_and_back = StatePreparation(state).inverse().definition  # fails with the fork's `unitary`
+    np.testing.assert_allclose(abs(Operator(there_and_back).data @ state), [1, 0, 0, 0], atol=1e-12)
 
 
 def test_aer_is_loaded_before_the_fork_that_imports_it(monkeypatch):

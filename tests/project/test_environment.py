@@ -1,4 +1,4 @@
-"""The lock, the conda environment and the Makefile agree with each other and with the README."""
+"""The lock, the conda environment, the versions and the Makefile agree with each other and with the README."""
 
 import re
 import shutil
@@ -7,28 +7,81 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import qkdlib
 
 ROOT = Path(__file__).parents[2]
+PLATFORMS = [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"), ("win32", "AMD64")]
+PYTHONS = ["3.11", "3.12", "3.13"]
 
 
-def pins(text: str) -> dict[str, str]:
-    return dict(re.findall(r"^[\s-]*([a-z0-9][a-z0-9._-]*)==(\S+)", text, flags=re.M | re.I))
+def lock() -> list[Requirement]:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    return [Requirement(line) for line in lines if not line.startswith("#")]
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def environment(system: str, machine: str, python: str) -> dict[str, str]:
+    names = {"linux": "Linux", "darwin": "Darwin", "win32": "Windows"}
+    return {
+        "sys_platform": system, "platform_machine": machine, "platform_system": names[system],
+        "os_name": "nt" if system == "win32" else "posix", "python_version": python,
+        "python_full_version": f"{python}.9", "implementation_name": "cpython",
+        "platform_python_implementation": "CPython", "extra": "",
+    }  # fmt: skip
+
+
+def named(requirements, where: dict[str, str]) -> set[str]:
+    """Names of the requirements that hold there."""
+    return {each.name for each in requirements if each.marker is None or each.marker.evaluate(where)}
 
 
 def test_conda_environment_states_the_locked_versions():
-    lock = pins((ROOT / "requirements.lock").read_text())
-    assert len(lock) > 100
-    assert pins((ROOT / "environment.yml").read_text()) == lock
+    python, pip, through_pip = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert (python.split("=")[0], pip) == ("python", "pip")
+    assert [Requirement(line) for line in through_pip["pip"]] == lock()
 
 
-def test_lock_is_exact_and_holds_every_requirement_and_no_address():
+def test_lock_is_exact_and_holds_no_address():
     text = (ROOT / "requirements.lock").read_text()
-    assert "://" not in text
-    assert all(re.fullmatch(r"[a-z0-9._-]+==\S+", line) for line in text.split("\n")[:-1])
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + sum(project["optional-dependencies"].values(), [])
-    names = {re.match(r"[a-zA-Z0-9-]+", line).group().lower() for line in wanted} - {"qkdlib"}
-    assert names <= set(pins(text))
+    assert "://" not in text and "--" not in text
+    assert len(lock()) > 200 and len({each.name for each in lock()}) == len(lock())
+    assert all(re.fullmatch(r"==[^,*]+", str(each.specifier)) for each in lock())
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize(("system", "machine"), PLATFORMS, ids=["linux", "linux-arm", "macos", "windows"])
+def test_lock_holds_every_requirement_on_every_platform(system, machine, python):
+    where = environment(system, machine, python)
+    wanted = [
+        Requirement(line) for line in project()["dependencies"] + sum(project()["optional-dependencies"].values(), [])
+    ]
+    pinned = {each.name: each for each in lock()}
+    assert named(wanted, where) - {"qkdlib"} <= named(lock(), where)
+    for each in wanted:
+        if each.name != "qkdlib":
+            (version,) = pinned[each.name].specifier
+            assert each.specifier.contains(version.version), each
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize(("system", "machine"), PLATFORMS, ids=["linux", "linux-arm", "macos", "windows"])
+def test_only_linux_gets_the_packages_of_cuda(system, machine, python):
+    cuda = {
+        name for name in named(lock(), environment(system, machine, python)) if re.match("nvidia|cuda|triton", name)
+    }
+    assert bool(cuda) == (system == "linux")
+
+
+def test_one_version_is_said_everywhere():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert project()["version"] == qkdlib.__version__ == cited
+    assert f"## {qkdlib.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_commands_of_the_readme_are_in_the_makefile():
