@@ -1,6 +1,6 @@
 """The QASM simulator: circuits per second in one job and one circuit per call (as in the authors' notebooks), for
 angle and amplitude encoding, with and without noise; seconds of an epoch with it in the training loop; and what Aer
-does to torch's speed in the same process, with and without `qkdlib.backends.aer_import`."""
+does to torch's speed in the same process, with and without `qkdlib.aer_import`."""
 
 import subprocess
 import sys
@@ -106,5 +106,5 @@ if __name__ == "__main__":
     in_jobs()
     in_the_loop()
     print("torch convolution beside Aer")
-    print(f"  with qkdlib.backends.aer_import: {openmp('pass')}")
+    print(f"  with qkdlib.aer_import: {openmp('pass')}")
     print(f"  plain import:                    {openmp('import torch, qiskit_aer')}")

@@ -18,7 +18,7 @@ from typing import Any
 
 from qkdlib import portable
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 portable.request()
 

@@ -10,8 +10,8 @@ from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Statevector
 from scipy import stats
 
-from qkdlib import backends, checks, circuits
-from qkdlib.backends import Backend, Primitive, aer_import, sampling
+from qkdlib import aer_import, backends, checks, circuits
+from qkdlib.backends import Backend, Primitive, sampling
 from qkdlib.backends.backend import Aer, _aer_model
 from qkdlib.circuits import Gate, GateList
 from qkdlib.noise import Noise

@@ -10,8 +10,8 @@ from fake_backends import CIRCUIT, Fake, Remote, rows, sample
 from qiskit.primitives import BackendSamplerV2, StatevectorSampler
 from qiskit.providers.fake_provider import GenericBackendV2
 
-from qkdlib import backends, circuits, execution, files
-from qkdlib.backends import Primitive, aer_import, jobs
+from qkdlib import aer_import, backends, circuits, execution, files
+from qkdlib.backends import Primitive, jobs
 from qkdlib.backends.backend import _aer_model
 from qkdlib.images import Images
 from qkdlib.noise import Noise

@@ -9,8 +9,7 @@ from qiskit.providers import BackendV2, Options
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.result.models import ExperimentResultData
 
-from qkdlib import backends, circuits
-from qkdlib.backends import aer_import
+from qkdlib import aer_import, backends, circuits
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*has no QubitProperties")  # Aer, of GenericBackendV2 without noise
 
