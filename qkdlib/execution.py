@@ -1,8 +1,10 @@
 """Execution of trained students on a quantum backend."""
 
 import dataclasses
+import html
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from qkdlib import backends, checks, runtime
 from qkdlib.backends import Facts
 from qkdlib.images import Images
 from qkdlib.randomness import number
+from qkdlib.records import Summary, summarise
 from qkdlib.students import Student, classified_right
 
 
@@ -27,10 +30,29 @@ class Executed:
     jobs: int
     seconds: float
 
+    @property
+    def summary(self) -> Summary:
+        """Mean over the seeds, in percent, with its interval."""
+        return summarise([100 * accuracy for accuracy in self.accuracies.values()])
+
+    def __str__(self) -> str:
+        """The mean in percent, with its 95 % interval over the seeds, and how it came about."""
+        seeds = f"{len(self.accuracies)} seed{'' if len(self.accuracies) == 1 else 's'}"
+        how = f"{self.shots:,} shots, {self.images:,} images, {self.jobs:,} jobs, {self.seconds:.1f} s"
+        if not self.accuracies:
+            return f"no seed was executed on {self.facts.backend} ({how})"
+        mean = self.summary
+        interval = f" [{mean.low:.2f}, {mean.high:.2f}]" if mean.seeds > 1 else ""
+        return f"{mean.mean:.2f} %{interval} right on {self.facts.backend} ({seeds}, {how})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(str(self))}</p>"
+
 
 def execute(
     student: Student, images: Images, *, shots: int | None = None, on: backends.AnyBackend = None,
     seeds: int | None = None, rows_per_job: int | None = None, attempts: int = 3, keep: Path | None = None,
+    done: Callable[[int, float], None] = lambda seed, accuracy: None,
 ) -> Executed:  # fmt: skip
     """Run a trained student's circuits for every image and classify by what was sampled.
 
@@ -39,6 +61,7 @@ def execute(
         shots: samples per image; None: as the experiment says.
         on, rows_per_job, attempts, keep: as in `backends.sample`.
         seeds: how many of the student's seeds, from the first; None for all.
+        done: told each seed and its accuracy as soon as it is there.
 
     Seeds whose weights are no numbers, because their training diverged, are left out with a warning. Errors as of
     `backends.sample`.
@@ -66,5 +89,6 @@ def execute(
         count, earlier = count + found.jobs, earlier + found.facts.earlier_jobs
         logits = student.read_out(torch.from_numpy(found.frequencies), place).cpu()
         accuracies[seed] = float(classified_right(logits, images.y.cpu()).float().mean())
+        done(seed, accuracies[seed])
     facts = dataclasses.replace(facts, earlier_jobs=earlier)
     return Executed(accuracies, facts, shots, len(images), count, time.perf_counter() - started)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qkdlib.students import Student
 
 KD_WEIGHT = 0.9  # of a network of your own, where nothing else is said
+SECONDS = 5.0  # after which what has been executed is saved
 
 
 def run(
@@ -107,7 +108,8 @@ def trained_student(
     are damaged, the students are trained again, to the same result.
 
     Args:
-        experiment, teacher, kd_weight, features: as they were given to `run`; or the record that it returned, alone.
+        experiment, teacher, kd_weight, features: as they were given to `run`; or the record that it returned, alone,
+            with `features` only where what they gave is no longer kept.
         workspace, device: as in `run`.
     """
     workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
@@ -122,7 +124,10 @@ def trained_student(
     processor, seeds = runtime.start(device), list(range(experiment.seeds))
     with torch_settings.plain_torch():
         parts = datasets.splits(experiment)
+        named = experiment.features
         experiment, parts = teachers.featured(experiment, features, teacher, parts, workspace, processor)
+        if is_record and experiment.features != named:
+            checks.fail("features", experiment.features, f"those of the record, {named or 'which has none'}")
         if teacher is not None:
             experiment = _taught(experiment, teacher, kd_weight, parts, workspace, processor)
         elif not is_record and experiment.teacher is None:
@@ -258,19 +263,34 @@ def _compute(
 
 
 def _execute(record: Record, entry: dict, student: "Student", images: "Images", workspace: Workspace) -> None:
-    """Execute the seeds that an entry of the record's provenance names as `unexecuted` on Aer, and save the record."""
+    """Execute the seeds that an entry of the record's provenance names as `unexecuted` on Aer, and save the record, every
+    few seconds and in the end."""
     from qkdlib import execution
 
-    started, accuracies, failed = time.perf_counter(), {}, None
+    before, accuracies, failed = entry["seconds"], {}, None
+    started = saved = time.perf_counter()
+
+    def note(found: dict[int, float]) -> None:
+        for seed, accuracy in found.items():
+            record.seeds[seed]["qasm_accuracy"] = rounded(accuracy)
+        seconds = time.perf_counter() - started
+        now = {"execution": before.get("execution", 0.0) + seconds, "all": before["all"] + seconds}
+        entry["seconds"] = before | {name: round(value, 1) for name, value in now.items()}
+
+    def keep(seed: int, accuracy: float) -> None:
+        nonlocal saved
+        note({seed: accuracy})
+        entry["unexecuted"].remove(seed)
+        if time.perf_counter() - saved >= SECONDS:
+            record.save(workspace)
+            saved = time.perf_counter()
+
     try:
-        accuracies = execution.execute(student, images, seeds=len(entry["unexecuted"])).accuracies
+        accuracies = execution.execute(student, images, seeds=len(entry["unexecuted"]), done=keep).accuracies
     except Exception as error:  # Aer's own, no memory: hours of training do not depend on it
         failed = error
-    seconds = round(time.perf_counter() - started, 1)
-    entry["seconds"] |= {"execution": seconds, "all": round(entry["seconds"]["all"] + seconds, 1)}
+    note(accuracies)
     del entry["unexecuted"]
-    for seed, accuracy in accuracies.items():
-        record.seeds[seed]["qasm_accuracy"] = rounded(accuracy)
     path = record.save(workspace)
     if failed is not None:
         raise RuntimeError(

@@ -9,12 +9,14 @@ from pathlib import Path
 import children
 import pytest
 
+from qkdlib.records import find
 from qkdlib.workspace import Workspace
 
 EPOCHS = 6
 LONG = dataclasses.replace(children.TASK, epochs=EPOCHS, seeds=3)
 CHOOSING = dataclasses.replace(LONG, tested="at_end", patience=EPOCHS, learning_rates=(0.001, 0.01))
 SAMPLED = dataclasses.replace(LONG, gradient="published_shift", sampler="multinomial")
+MANY = dataclasses.replace(children.TASK, seeds=4)
 TASKS = {"published": LONG, "choosing": CHOOSING, "sampled": SAMPLED}
 
 
@@ -65,6 +67,36 @@ def test_a_run_that_ends_half_way_goes_on_from_there(parent, undisturbed, tmp_pa
     [(_, again)] = parent.submit(children.together, [(watched, TASKS[name], tmp_path)]).result()
     assert again == {**whole, "epochs": whole["epochs"] - half}
     assert ".pt" not in again["left"]  # nothing is left of what is not needed any more
+
+
+def executing(root: Path, killed_at: int = 0) -> dict:
+    """Run, what has been executed being saved at once; be killed when so many seeds have begun. Returns the results of
+    all seeds, the provenance without times, and the seeds whose execution began."""
+    from qkdlib import backends, pipeline
+    from qkdlib.randomness import number
+
+    pipeline.SECONDS, begun, sample = 0.0, [], backends.sample
+
+    def counted(circuit, angles, shots, seed, *more, **options):
+        begun.append(next(each for each in range(9) if number(each, "shots") == seed))
+        if len(begun) == killed_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return sample(circuit, angles, shots, seed, *more, **options)
+
+    backends.sample = counted
+    record = pipeline.run(MANY, workspace=Workspace(root), device="cpu")
+    seeds = {str(seed): results for seed, results in record.seeds.items()}
+    return {"seeds": seeds, "begun": begun, "waiting": record.unexecuted(), "entries": len(record.provenance)}
+
+
+def test_an_execution_that_ends_half_way_executes_only_the_rest(parent, tmp_path):
+    [(_, whole)] = parent.submit(children.together, [(executing, tmp_path / "whole")]).result()
+    assert whole["begun"] == [0, 1, 2, 3] and whole["waiting"] == []
+    [(ended, _)] = parent.submit(children.together, [(executing, tmp_path / "cut", 3)]).result()
+    cut = find(MANY, Workspace(tmp_path / "cut"))
+    assert ended == signal.SIGKILL and [entry["unexecuted"] for entry in cut.unexecuted()] == [[2, 3]]
+    [(_, again)] = parent.submit(children.together, [(executing, tmp_path / "cut")]).result()
+    assert again == {**whole, "begun": [2, 3]}
 
 
 def test_a_fresh_run_does_not_go_on_from_what_was_interrupted(parent, undisturbed, tmp_path):

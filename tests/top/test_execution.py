@@ -76,6 +76,37 @@ def test_seeds_that_diverged_are_left_out_with_a_warning_and_the_others_executed
     assert found.accuracies == pytest.approx({0: 0.6, 9: 0.6}) and found.jobs == 2
 
 
+def test_each_seed_is_told_as_soon_as_it_is_there():
+    images, told = Images(torch.rand(5, 1, 28, 28), torch.tensor([1, 1, 1, 4, 0]), torch.arange(5)), []
+    found = execution.execute(certain_student([0, 5, 9]), images, shots=20, done=lambda *each: told.append(each))
+    assert told == list(found.accuracies.items())
+
+
+# What it says of itself
+
+
+def said(accuracies: dict[int, float]) -> str:
+    facts = backends.Facts("a <backend>", "none", 3, 6, 0)
+    return execution.Executed(accuracies, facts, 5000, 900, 40, 12.34)
+
+
+def test_an_execution_says_its_mean_in_percent_with_an_interval():
+    values = [0.5, 0.6, 0.7, 0.9]
+    found = said(dict(enumerate(values)))
+    bounds = stats.bootstrap(
+        (100 * np.array(values),), np.mean, n_resamples=9999, rng=np.random.default_rng(0)
+    ).confidence_interval
+    how = "right on a <backend> (4 seeds, 5,000 shots, 900 images, 40 jobs, 12.3 s)"
+    assert str(found) == f"67.50 % [{bounds.low:.2f}, {bounds.high:.2f}] {how}"
+    assert found._repr_html_() == f"<p>{str(found).replace('<', '&lt;').replace('>', '&gt;')}</p>"
+    assert found.summary.mean == pytest.approx(67.5)
+
+
+def test_an_execution_of_one_seed_has_no_interval_and_of_none_no_mean():
+    assert str(said({3: 0.25})).startswith("25.00 % right on a <backend> (1 seed, 5,000 shots")
+    assert str(said({})).startswith("no seed was executed on a <backend> (5,000 shots")
+
+
 # Students of every kind
 
 IMAGES = {"dataset": "digits", "classes": (0, 1, 2)}
