@@ -44,6 +44,13 @@ def test_images_that_are_too_small_are_refused(architecture, side):
         teachers.build(architecture, (1, side, side), 6)
 
 
+@pytest.mark.parametrize("architecture", ["lenet", "alexnet", "ensemble"])
+@pytest.mark.parametrize("shape", [(2, 1, 8, 8), (2, 3, 28, 28), (2, 1, 29, 28), (1, 28, 28)])
+def test_other_images_than_a_network_is_for_are_refused(architecture, shape):
+    with torch.device("meta"), pytest.raises(ValueError, match=r"^images='shape .*\(B, 1, 28, 28\): channels, height"):
+        teachers.build(architecture, GREY, 6)(torch.empty(shape))
+
+
 def test_unknown_architecture_is_refused():
     with pytest.raises(ValueError, match="^teacher='resnet'.*lenet, alexnet, ensemble"):
         teachers.build("resnet", GREY, 6)

@@ -11,7 +11,7 @@ from torch import nn
 
 from qkdlib import teachers, training
 from qkdlib.experiment import Experiment, Teacher
-from qkdlib.images import datasets
+from qkdlib.images import datasets, from_arrays
 from qkdlib.teachers import TeacherLogits, teacher_name, teacher_training
 from qkdlib.workspace import Workspace
 
@@ -56,6 +56,33 @@ def test_ensemble_combines_exactly_its_members(tmp_path, refuse_training, small_
     # A member is the same network as a teacher of its own.
     refuse_training()
     assert torch.equal(train(members[1], workspace).train, trained[1].train)
+
+
+def test_images_too_small_for_one_member_are_said_before_another_trains(tmp_path, refuse_training):
+    refuse_training()
+    x = torch.rand(24, 8, 8, generator=torch.Generator().manual_seed(0))
+    name = from_arrays(x[:18], torch.arange(18) % 2, x[18:], torch.arange(6) % 2)
+    fields = {"train_per_class": 3, "validation_per_class": 2, "test_per_class": 3, "dataset": name}
+    task = dataclasses.replace(TASK, classes=(0, 1), **fields)
+    alone, members = Teacher(), (Teacher(architecture="alexnet"), Teacher())
+    for teacher in (alone, Teacher(architecture="ensemble", members=members)):
+        with pytest.raises(ValueError, match="^image size='8x8' .*16x16 or larger for lenet"):
+            teachers.train_teacher(task, teacher, datasets.splits(task), Workspace(tmp_path))
+
+
+def test_the_network_of_a_teacher_is_the_one_that_gave_its_logits(tmp_path):
+    workspace, parts = Workspace(tmp_path), datasets.splits(TASK)
+    found = train(LENET, workspace)
+    network = teacher_training.trained_network(TASK, LENET, parts, workspace)
+    with torch.no_grad():
+        torch.testing.assert_close(network(parts.all_train.x), found.train, atol=1e-2, rtol=1e-3)
+    (checkpoint,) = workspace.checkpoints.glob("*.pt")
+    checkpoint.unlink()
+    again = teacher_training.trained_network(TASK, LENET, parts, workspace).state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in network.state_dict().items())
+    for architecture in ("ensemble", "custom:mine-01234567"):
+        with pytest.raises(ValueError, match="^teacher=.*a single network to train, lenet or alexnet"):
+            teacher_training.trained_network(TASK, Teacher(architecture=architecture), parts, workspace)
 
 
 def test_file_name_of_the_default_teacher_is_the_committed_one():

@@ -151,6 +151,8 @@ def test_without_the_network_and_its_file_the_network_is_asked_for(workspace):
     assert run(record.experiment, workspace).seeds == record.seeds  # which needs no images
     again = pipeline.trained_student(record, workspace=workspace, device="cpu", features=network())
     assert again.experiment == record.experiment
+    with pytest.raises(ValueError, match="^features='custom:Sequential-.*those of the record, custom:Sequential-"):
+        pipeline.trained_student(record, workspace=workspace, device="cpu", features=network(1))
 
 
 def test_other_weights_and_other_images_are_other_features(workspace):
