@@ -263,7 +263,7 @@ def _compute(
 
 
 def _execute(record: Record, entry: dict, student: "Student", images: "Images", workspace: Workspace) -> None:
-    """Execute the seeds that an entry of the record's provenance names as `unexecuted` on Aer, and save the record, every
+    """Execute on Aer the seeds that an entry of the record's provenance names as `unexecuted`; save the record every
     few seconds and in the end."""
     from qkdlib import execution
 
