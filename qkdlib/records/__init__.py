@@ -1,9 +1,11 @@
 """Records: one small file per experiment, and what can be said of its seeds.
 
 `find` and `complete` look for an experiment's record; `statistics` has means, intervals and paired gains; `arms` puts
-records side by side, `load` every seed of every record into one table.
+records side by side, `compare` two of them seed by seed, `load` every seed of every record into one table; `paper` gives the study's own.
 """
 
+from qkdlib.records.comparison import Comparison, compare
+from qkdlib.records.packed import paper
 from qkdlib.records.recalls import confusions, lost, recalls
 from qkdlib.records.record import Record, complete, find, read, read_all
 from qkdlib.records.results import outcomes, rounded
@@ -11,6 +13,6 @@ from qkdlib.records.statistics import Gain, Summary, accuracies, paired_gain, su
 from qkdlib.records.summary import arms, load
 
 __all__ = [
-    "Gain", "Record", "Summary", "accuracies", "arms", "complete", "confusions", "find", "load", "lost", "outcomes",
-    "paired_gain", "read", "read_all", "recalls", "rounded", "summarise",
+    "Comparison", "Gain", "Record", "Summary", "accuracies", "arms", "compare", "complete", "confusions", "find", "load",
+    "lost", "outcomes", "paired_gain", "paper", "read", "read_all", "recalls", "rounded", "summarise",
 ]  # fmt: skip

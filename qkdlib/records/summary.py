@@ -5,39 +5,58 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from qkdlib import experiment
-from qkdlib.records import statistics
+from qkdlib import experiment, names
+from qkdlib.records import differences, statistics
+from qkdlib.records.recalls import has_confusions, lost
 from qkdlib.records.record import Record, read_all
 from qkdlib.records.results import outcomes
 from qkdlib.workspace import Workspace
+
+TOLD = ("classes", "qubits", "teacher")  # by columns that every table has
 
 
 def arm(record: Record) -> str:
     """The arm's name: `placebo`, or its teacher's, fit for a cell of a table."""
     teacher = record.experiment.teacher
-    name = teacher.architecture if teacher else "placebo"
-    return "".join(letter if letter.isprintable() and letter != "|" else "?" for letter in name)
+    return differences.fit(teacher.architecture if teacher else "placebo")
 
 
 def arms(found: Iterable[Record]) -> pd.DataFrame:
-    """One row per record, with accuracies in percent: of the weights that are kept the mean [95 % interval] and sd,
-    the share of collapsed seeds, the number of those that diverged, where any did, the mean on the QASM simulator, and
-    for a distilled arm whose placebo is there the paired gain over the common seeds."""
+    """One row per record, with a column for each field of the experiments in which they differ (`differences`), so that
+    no two rows look alike that are not; and accuracies in percent: of the weights that are kept the mean [95 % interval]
+    and sd, the share of collapsed seeds, the number of those that diverged and that lost a class, where any did or it is
+    known, the mean on the QASM simulator, and for a distilled arm whose placebo is there the paired gain over the common
+    seeds."""
     found = sorted(found, key=lambda record: (experiment.task_name(record.experiment), arm(record) != "placebo"))
-    by_name = {record.experiment.name: record for record in found}
-    table = pd.DataFrame([_row(record, by_name.get(record.experiment.placebo().name)) for record in found])
+    by_digest = {record.experiment.digest: record for record in found}
+    table = pd.DataFrame([_row(record, _placebo_of(record, by_digest)) for record in found])
     if any(record.diverged() for record in found):
         table.insert(table.columns.get_loc("collapsed"), "diverged", [len(record.diverged()) for record in found])
+    if any(map(has_confusions, found)):
+        said = [f"{len(lost(record))} of {len(record.seeds)}" if has_confusions(record) else "" for record in found]
+        table.insert(table.columns.get_loc("collapsed") + 1, "lost a class", said)
+    for name, values in reversed(_differing([record.experiment for record in found]).items()):
+        table.insert(table.columns.get_loc("seeds"), name, values)
     return table
+
+
+def _differing(experiments: list[experiment.Experiment]) -> dict[str, list[str]]:
+    tasks = {(each.dataset, each.classes): experiment.task_name(each) for each in experiments}
+    told = (*TOLD, "dataset") if len(set(tasks.values())) == len(tasks) else TOLD
+    return differences.differing(experiments, told)
+
+
+def _placebo_of(record: Record, by_digest: dict[str, Record]) -> Record | None:
+    found = (by_digest.get(digest) for digest in names.digests(record.experiment.placebo()))
+    return next((each for each in found if each not in (None, record)), None)
 
 
 def _row(record: Record, placebo: Record | None) -> dict:
     last = statistics.summarise(statistics.accuracies(record, statistics.kept_outcome(record)))
     qasm = statistics.accuracies(record, "qasm")
     gain = ""
-    if placebo not in (None, record) and (common := sorted(set(record.seeds) & set(placebo.seeds))):
-        pair = [Record(r.experiment, {seed: r.seeds[seed] for seed in common}) for r in (record, placebo)]
-        distilled, alone = (statistics.accuracies(each, statistics.kept_outcome(each)) for each in pair)
+    if placebo and (common := sorted(set(record.seeds) & set(placebo.seeds))):
+        distilled, alone = (statistics.kept_accuracies(each, common) for each in (record, placebo))
         paired = statistics.paired_gain(distilled, alone)
         gain = f"{paired.mean:+.2f} [{paired.low:+.2f}, {paired.high:+.2f}]"
     return {
@@ -53,14 +72,14 @@ def _row(record: Record, placebo: Record | None) -> dict:
     }
 
 
-def load(workspace: Workspace | None = None) -> pd.DataFrame:
-    """Every readable record as one table with a row per experiment and seed.
+def load(found: Workspace | Iterable[Record] | None = None) -> pd.DataFrame:
+    """Every readable record of a workspace, or the given ones, as one table with a row per experiment and seed.
 
     Columns: `name`, the experiment's fields (`teacher` as its architecture, or None), `seed`, and the accuracies in
     percent that `outcomes` explains.
     """
     rows = []
-    for record in read_all(workspace):
+    for record in read_all(found) if found is None or isinstance(found, Workspace) else found:
         fields = {"name": record.experiment.name, **experiment.as_dict(record.experiment)}
         fields["teacher"] = record.experiment.teacher.architecture if record.experiment.teacher else None
         fields["classes"] = record.experiment.classes
