@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from qkdlib import checks, runtime
+from qkdlib import checks, parts, runtime
 from qkdlib.experiment import Experiment
 from qkdlib.workspace import Workspace
 
@@ -86,8 +86,9 @@ def each(job: Callable[..., str], calls: list[tuple], say: Callable[[str], None]
 
 
 def workers_for(experiments: list[Experiment]) -> int:
-    """How many processes: one per core, as far as there are experiments for them and memory for the data of each."""
-    if _cuda():
+    """How many processes: one per core, as far as there are experiments for them and memory for the data of each; this
+    one alone where an experiment needs what lives in it (`parts.of_this_process`)."""
+    if any(map(parts.of_this_process, experiments)) or _cuda():
         return 1
     room = checks.available_memory() / max(map(memory_of, experiments), default=WORKER)
     return max(1, int(min(runtime.threads(), len(experiments), room)))

@@ -14,6 +14,7 @@ from pathlib import Path
 from qkdlib import experiment as experiments
 from qkdlib.experiment import Experiment
 from qkdlib.files import Damaged, DamagedFile, checked, lock, read_json, set_aside, write_by_lines
+from qkdlib.names import digests
 from qkdlib.records import results
 from qkdlib.workspace import Workspace
 
@@ -53,31 +54,36 @@ class Record:
     def save(self, workspace: Workspace) -> Path:
         """Write atomically. Seeds that another process has added meanwhile are kept; what lies there and is no record
         of this experiment is set aside."""
-        path = workspace.students / f"{self.experiment.name}.json"
-        with lock(workspace.checkpoints / f"{path.stem}.lock"):
-            self._merge(path)
+        with lock(workspace.checkpoints / f"{self.experiment.name}.lock"):
+            there = self._merge(workspace)
+            path = place(self.experiment, workspace)
+            # What lies there may differ in fields that change nothing, and be named by them.
+            named = replace(there, seeds=self.experiment.seeds) if there else self.experiment
             head = {
-                "experiment": experiments.as_dict(self.experiment),
-                "digest": self.experiment.digest,
+                "experiment": experiments.as_dict(named),
+                "digest": path.stem.rpartition("_")[-1],
                 "numerics": experiments.NUMERICS,
                 "provenance": self.provenance,
             }
             write_by_lines(path, head, "seeds", {str(seed): self.seeds[seed] for seed in sorted(self.seeds)})
         return path
 
-    def _merge(self, path: Path) -> None:
-        """Take over what the file holds and this record lacks."""
+    def _merge(self, workspace: Workspace) -> Experiment | None:
+        """Take over what lies in this record's place and it lacks; returns the experiment that is named there."""
+        path = place(self.experiment, workspace)
         try:
             there = _of(path, self.experiment)
+        except FileNotFoundError:
+            return None
         except (Damaged, OSError) as error:
-            if not isinstance(error, FileNotFoundError):
-                set_aside(error if isinstance(error, Damaged) else Damaged(path, error))
-            return
+            set_aside(error if isinstance(error, Damaged) else Damaged(path, error))
+            return None if path.exists() else self._merge(workspace)  # it may have another place
         for seed, theirs in there.seeds.items():
             mine = self.seeds.setdefault(seed, theirs)
             if mine.get("qasm_accuracy") is None and {**theirs, "qasm_accuracy": None} == mine:
                 self.seeds[seed] = theirs  # the same training, executed meanwhile
         self.provenance = _joined(there.provenance, self.provenance)
+        return there.experiment
 
 
 def _joined(there: list[dict], mine: list[dict]) -> list[dict]:
@@ -114,7 +120,9 @@ def _read(path: Path) -> tuple[Record, str]:
         numerics, named = body["numerics"], body["digest"]
         if type(numerics) is not int or not isinstance(named, str):
             raise TypeError(f"numerics {numerics!r} and digest {named!r}, where a whole number and text are expected")
-        if numerics == experiments.NUMERICS and named != record.experiment.digest:
+        # Fields that change nothing counted in earlier versions.
+        own = record.experiment.digest, experiments.digest(record.experiment)
+        if numerics == experiments.NUMERICS and named not in own:
             raise ValueError(f"its digest {named} is not its experiment's")
         results.check(record.seeds, record.experiment)
         results.check_provenance(record.provenance, record.seeds)
@@ -122,9 +130,16 @@ def _read(path: Path) -> tuple[Record, str]:
 
 
 def find(experiment: Experiment, workspace: Workspace) -> Record | None:
-    """The record of this experiment, whatever its number of seeds; None if there is none that can be read. What lies
-    under its name and is no record of it is named in a warning."""
-    return _passed(lambda: _of(workspace.students / f"{experiment.name}.json", experiment))
+    """The record of this experiment, whatever its number of seeds, or of one that differs in fields that change nothing
+    (`names.idle`); None if there is none that can be read. What lies under its name and is no record of it is named in
+    a warning."""
+    return _passed(lambda: _of(place(experiment, workspace), experiment))
+
+
+def place(experiment: Experiment, workspace: Workspace) -> Path:
+    """Where the record of an experiment lies: under its name, or one that an earlier version gave to it."""
+    paths = [workspace.students / f"{name}.json" for name in experiment.names]
+    return next((path for path in paths if path.exists()), paths[0])
 
 
 def complete(experiment: Experiment, workspace: Workspace) -> Record | None:
@@ -144,7 +159,7 @@ def read_all(workspace: Workspace | None = None) -> list[Record]:
 def _of(path: Path, experiment: Experiment) -> Record:
     """The record in a file, which has to be this experiment's."""
     record = read(path)
-    if record.experiment.digest != experiment.digest:
+    if record.experiment.digest not in digests(experiment):
         raise Damaged(path, f"it is the record of another experiment, {record.experiment.name}")
     return record
 

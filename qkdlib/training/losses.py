@@ -165,7 +165,7 @@ def of_batches(experiment: Experiment) -> bool:
     return names.acting(experiment).kd_loss not in ("kl", "dkd")
 
 
-def check(student: Student) -> None:
+def check_loss(student: Student) -> None:
     """Try the distillation term of a student's experiment on a few numbers, so that what is wrong shows before a
     training.
 

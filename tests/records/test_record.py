@@ -82,7 +82,8 @@ ROUNDS = 12
 def save_one_seed(root: str, seed: int, together) -> None:
     """Save `seed` of one experiment after another, each at the same time as another process."""
     for number in range(ROUNDS):
-        record = Record(Experiment(dataset="digits", epochs=3, data_seed=number), {seed: curves(seed / 10)})
+        task = Experiment(dataset="digits", epochs=3, selection="random", data_seed=number)
+        record = Record(task, {seed: curves(seed / 10)})
         record.provenance.append({"seeds": [seed]})
         together.wait(timeout=60)
         record.save(Workspace(root))
