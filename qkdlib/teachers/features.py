@@ -33,6 +33,9 @@ class Extractor:
     device. It is used where it lies, in evaluation mode, without gradients, and left as it was.
 
     Args:
+        network: images (B, C, H, W) -> features (B, F) or (B, F, 1, 1). It may resize or normalise the images itself:
+            `nn.Sequential(Grayscale(3), Resize(224), Normalize(mean, std), last_hidden(resnet18(weights)))` makes
+            grey images what a network of torchvision takes, with its transforms.
         device: for a network without weights.
     """
 
@@ -76,56 +79,48 @@ def check_network(network: object) -> None:
         checks.fail("features", network, f"a torch.nn.Module, or {OF_TEACHER!r} for the teacher's last hidden layer")
 
 
-def featured(
-    task: Experiment, features: nn.Module | str | None, teacher: nn.Module | None, parts: Splits, workspace: Workspace,
+def extractor_of(
+    features: nn.Module | str | None, task: Experiment, teacher: nn.Module | None, parts: Splits, workspace: Workspace,
     device: str | torch.device,
-) -> tuple[Experiment, Splits]:  # fmt: skip
-    """The experiment and its splits with features in the place of the student's images: those of `features`, as
-    `check_features` takes them, which it then names; with None those that it names, if any."""
-    if features is None:
-        return task, seen(task, parts, workspace)
-    return extract(task, _network(features, task, teacher, parts, workspace, device), parts, workspace, device)
-
-
-def _network(
-    features: nn.Module | str, task: Experiment, teacher: nn.Module | None, parts: Splits, workspace: Workspace,
-    device: str | torch.device,
-) -> nn.Module:  # fmt: skip
-    """The feature extractor that `features` means: itself, or for "teacher" the last hidden layer of `teacher`, else of
-    the task's teacher, which is trained if it is not yet. `ValueError`: a student does not fit that layer; before any
-    training."""
-    if not isinstance(features, str):
-        return features
+) -> Extractor | None:  # fmt: skip
+    """The extractor that `features` means, as `check_features` takes it: that network, or for "teacher" the last hidden
+    layer of `teacher`, else of the task's teacher, which is trained if it is not yet. `ValueError`: a student does not
+    fit that layer; before any training."""
+    if features is None or not isinstance(features, str):
+        return None if features is None else Extractor(features, device)
     if teacher is not None:
-        return last_hidden(teacher)
-    assert task.teacher is not None  # as `check_features` found
+        return Extractor(last_hidden(teacher), device)
+    if task.teacher is None:
+        checks.fail("features", features, "a network, where the experiment has no teacher")
     with torch.device("meta"):
         built = last_hidden(networks.build(task.teacher.architecture, parts.all_train.shape, len(task.classes)))
         width = built(torch.empty(1, *parts.all_train.shape)).shape[1]
     preview = dataclasses.replace(task, features=f"{CUSTOM}{_name(built)}")
     Student(preview, (width, 1, 1), [0]).fit_reducer(torch.zeros(len(parts.train), width, 1, 1))
-    return last_hidden(trained_network(task, task.teacher, parts, workspace, device))
+    return Extractor(last_hidden(trained_network(task, task.teacher, parts, workspace, device)))
+
+
+def featured(
+    task: Experiment, extractor: Extractor | None, parts: Splits, workspace: Workspace
+) -> tuple[Experiment, Splits]:
+    """The experiment and its splits with features in the place of the student's images: those of an extractor, which it
+    then names (`extract`); without one those that it names, if any (`seen`)."""
+    return extract(task, extractor, parts, workspace) if extractor else (task, seen(task, parts, workspace))
 
 
 @torch_settings.plain_torch()
-def extract(
-    task: Experiment, network: nn.Module, parts: Splits, workspace: Workspace, device: str | torch.device = "cpu"
-) -> tuple[Experiment, Splits]:
+def extract(task: Experiment, extractor: Extractor, parts: Splits, workspace: Workspace) -> tuple[Experiment, Splits]:
     """The experiment that names a network's features, and its splits with them in the images' place, (N, F, 1, 1). They
     are kept in the workspace's checkpoints, and known by the network's class and a fingerprint of theirs; a network
     whose features differ from kept ones by rounding only, because another processor computed them, is the kept one.
 
     Args:
-        network: images (B, C, H, W) in [0, 1] -> features (B, F) or (B, F, 1, 1); it may resize or normalise them
-            itself. It is used where it lies, in evaluation mode, and left as it was.
         parts: the `images.splits` of the task.
-        device: for a network without weights.
 
     Raises:
-        ValueError: it is no network; its features are not finite real numbers, differ from one pass over the same
+        ValueError: its features are not finite real numbers, differ from one pass over the same
             images to the next or with the images beside them; or a student of this kind cannot take them.
     """
-    extractor = Extractor(network, device)
     task = dataclasses.replace(identified(task), features=f"{CUSTOM}{extractor.name}")
     found = extractor.of(parts)
     checks.memory("features", extractor.name, 8.0 * sum(map(torch.numel, found)), "features of the student's images")

@@ -175,7 +175,7 @@ def test_features_are_of_the_students_images_alone(workspace):
     parts = datasets.splits(STUDENT)
     seen_by_it = []
     network = Says(lambda x: seen_by_it.append(len(x)) or x.flatten(1)[:, 300:303])
-    named, found = teachers.extract(STUDENT, network, parts, workspace)
+    named, found = teachers.extract(STUDENT, Extractor(network), parts, workspace)
     assert sum(seen_by_it[:3]) == len(parts.train) + len(parts.validation) + len(parts.test)
     assert found.all_train is parts.all_train and found.class_names == parts.class_names
     assert torch.equal(found.test.index, parts.test.index) and torch.equal(found.train.y, parts.train.y)

@@ -248,13 +248,11 @@ def test_the_placebo_of_a_teachers_features_has_a_student_of_the_same_features(w
 
 def test_a_frozen_resnet_that_resizes_images_itself(workspace):
     """As the documentation shows it: transforms before, the last layer away; weights would come from torchvision."""
-    import torchvision
+    from torchvision import models, transforms
 
     torch.manual_seed(5)
-    resnet = torchvision.models.resnet18(weights=None)
-    colour = torchvision.transforms.Lambda(lambda x: x.expand(-1, 3, -1, -1))
-    extractor = nn.Sequential(Apply(colour), Apply(torchvision.transforms.Resize(32, antialias=True)),
-                              last_hidden(resnet))  # fmt: skip
+    resnet = models.resnet18(weights=None)
+    extractor = nn.Sequential(transforms.Grayscale(3), transforms.Resize(32, antialias=True), last_hidden(resnet))
     task = dataclasses.replace(TASK, classes=(0, 1), train_per_class=2, validation_per_class=1, test_per_class=2)
     record = run(task, workspace, features=extractor)
     parts = teachers.seen(record.experiment, images.splits(task), workspace)
@@ -262,17 +260,6 @@ def test_a_frozen_resnet_that_resizes_images_itself(workspace):
     expected = by_hand(extractor[:2].append(resnet).eval(), images.splits(task).test.x)
     torch.testing.assert_close(parts.test.x[:, :, 0, 0], expected, atol=1e-4, rtol=1e-3)
     assert parts.shape == (512, 1, 1)
-
-
-class Apply(nn.Module):
-    """A transform as a module."""
-
-    def __init__(self, transform):
-        super().__init__()
-        self.transform = transform
-
-    def forward(self, x):
-        return self.transform(x)
 
 
 # What does not go together, in a line, before any training
