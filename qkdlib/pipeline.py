@@ -78,7 +78,8 @@ def run(
     processor = runtime.start(device)
     with torch_settings.plain_torch():
         parts = datasets.splits(experiment)
-        experiment, parts = teachers.featured(experiment, features, teacher, parts, workspace, processor)
+        extractor = teachers.extractor_of(features, experiment, teacher, parts, workspace, processor)
+        experiment, parts = teachers.featured(experiment, extractor, parts, workspace)
         # What does not fit the images says so before a teacher trains.
         one = Student(experiment, parts.shape, seeds=[0]).fit_reducer(parts.train.x)
         training.check_loss(one)
@@ -125,7 +126,8 @@ def trained_student(
     with torch_settings.plain_torch():
         parts = datasets.splits(experiment)
         named = experiment.features
-        experiment, parts = teachers.featured(experiment, features, teacher, parts, workspace, processor)
+        extractor = teachers.extractor_of(features, experiment, teacher, parts, workspace, processor)
+        experiment, parts = teachers.featured(experiment, extractor, parts, workspace)
         if is_record and experiment.features != named:
             checks.fail("features", experiment.features, f"those of the record, {named or 'which has none'}")
         if teacher is not None:

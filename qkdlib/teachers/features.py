@@ -34,8 +34,8 @@ class Extractor:
 
     Args:
         network: images (B, C, H, W) -> features (B, F) or (B, F, 1, 1). It may resize or normalise the images itself:
-            `nn.Sequential(Grayscale(3), Resize(224), Normalize(mean, std), last_hidden(resnet18(weights)))` makes
-            grey images what a network of torchvision takes, with its transforms.
+            `nn.Sequential(v2.RGB(), v2.Resize(224), v2.Normalize(mean, std), last_hidden(resnet18(weights=...)))`
+            makes of grey images what a network of torchvision takes; v2 is `torchvision.transforms.v2`.
         device: for a network without weights.
     """
 

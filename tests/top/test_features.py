@@ -248,11 +248,12 @@ def test_the_placebo_of_a_teachers_features_has_a_student_of_the_same_features(w
 
 def test_a_frozen_resnet_that_resizes_images_itself(workspace):
     """As the documentation shows it: transforms before, the last layer away; weights would come from torchvision."""
-    from torchvision import models, transforms
+    from torchvision import models
+    from torchvision.transforms import v2
 
     torch.manual_seed(5)
     resnet = models.resnet18(weights=None)
-    extractor = nn.Sequential(transforms.Grayscale(3), transforms.Resize(32, antialias=True), last_hidden(resnet))
+    extractor = nn.Sequential(v2.RGB(), v2.Resize(32), last_hidden(resnet))
     task = dataclasses.replace(TASK, classes=(0, 1), train_per_class=2, validation_per_class=1, test_per_class=2)
     record = run(task, workspace, features=extractor)
     parts = teachers.seen(record.experiment, images.splits(task), workspace)
