@@ -1,7 +1,8 @@
 """Records: one small file per experiment, and what can be said of its seeds.
 
 `find` and `complete` look for an experiment's record; `statistics` has means, intervals and paired gains; `arms` puts
-records side by side, `compare` two of them seed by seed, `load` every seed of every record into one table; `paper` gives the study's own.
+records side by side, `compare` two of them seed by seed, `load` every seed of every record into one table; `recalls`
+and `lost` say what became of each class; `paper` gives the study's own.
 """
 
 from qkdlib.records.comparison import Comparison, compare
@@ -13,6 +14,6 @@ from qkdlib.records.statistics import Gain, Summary, accuracies, paired_gain, su
 from qkdlib.records.summary import arms, load
 
 __all__ = [
-    "Comparison", "Gain", "Record", "Summary", "accuracies", "arms", "compare", "complete", "confusions", "find", "load",
-    "lost", "outcomes", "paired_gain", "paper", "read", "read_all", "recalls", "rounded", "summarise",
+    "Comparison", "Gain", "Record", "Summary", "accuracies", "arms", "compare", "complete", "confusions", "find",
+    "load", "lost", "outcomes", "paired_gain", "paper", "read", "read_all", "recalls", "rounded", "summarise",
 ]  # fmt: skip

@@ -142,6 +142,12 @@ def kept_outcome(record: Record) -> str:
     return kept(record.experiment)
 
 
+def kept_accuracies(record: Record, seeds: Sequence[int]) -> list[float]:
+    """Accuracies, in percent, of the weights that the training keeps, of these seeds in their order."""
+    which = kept_outcome(record)
+    return [outcomes(record.seeds[seed])[which] for seed in seeds]
+
+
 def qasm_differences(record: Record) -> list[float]:
     """Accuracy on the QASM simulator minus `last`, in points, of every seed that was executed there."""
     found = [outcomes(results) for results in record.seeds.values()]

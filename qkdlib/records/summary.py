@@ -1,6 +1,7 @@
 """Tables of any set of records: arms side by side, each distilled one with its gain over its placebo; and every seed of
 every record."""
 
+import dataclasses
 from collections.abc import Iterable
 
 import pandas as pd
@@ -23,19 +24,19 @@ def arm(record: Record) -> str:
 
 def arms(found: Iterable[Record]) -> pd.DataFrame:
     """One row per record, with a column for each field of the experiments in which they differ (`differences`), so that
-    no two rows look alike that are not; and accuracies in percent: of the weights that are kept the mean [95 % interval]
-    and sd, the share of collapsed seeds, the number of those that diverged and that lost a class, where any did or it is
-    known, the mean on the QASM simulator, and for a distilled arm whose placebo is there the paired gain over the common
-    seeds."""
+    no two rows look alike that are not the same. Accuracies are in percent: of the weights that are kept the mean
+    [95 % interval] and sd, the share of collapsed seeds, the number of those that diverged, where any did, and of those
+    that lost a class, where it is known, the mean on the QASM simulator, and for a distilled arm whose placebo is there
+    the paired gain over the common seeds."""
     found = sorted(found, key=lambda record: (experiment.task_name(record.experiment), arm(record) != "placebo"))
     by_digest = {record.experiment.digest: record for record in found}
-    table = pd.DataFrame([_row(record, _placebo_of(record, by_digest)) for record in found])
+    table = pd.DataFrame([_row(record, _placebo_of(record, by_digest)) for record in found]).fillna("")
     if any(record.diverged() for record in found):
         table.insert(table.columns.get_loc("collapsed"), "diverged", [len(record.diverged()) for record in found])
     if any(map(has_confusions, found)):
         said = [f"{len(lost(record))} of {len(record.seeds)}" if has_confusions(record) else "" for record in found]
         table.insert(table.columns.get_loc("collapsed") + 1, "lost a class", said)
-    for name, values in reversed(_differing([record.experiment for record in found]).items()):
+    for name, values in _differing([record.experiment for record in found]).items():
         table.insert(table.columns.get_loc("seeds"), name, values)
     return table
 
@@ -75,16 +76,38 @@ def _row(record: Record, placebo: Record | None) -> dict:
 def load(found: Workspace | Iterable[Record] | None = None) -> pd.DataFrame:
     """Every readable record of a workspace, or the given ones, as one table with a row per experiment and seed.
 
-    Columns: `name`, the experiment's fields (`teacher` as its architecture, or None), `seed`, and the accuracies in
-    percent that `outcomes` explains.
+    Columns: `name`; the experiment's fields (a circuit of one's own by its name, `teacher` as its architecture, or None
+    of a placebo) and those of its teacher, `teacher_epochs` and so on; `seed`, and the accuracies in percent that
+    `outcomes` explains; `trained_epochs`, the epoch in which the seed `diverged`, the `chosen_learning_rate`,
+    `zero_vectors` and the number of `lost_classes`, None where a record does not say.
     """
     rows = []
     for record in read_all(found) if found is None or isinstance(found, Workspace) else found:
-        fields = {"name": record.experiment.name, **experiment.as_dict(record.experiment)}
-        fields["teacher"] = record.experiment.teacher.architecture if record.experiment.teacher else None
-        fields["classes"] = record.experiment.classes
-        rows += [{**fields, "seed": seed, **outcomes(results)} for seed, results in record.seeds.items()]
+        fields = {"name": record.experiment.name, **_fields(record.experiment)}
+        for seed, results in sorted(record.seeds.items()):
+            rows.append({**fields, "seed": seed, **outcomes(results), **_besides(results)})
     return pd.DataFrame(rows)
+
+
+def _fields(described: experiment.Experiment) -> dict:
+    values = {item.name: getattr(described, item.name) for item in dataclasses.fields(described)}
+    values |= {"ansatz": described.ansatz_name, "teacher": described.teacher and described.teacher.architecture}
+    for item in dataclasses.fields(experiment.Teacher):
+        if item.name != "architecture":
+            values[f"teacher_{item.name}"] = described.teacher and getattr(described.teacher, item.name)
+    return values
+
+
+def _besides(results: dict) -> dict:
+    """What a seed's results say besides its accuracies."""
+    rows = results.get("confusion")
+    return {
+        "trained_epochs": len(results["validation_accuracy"]),
+        "diverged": results.get("diverged"),
+        "chosen_learning_rate": results.get("learning_rate"),
+        "zero_vectors": results.get("zero_vectors"),
+        "lost_classes": rows and sum(not row[place] and any(row) for place, row in enumerate(rows)),
+    }
 
 
 def text(workspace: Workspace) -> str:

@@ -1,0 +1,91 @@
+"""In what experiments differ, field by field, as tables say it."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+
+from qkdlib import names
+from qkdlib.circuit import Circuit
+from qkdlib.experiment import Experiment, Teacher
+
+OF_DISTILLATION = ("kd_weight", "kd_loss", "dkd_beta", "temperature", "kd_temperature_squared")
+
+
+def fields(experiment: Experiment) -> dict[str, object]:
+    """All fields but the number of seeds, those of the teacher as `teacher_epochs` and so on (`teacher` itself is its
+    architecture). Fields that change no number are at their defaults, and those that act only beside a teacher are
+    left out without one."""
+    acting, found = names.acting(experiment), {}
+    for item in dataclasses.fields(acting):
+        value = getattr(acting, item.name)
+        if item.name == "teacher":
+            found["teacher"] = value.architecture if value else None
+            of_teacher = dataclasses.fields(value) if value else ()
+            found |= {f"teacher_{each.name}": getattr(value, each.name) for each in of_teacher}
+        elif item.name != "seeds" and (acting.teacher or item.name not in OF_DISTILLATION):
+            found[item.name] = value
+    found.pop("teacher_architecture", None)
+    return found
+
+
+def shown(name: str, value: object) -> str:
+    """A field's value in a cell of a table: a part of one's own by its name."""
+    if value is None:
+        text = "all" if name.endswith("per_class") else "none"
+    elif isinstance(value, Teacher):
+        text = value.architecture
+    elif isinstance(value, Circuit):
+        text = value.name
+    elif isinstance(value, tuple):
+        text = ", ".join(shown(name, each) for each in value) or "none"
+    else:
+        text = str(value)
+    return fit(text)
+
+
+def fit(text: str) -> str:
+    """A text that does not break a cell of a table."""
+    return "".join(letter if letter.isprintable() and letter != "|" else "?" for letter in text)
+
+
+def differing(
+    experiments: Sequence[Experiment], besides: Sequence[str] = (), one_sided: bool = False
+) -> dict[str, list[str]]:
+    """The fields in which experiments differ, each with its value in every one, as text; "" where it does not act.
+
+    Args:
+        experiments: in any number.
+        besides: fields that are told elsewhere.
+        one_sided: count also what acts in some of them alone, where it is not at its default there.
+    """
+    found, columns = [fields(each) for each in experiments], {}
+    for name, default in _known().items():
+        there = [each.get(name, default) for each in found if one_sided or name in each]
+        if name in besides or len(set(there)) < 2:
+            continue
+        cells = [(each.get(name), shown(name, each[name]) if name in each else "") for each in found]
+        columns[name] = _told_apart(cells)
+    return columns
+
+
+def _told_apart(cells: list[tuple[object, str]]) -> list[str]:
+    """The texts of (value, text); those that stand for several values each with a mark of its own."""
+    meant: dict[str, set] = {}
+    for value, text in cells:
+        meant.setdefault(text, set()).add(value)
+    return [f"{text} #{_mark(value)}" if len(meant[text]) > 1 else text for value, text in cells]
+
+
+def _mark(value: object) -> str:
+    plain = names.digest(value) if isinstance(value, Circuit) else hashlib.sha256(repr(value).encode()).hexdigest()
+    return plain[:4]
+
+
+def _known() -> dict[str, object]:
+    """Every name that `fields` may have, in its order, with the default."""
+    known: dict[str, object] = {}
+    for item in dataclasses.fields(Experiment):
+        known[item.name] = item.default
+        if item.name == "teacher":
+            known |= {f"teacher_{each.name}": each.default for each in dataclasses.fields(Teacher)}
+    return known
