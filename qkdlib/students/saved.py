@@ -61,10 +61,10 @@ def _made(said: dict) -> SingleStudent:
         checks.fail("shape", sides, allowed)
     channels, height, width = (checks.whole("shape", side, maximum=LARGEST_SIDE) for side in sides)
     names = checks.members("class_names", said.get("class_names"), classes, most=len(experiment.classes))
-    if len(names) != len(experiment.classes):
+    if len(names) != len(experiment.classes) or not all(isinstance(name, str) for name in names):
         checks.fail("class_names", names, classes)
     student = Student(experiment, (channels, height, width), [seed])
-    student.class_names = tuple(checks.text("class_names", name) for name in names)
+    student.class_names = names
     return student.one(seed)
 
 

@@ -109,7 +109,7 @@ VERSIONS = {
     "shape": ({"shape": [1, 16]}, "shape=.* is not allowed; allowed: three whole numbers"),
     "sides": ({"shape": [1, 10**6, 10**6]}, "memory|shape"),
     "names": ({"class_names": ["a"]}, "class_names=.*a name for each class"),
-    "name": ({"class_names": [1] * 6}, "class_names=1 is not allowed"),
+    "name": ({"class_names": [1] * 6}, "class_names=.* is not allowed; allowed: a name for each class"),
 }
 
 
