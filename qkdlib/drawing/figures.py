@@ -1,18 +1,24 @@
 """Figures of any records, images, circuits and teachers."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 
 import matplotlib
 import numpy as np
 import scipy.special
 from matplotlib.axes import Axes
 
-from qkdlib import circuits
+from qkdlib import checks, circuits
 from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
 from qkdlib.images.datasets import Splits
 from qkdlib.records import Record, statistics
 from qkdlib.teachers.teacher_files import TeacherLogits
+
+
+def _some(name: str, given: Sized) -> None:
+    """Raise `ValueError` where nothing is given to be drawn."""
+    if not len(given):
+        checks.fail(name, given, "at least one to draw")
 
 
 def colour(record: Record) -> str:
@@ -25,6 +31,7 @@ def colour(record: Record) -> str:
 def sample_images(parts: Splits | Mapping[str, Splits], per_class: int = 6) -> Figure:
     """The first training images of each class, a row per class (v1, Fig. 2); several data sets side by side."""
     named = parts if isinstance(parts, Mapping) else {"": parts}
+    _some("parts", named)
     rows = max(len(splits.class_names) for splits in named.values())
     figure = Figure(figsize=((0.62 * per_class + 1.0) * len(named), 0.62 * rows + 0.3 * isinstance(parts, Mapping)))
     panels = figure.subfigures(1, len(named), squeeze=False)[0]
@@ -49,6 +56,7 @@ def _only_the_image(axis: Axes) -> None:
 @styled
 def circuit_diagram(*named: circuits.GateList) -> Figure:
     """Circuits as Qiskit draws them, side by side (v1, Fig. 5)."""
+    _some("named", named)
     drawn = [circuits.to_qiskit(circuit) for circuit in named]
     widths = [3.6 * max(1, quantum.depth() / 5) for quantum in drawn]
     figure = Figure(figsize=(sum(widths), 2.6))
@@ -63,6 +71,7 @@ def circuit_diagram(*named: circuits.GateList) -> Figure:
 def loss_curves(records: Mapping[str, Record]) -> Figure:
     """Training and validation loss over the epochs, median and middle half of the seeds, on their true scale. Both are
     the same loss (v1, Fig. 6 rescales each curve to [0, 1], and leaves distillation out of validation)."""
+    _some("records", records)
     figure = Figure(figsize=(3.2 * len(records), 2.8))
     for axis, (label, record) in zip(figure.subplots(1, len(records), squeeze=False)[0], records.items(), strict=True):
         epochs = np.arange(1, record.experiment.epochs + 1)
@@ -85,6 +94,7 @@ def loss_curves(records: Mapping[str, Record]) -> Figure:
 @styled
 def teacher_curves(teachers: Mapping[str, TeacherLogits]) -> Figure:
     """Test accuracy of teachers over their epochs; an ensemble of trained networks is one line across."""
+    _some("teachers", teachers)
     figure = Figure(figsize=(4.6 if len(teachers) <= 3 else 7.0, 2.8))
     axis = figure.subplots()
     colours = itertools.cycle(matplotlib.color_sequences["tab20"])
@@ -111,6 +121,7 @@ def softened(
         image: (H, W) or (H, W, C); None: not shown.
         logits: (classes,).
     """
+    _some("temperatures", temperatures)
     figure = Figure(figsize=(1.6 * (image is not None) + 2.2 * len(temperatures), 1.9))
     widths = [1] * (image is not None) + [1.6] * len(temperatures)
     axes = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
@@ -129,6 +140,7 @@ def softened(
 @styled
 def seed_spread(records: Mapping[str, Record]) -> Figure:
     """Every seed's accuracy, of the weights that are kept, as a point: one look shows how much one run can tell."""
+    _some("records", records)
     figure = Figure(figsize=(2.2 * len(records) + 1.2, 3.2))
     axis = figure.subplots()
     for place, record in enumerate(records.values()):
