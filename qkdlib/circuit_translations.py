@@ -117,7 +117,9 @@ def to_torchquantum(circuit: Described) -> "torch.nn.Module":
     tq = load()
 
     class Module(tq.QuantumModule):  # type: ignore[name-defined]
-        n_wires = circuit.qubits
+        def __init__(self) -> None:
+            super().__init__()
+            self.n_wires = circuit.qubits
 
         def forward(self, device: Any, x: "torch.Tensor", w: "torch.Tensor") -> None:
             import torch

@@ -29,11 +29,6 @@ FIXED = {
 }
 
 
-def is_fast(circuit: GateList) -> bool:
-    """Whether each gate mixes two components of a wire, or permutes coefficients."""
-    return all(gate.name in TURNED or gate.name in FIXED for gate in circuit.gates)
-
-
 def probabilities(circuit: GateList, angles: torch.Tensor, noise: Noise = IDEAL) -> torch.Tensor:
     """Outcome probabilities (..., 2^Q), wire 0 least significant, of angles (..., A) in radians, from |0...0>."""
     if angles.shape[-1] != circuit.angles:

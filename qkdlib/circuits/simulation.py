@@ -22,7 +22,7 @@ from qkdlib.circuits import mixed, product, pure, statevector
 from qkdlib.circuits.gatelist import GateList
 from qkdlib.noise import IDEAL, Noise
 
-FEW = 4  # qubits, up to which Pauli coefficients are as fast as amplitudes, and old records were made with them
+FEW, RECORDED = 4, ("h_ry", "rx_ry_rz")  # qubits and circuits whose records were made with Pauli coefficients
 FOUR_TERMS = ("crx", "cry", "crz")  # their generator has the eigenvalues 0 and +-1/2
 
 Outcomes = Callable[[GateList, torch.Tensor], torch.Tensor]
@@ -61,7 +61,8 @@ def kind(circuit: GateList, noise: Noise = IDEAL) -> str:
     """Which simulator `exact` takes."""
     if product.takes(circuit):
         return "product"
-    return "mixed" if not noise.is_ideal or (circuit.qubits <= FEW and mixed.is_fast(circuit)) else "statevector"
+    recorded = circuit.qubits <= FEW and circuit.name in RECORDED
+    return "mixed" if recorded or not noise.is_ideal else "statevector"
 
 
 def after_encoding(circuit: GateList, state: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:

@@ -60,7 +60,7 @@ def probabilities(circuit: GateList, angles: torch.Tensor, amplitudes: torch.Ten
 
     `amplitudes`: the state before, real (..., 2^Q) or as (..., 2^Q, 2); None: |0...0>.
     """
-    lead, rows = angles.shape[:-1], angles.reshape(-1, angles.shape[-1])
+    lead, rows = angles.shape[:-1], angles.reshape(math.prod(angles.shape[:-1]), angles.shape[-1])
     start = _planes(amplitudes, len(lead))
     chunk = len(rows)
     if not (torch.is_grad_enabled() and (angles.requires_grad or (start is not None and start.requires_grad))):
@@ -75,8 +75,8 @@ def probabilities(circuit: GateList, angles: torch.Tensor, amplitudes: torch.Ten
 
 def final_state(circuit: GateList, angles: torch.Tensor, amplitudes: torch.Tensor | None = None) -> torch.Tensor:
     """Amplitudes (..., 2^Q, 2), real and imaginary part last, after the circuit; arguments as of `probabilities`."""
-    lead, rows = angles.shape[:-1], angles.reshape(-1, angles.shape[-1])
-    return _run(circuit, rows, _planes(amplitudes, len(lead))).permute(2, 1, 0).reshape(*lead, -1, 2)
+    lead, rows = angles.shape[:-1], angles.reshape(math.prod(angles.shape[:-1]), angles.shape[-1])
+    return _run(circuit, rows, _planes(amplitudes, len(lead))).permute(2, 1, 0).contiguous().view(*lead, -1, 2)
 
 
 def memory_needed(qubits: int, rows: int, bytes_each: int = 4) -> float:
@@ -148,13 +148,13 @@ class _Run(torch.autograd.Function):
         angles, state = ctx.saved_tensors
         size, qubits = state.shape[-1], ctx.circuit.qubits
         both = torch.cat([state, upstream], -1)  # (2, 2^Q, 2 N)
-        cos, sin = (each.repeat(1, 2) for each in _turns(ctx.circuit, angles))
+        cos, sin = (each.repeat(1, 2) for each in _turns(ctx.circuit, -angles))
         gradient = torch.zeros_like(angles)
         for step in reversed(steps(ctx.circuit)):
             if step.angle is not None:
                 for a, b, sign in _views(step, both, qubits):
                     gradient[step.angle] += _slope(step.kernel, a, b, sign, size)
-            _apply(step, both, qubits, cos, -sin, inverse=True)
+            _apply(step, both, qubits, cos, sin, inverse=True)
         return None, gradient, both[..., size:]
 
 
@@ -244,12 +244,16 @@ KERNELS = {"rx": _rx, "ry": _ry, "rz": _rz, "p": _phase}
 def _slope(kernel: str, a: torch.Tensor, b: torch.Tensor, sign: float, size: int) -> torch.Tensor:
     """<g, dU/dtheta U^-1 psi> (N,) of pairs whose last axis holds psi and then g."""
     (a, g_a), (b, g_b) = ((v[..., :size], v[..., size:]) for v in (a, b))
+    factor = 0.5 * sign
     if kernel == "rx":
         inner = g_a[0] * b[1] - g_a[1] * b[0] + g_b[0] * a[1] - g_b[1] * a[0]
     elif kernel == "ry":
-        inner = (g_b * a - g_a * b).sum(0)
+        inner = g_b * a - g_a * b
     elif kernel == "rz":
         inner = g_a[0] * a[1] - g_a[1] * a[0] - g_b[0] * b[1] + g_b[1] * b[0]
     else:
-        return (g_b[1] * b[0] - g_b[0] * b[1]).reshape(-1, size).sum(0)
-    return inner.reshape(-1, size).sum(0) * (0.5 * sign)
+        inner, factor = g_b[1] * b[0] - g_b[0] * b[1], 1.0
+    sums = inner.reshape(-1, size)  # a power of 2 of them
+    while len(sums) > 1:  # by halves: torch's own sum rounds by how many rows stand side by side
+        sums = sums[: len(sums) // 2] + sums[len(sums) // 2 :]
+    return sums[0] * factor

@@ -44,8 +44,8 @@ def missing(source: str, names: dict) -> list[str]:
 
 
 def test_a_name_that_is_gone_is_seen():
-    source = "circuits.build('h_ry', 3); circuits.h_ry(3); other.h_ry; x = circuits.simulation.exact"
-    assert missing(source, {"circuits": circuits, "other": 1}) == ["circuits.h_ry"]
+    source = "circuits.build('h_ry', 3); circuits.h_rx(3); other.h_rx; x = circuits.simulation.exact"
+    assert missing(source, {"circuits": circuits, "other": 1}) == ["circuits.h_rx"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -71,12 +71,14 @@ def test_portable_steps_every_student_and_a_teacher(benchmark):
     portable.of_teacher("lenet", batch=2)()  # AlexNet takes seconds
 
 
-def test_revised_prints_a_line_for_each_number_of_qubits(benchmark, capsys):
-    revised = benchmark("revised")
-    revised.measure(threads=1, steps=1, rounds=1)
+def test_engines_prints_a_line_for_each_student_and_number_of_qubits(benchmark, capsys):
+    engines = benchmark("engines")
+    engines.measure(threads=1, steps=1, rounds=1)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["4", "8"]
-    assert "10 seeds, matrix" in lines[0] and "10 seeds, factors" in lines[1]
+    assert [line.partition(" qubits")[0].split()[-1] for line in lines] == 3 * ["4"] + 3 * ["8"]
+    assert all(f"{engines.SEEDS} seeds" in line and "TorchQuantum" in line for line in lines)
+    engines.large("re-uploading", qubits=5)
+    assert "5 qubits, 1 seed" in capsys.readouterr().out
 
 
 def test_training_prints_a_line_for_each_case(benchmark, capsys):
