@@ -271,8 +271,8 @@ class Experiment:
         of_folder = isinstance(self.dataset, str) and self.dataset.startswith(IMAGEFOLDER)
         path = self.dataset.removeprefix(IMAGEFOLDER) if of_folder else ""
         if not path and not (isinstance(self.dataset, str) and ARRAYS.fullmatch(self.dataset)):
-            allowed = (*DATASETS, IMAGEFOLDER + "<path>", "arrays:<12 hexadecimal digits> of images.from_arrays")
-            check_fields(self, checks.one_of, "dataset", allowed=allowed)
+            kinds = (*DATASETS, IMAGEFOLDER + "<path>", "arrays:<12 hexadecimal digits> of images.from_arrays")
+            check_fields(self, checks.one_of, "dataset", allowed=kinds)
         if path and ("\0" in path or len(path) > LONGEST_PATH or not path.strip()):
             checks.fail("dataset", self.dataset, f"{IMAGEFOLDER}<path> of an existing folder")
         check_fields(self, checks.text, "dataset")
