@@ -134,7 +134,9 @@ def trained_student(
             experiment = _taught(experiment, teacher, kd_weight, parts, workspace, processor)
         elif not is_record and experiment.teacher is None:
             _name_taught(experiment, workspace)
-        return _student(experiment, seeds, parts, find(experiment, workspace), workspace, processor)
+        student = _student(experiment, seeds, parts, find(experiment, workspace), workspace, processor)
+        student.class_names = parts.class_names
+        return student
 
 
 def _check(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import qkdlib
+from qkdlib.circuit import Circuit
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.files import Damaged
 from qkdlib.students import Student, load_student
@@ -23,6 +24,12 @@ KINDS = {
     "amplitude": {"reducer": "fully_connected", "encoder": "amplitude", **REVISED},
     "pca": {"reducer": "pca", "encoder": "qubit", "qubits": 4, **REVISED},
     "published pca": {"reducer": "pca", "dropout": 0.0},
+    "own circuit": {
+        "reducer": "fully_connected",
+        **REVISED,
+        "entangler": "none",
+        "ansatz": Circuit(2, ["ry(x[0]) 0", "ry(x[1]/2) 1", "crx(w[0]) 0 1", "ry(w[1]) 0"], (1,), name="mine"),
+    },
     "twin": {"ansatz": "classical", "classes": (0, 1, 2)},
 }
 

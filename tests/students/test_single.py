@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 from qiskit.quantum_info import Statevector
 from torch import nn
 
+from qkdlib.circuit import Circuit
 from qkdlib.experiment import Experiment
 from qkdlib.students import SingleStudent, Student
 
 GREY = (1, 16, 16)
 REVISED = {"readout": "pauli_z", "head": "linear", "dropout": 0.0, "ansatz": "rx_ry_rz"}
+OWN = Circuit(
+    3, ["ry(x[0]) 0", "rx(x[1]) 1", "h 2", "crx(2*w[0]) 0 2", "ry(-x[0]) 1", "rzz(w[1]) 1 2", "ry(w[0]) 2"], (2, 0)
+)
 KINDS = {
     "published": {"classes": (0, 2, 5)},
     "softmax": {"head": "softmax", "qubits": 2, "classes": (3, 1)},
@@ -25,6 +29,8 @@ KINDS = {
     "angle": {"reducer": "avg_pool", "encoder": "angle", "qubits": 4, **REVISED},
     "pca": {"reducer": "pca", "encoder": "qubit", "qubits": 4, **REVISED},
     "published pca": {"reducer": "pca", "dropout": 0.0},
+    "own circuit": {"reducer": "fully_connected", **REVISED, "ansatz": OWN},
+    "reuploading": {"reducer": "fully_connected", "layers": 2, **REVISED, "ansatz": "reuploading"},
     "twin": {"ansatz": "classical", "classes": (0, 1, 2)},
 }
 CIRCUITS = [name for name in KINDS if name != "twin"]

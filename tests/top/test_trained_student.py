@@ -26,6 +26,21 @@ def test_trained_student_has_the_accuracy_of_its_record(workspace):
     assert torch.allclose(right, recorded, atol=1e-5)
 
 
+def test_one_of_the_trained_students_has_the_records_accuracy_once_it_is_saved_and_loaded(workspace, tmp_path):
+    digits = qkdlib.splits(qkdlib.Experiment(dataset="digits", test_per_class=20, train_per_class=40))
+    given = digits.train.x, digits.train.y, digits.test.x, digits.test.y
+    dataset = qkdlib.images.from_arrays(*given, names=[f"digit {label}" for label in range(6)])
+    task = revised.student(dataset, 4, "original", classes=(5, 3), train_per_class=20, validation_per_class=5,
+                           test_per_class=20, seeds=2)  # fmt: skip
+    record, test = qkdlib.run(task, workspace=workspace), qkdlib.splits(task).test
+    qkdlib.trained_student(task, workspace=workspace).one(1).save(tmp_path / "student.safetensors")
+    single = qkdlib.load_student(tmp_path / "student.safetensors")
+    labels = torch.tensor(task.classes)[test.y]  # as the data set numbers them
+    right = 100 * (single.predict(test.x) == labels).double().mean().item()
+    assert outcomes(record.seeds[1])["last"] == pytest.approx(right, abs=1e-3)
+    assert single.class_names == ("digit 5", "digit 3") and single.experiment == task
+
+
 @pytest.mark.parametrize("method", ["pca", "original", "angle"])
 @pytest.mark.parametrize(("patience", "kept"), [(0, "last"), (1, "selected")])
 def test_revised_student_has_the_weights_that_its_training_keeps(workspace, method, patience, kept):
