@@ -38,7 +38,8 @@ class Executed:
     def __str__(self) -> str:
         """The mean in percent, with its 95 % interval over the seeds, and how it came about."""
         seeds = f"{len(self.accuracies)} seed{'' if len(self.accuracies) == 1 else 's'}"
-        how = f"{self.shots:,} shots, {self.images:,} images, {self.jobs:,} jobs, {self.seconds:.1f} s"
+        circuit = f"depth {self.facts.depth:,} with {self.facts.two_qubit_gates:,} two-qubit gates"
+        how = f"{self.shots:,} shots, {self.images:,} images, {self.jobs:,} jobs, {self.seconds:.1f} s; {circuit}"
         if not self.accuracies:
             return f"no seed was executed on {self.facts.backend} ({how})"
         mean = self.summary

@@ -1,10 +1,11 @@
 """Figures of any records, images, circuits and teachers."""
 
 import itertools
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import scipy.special
 from matplotlib.axes import Axes
 
@@ -12,6 +13,7 @@ from qkdlib import checks, circuits
 from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
 from qkdlib.images.datasets import Splits
 from qkdlib.records import Record, statistics
+from qkdlib.records import confusion as of_classes
 from qkdlib.teachers.teacher_files import TeacherLogits
 
 
@@ -157,3 +159,90 @@ def seed_spread(records: Mapping[str, Record]) -> Figure:
     axis.grid(axis="x", visible=False)
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
+
+
+@styled
+def confusion(record: Record, names: Sequence[str] | None = None) -> Figure:
+    """Of the test images of each class, in percent, what they are taken for, as the mean over the seeds.
+
+    Args:
+        names: of the classes, such as `splits(experiment).class_names`; None: their indices in the data set.
+    """
+    labels, shares = _class_names(record, names), _shares(record).mean(0)
+    columns = [*labels, "none"] if shares[:, -1].any() else labels
+    size = max(0.42 * len(labels) + 1.2, 2.4)
+    figure = Figure(figsize=(size + 0.42 * (len(columns) - len(labels)) + 0.5, size))
+    axis = figure.subplots()
+    _cells(
+        axis,
+        100 * shares[:, : len(columns)],
+        [f"{100 * share:.0f}" for share in shares[:, : len(columns)].flat],
+        0,
+        100,
+    )
+    axis.set(xlabel="taken for", ylabel="class", title=f"{len(record.seeds)} seeds, % of each class")
+    axis.set_xticks(range(len(columns)), columns, rotation=90 * (max(map(len, columns)) > 4))
+    axis.set_yticks(range(len(labels)), labels)
+    return figure
+
+
+@styled
+def recalls(record: Record, names: Sequence[str] | None = None) -> Figure:
+    """The recall of each class, every seed a point: a class at 0 % is lost. `names` as of `confusion`."""
+    labels, found = _class_names(record, names), 100 * of_classes.recalls(record)
+    figure = Figure(figsize=(0.62 * len(labels) + 1.2, 3.0))
+    axis = figure.subplots()
+    for place, values in enumerate(np.sort(found, axis=0).T):
+        offsets = 0.3 * np.linspace(-1, 1, len(values)) if len(values) > 1 else np.zeros(1)
+        axis.scatter(place + offsets, values, s=16, color=colour(record), alpha=0.75, linewidths=0)
+        axis.hlines(values.mean(), place - 0.36, place + 0.36, color=colour(record), linewidth=1.2)
+    axis.set_xticks(range(len(labels)), labels, rotation=90 * (max(map(len, labels)) > 4))
+    axis.set(xlabel="class", ylabel="recall (%)", ylim=(-4, 104))
+    axis.grid(axis="x", visible=False)
+    return figure
+
+
+@styled
+def heatmap(table: pd.DataFrame, label: str = "") -> Figure:
+    """A table of numbers as coloured cells that show them.
+
+    Args:
+        table: numbers, NaN for a cell that is empty; its columns and rows, and their names, are the axes'.
+        label: what the numbers are.
+    """
+    _some("table", table.columns)
+    columns, rows = [str(each) for each in table.columns], [str(each) for each in table.index]
+    wide = max(map(len, columns))
+    figure = Figure(figsize=(max(0.62, 0.09 * wide) * len(columns) + 1.9, 0.42 * len(rows) + 1.2))
+    axis, values = figure.subplots(), table.to_numpy(dtype=float)
+    there = values[np.isfinite(values)]
+    low, high = (there.min(), there.max()) if there.size else (0.0, 1.0)
+    _cells(axis, values, [f"{value:.1f}" if np.isfinite(value) else "" for value in values.flat], low, high)
+    axis.set(xlabel=table.columns.name or "", ylabel=table.index.name or "", title=label)
+    axis.set_xticks(range(len(columns)), columns)
+    axis.set_yticks(range(len(rows)), rows)
+    return figure
+
+
+def _cells(axis: Axes, values: np.ndarray, texts: Sequence[str], low: float, high: float) -> None:
+    """Values (rows, columns) as coloured cells from `low` to `high`, each with its text in a colour that is seen."""
+    axis.imshow(values, cmap="Blues", vmin=low, vmax=high if high > low else low + 1, aspect="auto")
+    middle = (low + high) / 2
+    for (row, column), text in zip(np.ndindex(values.shape), texts, strict=True):
+        seen = "white" if values[row, column] > middle else "black"
+        axis.text(column, row, text, ha="center", va="center", color=seen, fontsize=7.5)
+    axis.grid(visible=False)
+    axis.spines[:].set_visible(False)
+
+
+def _shares(record: Record) -> np.ndarray:
+    """For each seed and class which share of its images is taken for what, (S, C, C + 1)."""
+    counts = of_classes.confusions(record)
+    return counts / np.maximum(counts.sum(-1, keepdims=True), 1)
+
+
+def _class_names(record: Record, names: Sequence[str] | None) -> list[str]:
+    classes = record.experiment.classes
+    if names is not None and len(names) != len(classes):
+        checks.fail("names", names, f"a name for each of the {len(classes)} classes")
+    return [str(each) for each in (classes if names is None else names)]

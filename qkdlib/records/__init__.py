@@ -6,8 +6,8 @@ and `lost` say what became of each class; `paper` gives the study's own.
 """
 
 from qkdlib.records.comparison import Comparison, compare
+from qkdlib.records.confusion import confusions, lost, recalls
 from qkdlib.records.packed import paper
-from qkdlib.records.recalls import confusions, lost, recalls
 from qkdlib.records.record import Record, complete, find, read, read_all
 from qkdlib.records.results import outcomes, rounded
 from qkdlib.records.statistics import Gain, Summary, accuracies, paired_gain, summarise

@@ -8,7 +8,7 @@ import pandas as pd
 
 from qkdlib import experiment, names
 from qkdlib.records import differences, statistics
-from qkdlib.records.recalls import has_confusions, lost
+from qkdlib.records.confusion import has_confusions, lost
 from qkdlib.records.record import Record, read_all
 from qkdlib.records.results import outcomes
 from qkdlib.workspace import Workspace

@@ -96,7 +96,7 @@ def test_an_execution_says_its_mean_in_percent_with_an_interval():
     bounds = stats.bootstrap(
         (100 * np.array(values),), np.mean, n_resamples=9999, rng=np.random.default_rng(0)
     ).confidence_interval
-    how = "right on a <backend> (4 seeds, 5,000 shots, 900 images, 40 jobs, 12.3 s)"
+    how = "right on a <backend> (4 seeds, 5,000 shots, 900 images, 40 jobs, 12.3 s; depth 3 with 0 two-qubit gates)"
     assert str(found) == f"67.50 % [{bounds.low:.2f}, {bounds.high:.2f}] {how}"
     assert found._repr_html_() == f"<p>{str(found).replace('<', '&lt;').replace('>', '&gt;')}</p>"
     assert found.summary.mean == pytest.approx(67.5)

@@ -10,7 +10,7 @@ from sklearn import metrics
 from qkdlib import records
 from qkdlib.experiment import Experiment
 from qkdlib.records import Record, read
-from qkdlib.records.recalls import has_confusions
+from qkdlib.records.confusion import has_confusions
 from qkdlib.workspace import Workspace
 
 TASK = Experiment(dataset="digits", classes=(7, 2, 5), epochs=2, seeds=2)
