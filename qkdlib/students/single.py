@@ -23,7 +23,8 @@ KEY = "qkdlib_student"  # of what a file says about itself
 class SingleStudent(nn.Module):
     """Images (B, C, H, W) -> logits (B, C) of the C classes, by weights of its own. `Student.one` makes it.
 
-    The images are as `qkdlib.splits` gives them, the pixels of named data sets from 0 to 1; they may need a gradient.
+    The images are as `qkdlib.splits` gives them: pixels from 0 to 1, or what `images.normalised` makes of them where
+    the experiment has a `pixel_mean`, or features (B, F, 1, 1) where it has those. They may need a gradient.
     The logits are the first C of the student's: the heads `sigmoid_complement` and `softmax` have one for each outcome
     or two, and a record's accuracy is by argmax over all of them, which counts an outcome that is no class as wrong.
     Here the largest of the C classes is taken, so that an accuracy may be a little higher. In training mode the
@@ -87,7 +88,7 @@ class SingleStudent(nn.Module):
         self.eval()
         try:
             with torch.no_grad():
-                return torch.cat([self(chunk) for chunk in images.split(self.student.reducer.evaluation_batch)])
+                return torch.cat([self(chunk) for chunk in images.split(self.student.evaluation_batch)])
         finally:
             self.train(was_training)
 

@@ -8,13 +8,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 import qkdlib
+from qkdlib import parts
 from qkdlib.circuit import Circuit
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.files import Damaged
 from qkdlib.students import Student, load_student
 from qkdlib.students.single import KEY, SingleStudent
+from qkdlib.students.stacked import StackedLinear
 
 GREY = (1, 16, 16)
 REVISED = {"readout": "pauli_z", "head": "linear", "dropout": 0.0, "ansatz": "rx_ry_rz", "entangler": "ring_cz"}
@@ -57,6 +60,33 @@ def test_a_loaded_student_is_the_saved_one(tmp_path, kind):
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "folder" / "student.safetensors").read_bytes()
 
 
+class Scaled(nn.Module):
+    """A reducer of one's own, with a buffer."""
+
+    def __init__(self, shape, features, generators, dropout):
+        super().__init__()
+        self.layer = StackedLinear(shape[1], features, generators)
+        self.register_buffer("scale", torch.full((1,), 2.0))
+
+    def forward(self, images, keep=None):
+        rows = self.scale * images.mean((-3, -1))
+        return self.layer(rows if rows.ndim == 3 else rows.expand(len(self.layer.weight), -1, -1))
+
+
+def test_a_student_with_a_part_of_ones_own_needs_that_part(tmp_path, monkeypatch):
+    for known in ("_registered", "_latest"):
+        monkeypatch.setattr(parts, known, {})
+    qkdlib.register("reducer", "scaled", version="1", code=Scaled)
+    fields = KINDS["amplitude"] | {"reducer": "scaled"}
+    saved = Student(Experiment(**fields), GREY, [0]).eval().one(0)
+    saved.student.reducer.scale.fill_(3.0)
+    saved.save(tmp_path / "student")
+    assert torch.equal(load_student(tmp_path / "student")(images(3)), saved(images(3)))
+    parts._registered.clear()
+    with pytest.raises(ValueError, match="student: .*scaled@1.* is not allowed"):
+        load_student(tmp_path / "student")
+
+
 def test_a_student_in_64_bits_stays_one(tmp_path):
     saved, x = single("published").double(), images(3)
     saved.save(tmp_path / "student")
@@ -66,7 +96,7 @@ def test_a_student_in_64_bits_stays_one(tmp_path):
 def test_a_loaded_student_can_be_trained_on(tmp_path):
     single("amplitude").save(tmp_path / "student")
     loaded, x = load_student(tmp_path / "student"), images(6)
-    torch.nn.functional.cross_entropy(loaded(x), torch.arange(6)).backward()
+    nn.functional.cross_entropy(loaded(x), torch.arange(6)).backward()
     assert all(parameter.grad is not None for parameter in loaded.parameters())
 
 

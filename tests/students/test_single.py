@@ -188,6 +188,16 @@ def test_it_can_be_stored_as_a_whole():
     assert isinstance(again, SingleStudent) and torch.equal(again(x), one(x)) and again.seed == 7
 
 
+def test_a_student_of_samples_draws_them_by_its_seed():
+    options = {"sampler": "multinomial", "shots": 100, "gradient": "parameter_shift", "dropout": 0.0}
+    (first, again), x = (stack("published", **options).one(7) for _ in range(2)), images(4)
+    found = [first(x), first(x)]
+    assert torch.equal(again(x), found[0]) and torch.equal(copy.deepcopy(again)(x), found[1])
+    assert not torch.equal(*found)
+    exact = stack("published", dropout=0.0).one(7)(x)
+    torch.testing.assert_close(found[0], exact, rtol=0, atol=5 * 0.25 * 0.5 / math.sqrt(100))
+
+
 def test_it_computes_in_32_bits_under_autocast():
     single, x = stack("amplitude").one(0), images(4)
     with torch.autocast("cpu", torch.bfloat16):
