@@ -16,7 +16,7 @@ import hashlib
 import inspect
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from qkdlib import checks
@@ -48,9 +48,9 @@ def register(kind: str, name: str | None = None, version: str | None = None, *, 
     What a part has to be:
         loss: a function (student_logits (S, B, L), labels (S, B), teacher_logits (S, B, C)) -> loss per seed (S,), of
             which seed s depends on its own rows alone; the first C of L logits are the classes. Field `kd_loss`.
-        reducer: an `nn.Module` class, made as (shape, features, generators, dropout), whose `forward` turns images
-            (S, B, C, H, W), or (B, C, H, W) where all seeds see the same, into features (S, B, F);
-            `students.Reducer` says what else it may have.
+        reducer: an `nn.Module` class, made as (shape, features, generators, dropout), whose `forward(images, keep)`
+            turns images (S, B, C, H, W), or (B, C, H, W) where all seeds see the same, into features (S, B, F);
+            `students.Reducer` says what else it may have, and what `keep` is.
         encoder: a class, made as (qubits), with `features(qubits)`, `circuit`, `product`, `angles(features)` and
             `state(features)`, as `students.Encoder` says.
         head: a function of outcomes (..., 2^Q), or of <Z> (..., Q) with read-out `pauli_z`, that gives logits (..., L),
@@ -136,10 +136,10 @@ def find(kind: str, description: str, built_in: Mapping[str, T]) -> T:
     return _registered[kind, description]
 
 
-def check_registered(experiment: Any) -> None:
-    """`ValueError` if the experiment names a part that is not registered in this process."""
-    for kind, field in FIELDS.items():
-        if is_own(description := getattr(experiment, field)):
+def check_registered(experiment: Any, kinds: Iterable[str] = FIELDS) -> None:
+    """`ValueError` if the experiment names a part of these kinds that is not registered in this process."""
+    for kind in kinds:
+        if is_own(description := getattr(experiment, FIELDS[kind])):
             find(kind, description, {})
 
 

@@ -117,6 +117,7 @@ def trained_student(
     is_record = isinstance(experiment, Record)
     experiment = experiment.experiment if isinstance(experiment, Record) else experiment
     _check(experiment, teacher, kd_weight, features)
+    check_registered(experiment, ("reducer", "encoder", "head"))  # of a loss the weights may do without
 
     from qkdlib import teachers
     from qkdlib.images import datasets

@@ -20,9 +20,9 @@ class Reducer(nn.Module):
     may be trained (`forward`, on what `prepare` gave).
 
     One of your own (`register`) is made as (shape (C, H, W), features, generators, dropout), one generator for each of
-    S seeds, and its weights have S as their first axis, as those of `students.StackedLinear`. Its `forward` takes
-    prepared images, (S, B, ...), or (B, ...) where every seed sees the same, and gives (S, B, features). If it has
-    `masks`, `forward` also gets `keep` (S, B, masks), 0 or 1 / (1 - dropout), or None where nothing is dropped.
+    S seeds, and its weights have S as their first axis, as those of `students.StackedLinear`. Its
+    `forward(prepared, keep)` takes prepared images, (S, B, ...), or (B, ...) where every seed sees the same, and gives
+    (S, B, features). If it has `masks`, `keep` is (S, B, masks), 0 or 1 / (1 - dropout); None: nothing is dropped.
     """
 
     pixels = False  # whether features are pixels in [0, 1]

@@ -1,7 +1,7 @@
 """Parts of one's own in a student: each is tried before any training, so that what is wrong with it is one line."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,23 +11,23 @@ from qkdlib.circuits import product, simulation
 from qkdlib.experiment import Experiment
 from qkdlib.students.encoders import Encoder
 
-if TYPE_CHECKING:
-    from qkdlib.students.student import Student
-
 FACES = ("features", "circuit", "product", "angles", "state")  # of an encoder
 SAME = 1e-4  # outcome probabilities that differ by rounding alone
 
 
 def encoder(make: Callable[[int], Encoder], experiment: Experiment) -> Encoder:
-    """The experiment's encoder, made. `ValueError`: it lacks what an encoder has."""
+    """The experiment's encoder, made. `ValueError`: it lacks what an encoder has, or is one of other wires."""
     made = make(experiment.qubits)
     if missing := [name for name in FACES if not hasattr(made, name)]:
         checks.fail("encoder", experiment.encoder, f"a class with {', '.join(FACES)}; it has no {missing[0]}")
+    if made.circuit.qubits != experiment.qubits:
+        allowed = f"one whose circuit has {experiment.qubits} qubits, not {made.circuit.qubits}"
+        checks.fail("encoder", experiment.encoder, allowed)
     return made
 
 
-def check(student: "Student", images: torch.Tensor) -> None:
-    """Try the student's own parts, if it has any, on training images (N, C, H, W). `ValueError`: one fails, or gives
+def check(student: Any, images: torch.Tensor) -> None:
+    """Try a `Student`'s own parts, if it has any, on training images (N, C, H, W). `ValueError`: one fails, or gives
     numbers of a wrong shape, or such as are not finite."""
     experiment = student.experiment
     with torch.no_grad():
@@ -36,7 +36,7 @@ def check(student: "Student", images: torch.Tensor) -> None:
                 trial(student, images)
 
 
-def _try_reducer(student: "Student", images: torch.Tensor) -> None:
+def _try_reducer(student: Any, images: torch.Tensor) -> None:
     reducer, description, seeds = student.reducer, student.experiment.reducer, len(student.seeds)
     _check_weights("reducer", description, reducer, seeds)
     if student.experiment.dropout and not reducer.masks:
@@ -50,16 +50,14 @@ def _try_reducer(student: "Student", images: torch.Tensor) -> None:
     prepared = _tried("reducer", description, says, reducer.prepare, few)
     expected = seeds, len(few), student.features
     for what, seen, masks in (("shared", prepared, None), ("each seed's", prepared[rows], keep)):
-        found = _tried("reducer", description, says, reducer, seen, *([masks] if reducer.masks else []))
+        found = _tried("reducer", description, says, reducer, seen, masks if reducer.masks else None)
         _check_numbers("reducer", description, f"{says}; of {what} images", found, expected)
 
 
-def _try_encoder(student: "Student", images: torch.Tensor) -> None:
+def _try_encoder(student: Any, images: torch.Tensor) -> None:
     made, description = student.encoder, student.experiment.encoder
     assert made is not None
     qubits, circuit = student.experiment.qubits, made.circuit
-    if circuit.qubits != qubits:
-        checks.fail("encoder", description, f"one whose circuit has {qubits} qubits, not {circuit.qubits}")
     features = torch.linspace(0.1, 0.9, 2 * student.features, device=images.device).view(1, 2, -1)
     for values in (features, torch.zeros_like(features)):
         angles = _tried("encoder", description, "angles of its circuit", made.angles, values)
@@ -77,7 +75,7 @@ def _try_encoder(student: "Student", images: torch.Tensor) -> None:
                         f"probabilities differ by up to {apart:.3g}")  # fmt: skip
 
 
-def _try_head(student: "Student", images: torch.Tensor) -> None:
+def _try_head(student: Any, images: torch.Tensor) -> None:
     description, classes, seeds = student.experiment.head, len(student.experiment.classes), len(student.seeds)
     if isinstance(student.head, nn.Module):
         _check_weights("head", description, student.head, seeds)
@@ -88,13 +86,13 @@ def _try_head(student: "Student", images: torch.Tensor) -> None:
     _check_numbers("head", description, says, logits, (seeds, 2, max(count, classes)))
 
 
-def outputs(student: "Student") -> int:
-    """How many logits L the student has."""
+def outputs(student: Any) -> int:
+    """How many logits L a `Student` has."""
     with torch.no_grad():
         return student.head(_measured(student)).shape[-1]
 
 
-def _measured(student: "Student") -> torch.Tensor:
+def _measured(student: Any) -> torch.Tensor:
     """What the head of each seed sees of two images whose outcomes are all alike."""
     outcomes = torch.full((len(student.seeds), 2, len(student.signs)), 1 / len(student.signs)).to(student.signs)
     return outcomes if student.experiment.readout == "outcomes" else outcomes @ student.signs

@@ -53,7 +53,7 @@ def marginal(outcomes: torch.Tensor, wires: Sequence[int]) -> torch.Tensor:
     lead = outcomes.ndim - 1
     axes = [lead + qubits - 1 - wire for wire in reversed(wires)]
     others = [axis for axis in range(lead, lead + qubits) if axis not in axes]
-    return grid.permute(*range(lead), *axes, *others).flatten(lead + len(wires)).sum(-1).flatten(lead)
+    return grid.permute(*range(lead), *axes, *others).reshape(*outcomes.shape[:-1], 2 ** len(wires), -1).sum(-1)
 
 
 def build(
@@ -65,5 +65,6 @@ def build(
         "sigmoid_complement": sigmoid_complement, "softmax": softmax, "linear": StackedLinear,
         "renormalised": functools.partial(renormalised, classes=classes),
     }  # fmt: skip
-    head: Any = parts.find("head", name, built_in)
-    return head(measured, classes, generators) if inspect.isclass(head) else head  # type: ignore[return-value]
+    head = parts.find("head", name, built_in)
+    trained = inspect.isclass(head)
+    return head(measured, classes, generators) if trained else head
