@@ -5,9 +5,9 @@ imports only from those before it:
 
     images, circuits, backends, students, training, teachers, records, drawing
 
-On top of them `pipeline` (from an experiment to its record), `execution` (of trained students on a backend) and
-`parallel` (many experiments). What the paper says, row by row, is the study: `qkdlib.study`, a chapter a folder, which
-none of these imports.
+On top of them `pipeline` (from an experiment to its record), `execution` (of trained students on a backend),
+`parallel` (many experiments) and `sweeping` (an experiment over values of its fields). What the paper says, row by row,
+is the study: `qkdlib.study`, a chapter a folder, which none of these imports.
 
 `import qkdlib` is light: torch, TorchQuantum, Qiskit and torchvision are imported where they are used. It asks torch
 for the portable mode (`portable`); import it before torch computes.
@@ -36,6 +36,7 @@ _HOME = {
     "execute": "execution",
     "arms": "records",
     "register": "parts",
+    "sweep": "sweeping",
 }
 __all__ = sorted(_HOME)
 

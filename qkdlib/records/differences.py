@@ -63,17 +63,18 @@ def differing(
         there = [each.get(name, default) for each in found if one_sided or name in each]
         if name in besides or len(set(there)) < 2:
             continue
-        cells = [(each.get(name), shown(name, each[name]) if name in each else "") for each in found]
-        columns[name] = _told_apart(cells)
+        acting = iter(told_apart(name, [each[name] for each in found if name in each]))
+        columns[name] = [next(acting) if name in each else "" for each in found]
     return columns
 
 
-def _told_apart(cells: list[tuple[object, str]]) -> list[str]:
-    """The texts of (value, text); those that stand for several values each with a mark of its own."""
+def told_apart(name: str, values: Sequence) -> list[str]:
+    """The values of a field as text; a text that stands for several of them has a mark behind it for each."""
+    texts: list[str] = [shown(name, value) for value in values]
     meant: dict[str, set] = {}
-    for value, text in cells:
+    for text, value in zip(texts, values, strict=True):
         meant.setdefault(text, set()).add(value)
-    return [f"{text} #{_mark(value)}" if len(meant[text]) > 1 else text for value, text in cells]
+    return [f"{t} #{_mark(v)}" if len(meant[t]) > 1 else t for t, v in zip(texts, values, strict=True)]
 
 
 def _mark(value: object) -> str:

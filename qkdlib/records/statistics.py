@@ -148,6 +148,13 @@ def kept_accuracies(record: Record, seeds: Sequence[int]) -> list[float]:
     return [outcomes(record.seeds[seed])[which] for seed in seeds]
 
 
+def gain_over(record: Record, placebo: Record | None) -> Gain | None:
+    """The paired gain of a record over its placebo, of the weights that are kept; None without common seeds."""
+    if placebo is None or not (common := sorted(set(record.seeds) & set(placebo.seeds))):
+        return None
+    return paired_gain(kept_accuracies(record, common), kept_accuracies(placebo, common))
+
+
 def qasm_differences(record: Record) -> list[float]:
     """Accuracy on the QASM simulator minus `last`, in points, of every seed that was executed there."""
     found = [outcomes(results) for results in record.seeds.values()]

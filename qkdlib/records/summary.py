@@ -55,11 +55,7 @@ def _placebo_of(record: Record, by_digest: dict[str, Record]) -> Record | None:
 def _row(record: Record, placebo: Record | None) -> dict:
     last = statistics.summarise(statistics.accuracies(record, statistics.kept_outcome(record)))
     qasm = statistics.accuracies(record, "qasm")
-    gain = ""
-    if placebo and (common := sorted(set(record.seeds) & set(placebo.seeds))):
-        distilled, alone = (statistics.kept_accuracies(each, common) for each in (record, placebo))
-        paired = statistics.paired_gain(distilled, alone)
-        gain = f"{paired.mean:+.2f} [{paired.low:+.2f}, {paired.high:+.2f}]"
+    gain = statistics.gain_over(record, placebo)
     return {
         "task": experiment.task_name(record.experiment),
         "qubits": record.experiment.qubits,
@@ -69,7 +65,7 @@ def _row(record: Record, placebo: Record | None) -> dict:
         "sd": f"{last.sd:.2f}",
         "collapsed": f"{statistics.collapsed_share(record):.0%}",
         f"QASM, {record.experiment.shots} shots": f"{sum(qasm) / len(qasm):.2f} ({len(qasm)} seeds)" if qasm else "",
-        "gain over placebo [95 %]": gain,
+        "gain over placebo [95 %]": f"{gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]" if gain else "",
     }
 
 
