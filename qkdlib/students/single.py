@@ -3,16 +3,19 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
 import qkdlib
-from qkdlib import checks, files
+from qkdlib import checks, circuits, files, torch_settings
 from qkdlib.experiment import as_dict
 from qkdlib.names import NUMERICS
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
 
 Images = TypeVar("Images", torch.Tensor, np.ndarray)
 
@@ -60,7 +63,7 @@ class SingleStudent(nn.Module):
         places = self.logits(images).argmax(-1)
         return self._like(images, torch.tensor(self.experiment.classes, device=places.device)[places])
 
-    def qiskit(self, image: torch.Tensor | np.ndarray) -> Any:
+    def qiskit(self, image: torch.Tensor | np.ndarray) -> "QuantumCircuit":
         """The bound `qiskit.QuantumCircuit` that classifies an image (C, H, W), as of `Student.qiskit`."""
         return self.student.qiskit(image, self.seed)
 
@@ -123,11 +126,28 @@ def check_images(images: object, shape: tuple[int, ...]) -> None:
         checks.fail("images", images.dtype, "real numbers as `qkdlib.splits` gives them, not bytes from 0 to 255")
 
 
-def one_image(image: torch.Tensor | np.ndarray, shape: tuple[int, ...]) -> torch.Tensor:
-    """An image of this `shape`, (C, H, W), as a batch of one."""
+def copied(student: Any, place: int) -> SingleStudent:
+    """The seed at this place of a `Student`, with its own copy of the weights; see `Student.one`."""
+    with torch_settings.plain_torch(), torch.no_grad():
+        alone = type(student)(student.experiment, student.shape, [student.seeds[place]]).to(student.signs)
+        for parameter, values in zip(alone.parameters(), student.parameters(), strict=True):
+            parameter.copy_(values[place])
+        for name, fitted in student.reducer.named_buffers():
+            hold(alone.reducer, name, fitted.clone())
+    alone.class_names = student.class_names
+    return SingleStudent(alone).train(student.training)
+
+
+def bound(student: Any, image: torch.Tensor | np.ndarray, place: int) -> "QuantumCircuit":
+    """The circuit by which the seed at this place classifies an image (C, H, W); see `Student.qiskit`."""
+    if student.executed is None:
+        checks.fail("ansatz", student.experiment.ansatz, "one that is a circuit: a classical twin has none")
     images = tensor(image)[None]
-    check_images(images, shape)
-    return images
+    check_images(images, student.shape)
+    with torch.no_grad():
+        angles = student.angles(images.to(student.signs))[place, 0].tolist()
+    quantum = circuits.to_qiskit(student.executed)
+    return quantum.assign_parameters({each: angles[each.index] for each in quantum.parameters})
 
 
 def hold(module: nn.Module, name: str, value: torch.Tensor) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from qkdlib import checks, circuits, torch_settings
+from qkdlib import checks, circuits
 from qkdlib.backends import samplers
 from qkdlib.circuits import GateList, product, simulation
 from qkdlib.circuits.statevector import STATES
@@ -19,9 +19,9 @@ from qkdlib.files import checked, read_arrays, write_arrays
 from qkdlib.noise import Noise
 from qkdlib.randomness import generator
 from qkdlib.rounding import shared_product
-from qkdlib.students import encoders, own_parts, readouts, reducers, twins
+from qkdlib.students import encoders, own_parts, readouts, reducers, single, twins
 from qkdlib.students.encoders import Encoder, blanks
-from qkdlib.students.single import SingleStudent, hold, one_image
+from qkdlib.students.single import SingleStudent
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -138,26 +138,12 @@ class Student(nn.Module):
     def one(self, seed: int) -> SingleStudent:
         """The student of one of the seeds as an ordinary `nn.Module`, images (B, C, H, W) -> logits (B, C), with its
         own copy of the weights, on the device and in the mode of this one. `ValueError`: it is none of the seeds."""
-        place = self._place(seed)
-        with torch_settings.plain_torch(), torch.no_grad():
-            alone = Student(self.experiment, self.shape, [seed]).to(self.signs)
-            for parameter, values in zip(alone.parameters(), self.parameters(), strict=True):
-                parameter.copy_(values[place])
-            for name, fitted in self.reducer.named_buffers():
-                hold(alone.reducer, name, fitted.clone())
-        alone.class_names = self.class_names
-        return SingleStudent(alone).train(self.training)
+        return single.copied(self, self._place(seed))
 
     def qiskit(self, image: torch.Tensor | np.ndarray, seed: int) -> "QuantumCircuit":
         """The bound `qiskit.QuantumCircuit` by which one of the seeds classifies an image (C, H, W): encoder, ansatz
         and a measurement of all wires. `ValueError`: a twin has no circuit; a wrong image or seed."""
-        place = self._place(seed)
-        if self.executed is None:
-            checks.fail("ansatz", self.experiment.ansatz, "one that is a circuit: a classical twin has none")
-        with torch.no_grad():
-            angles = self.angles(one_image(image, self.shape).to(self.signs))[place, 0].tolist()
-        quantum = circuits.to_qiskit(self.executed)
-        return quantum.assign_parameters({each: angles[each.index] for each in quantum.parameters})
+        return single.bound(self, image, self._place(seed))
 
     def _place(self, seed: int) -> int:
         return self.seeds.index(checks.one_of("seed", checks.whole("seed", seed, minimum=0), self.seeds))
