@@ -4,6 +4,7 @@ Noise acts on every wire of a gate, after the gate, as the circuit is written do
 one wire have none: devices turn frames in their place.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qkdlib import checks
@@ -11,10 +12,11 @@ from qkdlib import checks
 MOST = {"none": 0.0, "depolarising": 1.0, "amplitude_damping": 1.0, "readout": 0.5}  # the highest level of each kind
 NOISY_GATES = {
     1: ("h", "sx", "sxdg", "rx", "ry", "x", "y"),
-    2: ("cx", "cz", "cy", "ch", "swap", "cp", "crx", "cry", "crz", "rxx", "ryy", "rzz"),
+    2: ("cx", "cz", "cy", "swap", "cp", "rxx", "ryy", "rzz"),
     3: ("ccx",),
 }
 QUIET_GATES = ("rz", "p", "z", "s", "sdg", "t", "tdg")
+PURE_GATES = ("crx", "cry", "crz")  # which Aer has for states and not for density matrices
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,12 @@ class Noise:
         if self.kind == "amplitude_damping":
             return keep**0.5, keep, self.level
         return 1.0, 1.0, 0.0
+
+    def check_gates(self, names: Iterable[str]) -> None:
+        """`ValueError`: noise on gates, and one of these that it cannot act on."""
+        if self.level and self.kind != "readout" and (pure := sorted(set(names) & set(PURE_GATES))):
+            allowed = f"none or readout for a circuit with {pure[0]}; write it as rotations and CNOTs"
+            checks.fail("noise", self.kind, allowed)
 
     @property
     def flips(self) -> float:

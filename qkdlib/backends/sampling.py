@@ -87,6 +87,9 @@ class Backend(abc.ABC):
         if circuit not in self._prepared:
             what, base = STATES.get(getattr(getattr(self.home, "options", None), "method", ""), ("", 0))
             checks.memory("qubits", circuit.qubits, 16 * base**circuit.qubits, what)
+            has = set(getattr(self.home, "operation_names", ())) if self.target is None else set()
+            if has and (lacking := sorted({gate.name for gate in circuit.gates} - has)):
+                checks.fail("gate", lacking[0], f"gates of {self.name}, noise {self.noise}: {', '.join(sorted(has))}")
             self._prepared[circuit] = self._transpiled(circuits.to_qiskit(circuit))
         return self._prepared[circuit]
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from qkdlib import checks
-from qkdlib.circuit import Circuit
+from qkdlib.circuit import Angle, Circuit
+from qkdlib.circuit import Gate as Written
 from qkdlib.circuits.gatelist import Gate, GateList
 from qkdlib.experiment import ENTANGLERS, RINGS, Experiment
 
@@ -137,18 +138,14 @@ class Binding:
 @functools.lru_cache(maxsize=256)
 def compiled(circuit: Circuit) -> tuple[GateList, Binding]:
     """The gate list of a circuit, with an angle of its own for every angle of every gate, and how those follow from
-    features and weights. U(theta, phi, lambda) becomes P(lambda), RY(theta), P(phi), which is the same matrix."""
+    features and weights. U and CH, which not every simulator has, are written in others, of the same matrix."""
     gates: list[Gate] = []
     places: list[int] = []
     factors: list[float] = []
     numbers: list[float] = []
     for gate in circuit.parsed:
-        parts = [(gate.name, gate.angles)]
-        if gate.name == "u":
-            theta, phi, lam = gate.angles
-            parts = [("p", (lam,)), ("ry", (theta,)), ("p", (phi,))]
-        for name, angles in parts:
-            gates.append(Gate(name, gate.wires, len(places) if angles else None))
+        for name, angles, wires in _parts(gate):
+            gates.append(Gate(name, wires, len(places) if angles else None))
             for angle in angles:
                 places.append(angle.place + (circuit.features if angle.kind == "w" else 0) if angle.kind else 0)
                 factors.append(angle.factor if angle.kind else 0.0)
@@ -156,3 +153,15 @@ def compiled(circuit: Circuit) -> tuple[GateList, Binding]:
     listed = GateList(circuit.name, circuit.qubits, tuple(gates))
     binding = Binding(circuit.features, circuit.weights, tuple(places), tuple(factors), tuple(numbers))
     return listed, binding
+
+
+def _parts(gate: Written) -> list[tuple[str, tuple[Angle, ...], tuple[int, ...]]]:
+    """Name, angles and wires of the gates that make up one."""
+    if gate.name == "u":
+        theta, phi, lam = gate.angles
+        return [(name, (angle,), gate.wires) for name, angle in (("p", lam), ("ry", theta), ("p", phi))]
+    if gate.name == "ch":
+        target = gate.wires[1:]
+        turns = [[(name, (), target) for name in names] for names in (("s", "h", "t"), ("tdg", "h", "sdg"))]
+        return [*turns[0], ("cx", (), gate.wires), *turns[1]]
+    return [(gate.name, gate.angles, gate.wires)]

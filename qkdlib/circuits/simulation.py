@@ -68,10 +68,11 @@ def kind(circuit: GateList, noise: Noise = IDEAL) -> str:
 def after_encoding(circuit: GateList, state: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     """Outcome probabilities (S, B, 2^Q) after a circuit whose angles (S, A) all images share, of encoded states:
     spinors (2, 2, S, B, Q) of product states, or real amplitudes (S, B, 2^Q)."""
-    if state.ndim == 5 and product.takes(circuit):
+    by_matrices = angles.dtype == torch.float32  # TorchQuantum's
+    if state.ndim == 5 and product.takes(circuit) and by_matrices:
         return product.outcomes(wires_after_encoding(circuit, state, angles))
     amplitudes = product.amplitudes(state) if state.ndim == 5 else state
-    if not pure.takes(circuit) or angles.dtype != torch.float32:  # TorchQuantum's matrices are of 32 bits
+    if not (pure.takes(circuit) and by_matrices):
         of_images = angles[:, None].expand(-1, amplitudes.shape[1], -1)
         return statevector.probabilities(circuit, of_images, amplitudes)
     final = pure.final_state(circuit, amplitudes, angles)  # (S, B, H, 2, L)

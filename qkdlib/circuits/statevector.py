@@ -42,7 +42,7 @@ PAIRS = {
     "rzz": ("rz", (((0, 0), (0, 1), 1.0), ((1, 1), (1, 0), 1.0))),
     "swap": ("x", (((0, 1), (1, 0), 1.0),)),
 }
-CONTROLLED = {"cx": "x", "cy": "y", "cz": "z", "ch": "h", "cp": "p", "crx": "rx", "cry": "ry", "crz": "rz", "ccx": "x"}
+CONTROLLED = {"cx": "x", "cy": "y", "cz": "z", "cp": "p", "crx": "rx", "cry": "ry", "crz": "rz", "ccx": "x"}
 
 Pair = tuple[torch.Tensor, torch.Tensor, float]
 

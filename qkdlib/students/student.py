@@ -91,6 +91,7 @@ class Student(nn.Module):
             self.theta = nn.Parameter(starts.clone())  # (S, W)
         self.executed = circuits.join(self.encoder.circuit, circuit) if self.encoder and circuit else circuit
         self.noise = Noise(experiment.noise, experiment.noise_level)
+        self.noise.check_gates(gate.name for gate in self.executed.gates) if self.executed else None
         self.register_buffer("signs", readouts.pauli_z(experiment.measured_qubits), persistent=False)
         measured = experiment.measured_qubits if experiment.readout == "pauli_z" else len(self.signs)
         self.head = readouts.build(experiment.head, classes, measured, generators)

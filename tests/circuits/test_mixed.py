@@ -9,11 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit.quantum_info import Statevector
+from random_circuits import inputs, own_circuits
 
 from qkdlib import aer_import, circuits
 from qkdlib.backends.backend import _aer_model
+from qkdlib.circuit import GATES
 from qkdlib.circuits import Gate, GateList, gatelist, mixed, product
-from qkdlib.noise import MOST, Noise
+from qkdlib.noise import MOST, NOISY_GATES, PURE_GATES, QUIET_GATES, Noise
 
 WIRES = {"h": 1, "sx": 1, "sxdg": 1, "rx": 1, "ry": 1, "rz": 1, "cx": 2, "cz": 2}
 NOISES = [
@@ -212,3 +214,26 @@ def test_gradients_work_after_a_first_use_in_inference_mode():
     angles = torch.full((1, circuit.angles), 0.3, requires_grad=True)
     mixed.probabilities(circuit, angles, noise)[0, 0].backward()
     assert angles.grad.abs().max() > 0.01
+
+
+# Every gate
+
+
+@settings(max_examples=15)
+@given(
+    circuit=own_circuits(most_qubits=3, most_gates=8, names=sorted(set(GATES) - set(PURE_GATES))),
+    noise=st.sampled_from([*NOISES, Noise()]),
+)
+def test_any_circuit_under_noise_is_aers_and_has_gradients(circuit, noise):
+    listed, binding = circuits.compiled(circuit)
+    angles = binding.angles(*inputs(seeds=1, images=2))[0]
+    np.testing.assert_allclose(mixed.probabilities(listed, angles, noise), on_aer(listed, angles, noise), atol=1e-9)
+    row = angles[:1].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda row: mixed.probabilities(listed, row, noise), (row,), atol=1e-6)
+
+
+def test_every_gate_has_noise_or_none_as_noise_says():
+    written_in_others = {"u", "ch"}
+    names = {*QUIET_GATES, *PURE_GATES, *(name for names in NOISY_GATES.values() for name in names)}
+    assert names == set(GATES) - written_in_others
+    assert all(GATES[name][0] == wires for wires, names in NOISY_GATES.items() for name in names)

@@ -7,11 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_circuits import inputs, own_circuits
 from torch.autograd.gradcheck import GradcheckError
 
-from qkdlib import circuits
+from qkdlib import Circuit, circuits
 from qkdlib.backends.samplers import Multinomial
-from qkdlib.circuits import Gate, GateList, product, simulation
+from qkdlib.circuits import Gate, GateList, product, simulation, state_preparation
 
 EXACT = ("autograd", "parameter_shift")
 
@@ -164,3 +165,50 @@ def test_autograd_through_samples_is_refused():
     sample = Multinomial(SHOTS, [0], "training shots")
     with pytest.raises(ValueError, match="^gradient='autograd'.*where outcomes are sampled"):
         simulation.probabilities(circuits.build("h_ry", 3), draw(1, 1, 3), "autograd", sample)
+
+
+# Circuits of one's own
+
+
+@settings(max_examples=25)
+@given(circuit=own_circuits(most_qubits=3))
+def test_parameter_shift_of_any_circuit_is_autograd(circuit):
+    listed, binding = circuits.compiled(circuit)
+    x, w = inputs(seeds=1, images=2)
+    weights = draw(1, 2, 2**circuit.qubits, seed=1)
+    found = []
+    for which in ("autograd", "parameter_shift"):
+        given = x.clone().requires_grad_(), w.clone().requires_grad_()
+        (simulation.probabilities(listed, binding.angles(*given), which) * weights).sum().backward()
+        found.append([each.grad for each in given])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-9, rtol=0)
+
+
+def test_only_controlled_rotations_take_four_circuits():
+    angles = {
+        name: simulation.shifted_circuits(circuits.compiled(Circuit(2, [f"{name}(w[0]) {wires}"]))[0])
+        for name, wires in (("rx", 0), ("p", 1), ("cp", "0 1"), ("rzz", "0 1"), ("crx", "0 1"), ("crz", "1 0"))
+    }
+    assert angles == {"rx": 3, "p": 3, "cp": 3, "rzz": 3, "crx": 5, "crz": 5}
+
+
+@settings(max_examples=20)
+@given(circuit=own_circuits(most_qubits=3, most_gates=8), product_state=st.booleans())
+def test_any_circuit_after_an_encoder_is_the_joined_circuit(circuit, product_state):
+    """The weights' circuit behind an encoder's state, and both as one circuit from |0...0>."""
+    listed, binding = circuits.compiled(circuit)
+    x, w = inputs(seeds=2, images=3)
+    angles = binding.angles(x, w)[:, 0]  # (S, A)
+    if product_state:
+        encoder = circuits.qubit_encoding(circuit.qubits)
+        encoding = draw(2, 3, circuit.qubits)
+        state = product.rotate(encoder, encoding)
+    else:
+        encoder = circuits.amplitude_encoding(circuit.qubits)
+        state = torch.nn.functional.normalize(draw(2, 3, 2**circuit.qubits), dim=-1)
+        encoding = state_preparation.angles(state)
+    whole = circuits.join(encoder, listed)
+    joined = torch.cat([encoding, angles[:, None].expand(-1, 3, -1)], -1)
+    found = simulation.after_encoding(listed, state, angles)
+    torch.testing.assert_close(found, simulation.exact(whole, joined), atol=1e-10, rtol=0)
