@@ -40,7 +40,7 @@ def run(
             teacher, which is trained if it is not yet. The experiment's `features` then name it; None: whatever the
             experiment names, as an earlier run kept it. They need the reducer `fully_connected` or `pca`.
         workspace: where records and checkpoints lie.
-        device: `auto`, `cpu` or `cuda`.
+        device: `auto`, `cpu`, `cuda`, or `mps`, which is untried.
         fresh: compute all seeds anew and replace their results. Otherwise a run that was interrupted, by Ctrl-C or
             worse, goes on from the end of an epoch a few seconds before that, and to the same bits.
         aer_seeds: how many of the seeds computed now are executed on Aer, which takes as long as training them; None

@@ -33,7 +33,7 @@ def train_teacher(
     Args:
         task: its data set and classes are the teacher's, its images those that the accuracy is of.
         parts: the `datasets.splits` of the task.
-        device: `cpu`, `cuda` or a `torch.device`.
+        device: `cpu`, `cuda`, `mps` or a `torch.device`.
         fresh: train even if the logits are there.
 
     Raises:
