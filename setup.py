@@ -9,7 +9,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-RECORDS = ("students", "executions", "portable")  # the teachers' logits are larger than all the rest
+FOLDERS = ("students", "executions", "portable")  # as in qkdlib/records/packed.py
 
 
 class WithStudy(build_py):
@@ -30,7 +30,7 @@ class WithStudy(build_py):
 def pack(target: Path) -> None:
     """Write the records, in one order and without owners and times, so that equal records are equal bytes."""
     with tarfile.open(target, "w:xz") as archive:
-        for path in sorted(path for name in RECORDS for path in (ROOT / "results" / name).glob("[!.]*.json")):
+        for path in sorted(path for name in FOLDERS for path in (ROOT / "results" / name).glob("[!.]*.json")):
             entry = tarfile.TarInfo(path.relative_to(ROOT).as_posix())
             entry.size = path.stat().st_size
             with open(path, "rb") as file:

@@ -2,14 +2,17 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from IPython.display import Image, Markdown, display
 
 from qkdlib import drawing, files
 from qkdlib.study.chapter import Picture, Table
 from qkdlib.study.claims import Lacking
 from qkdlib.workspace import Workspace
+
+if TYPE_CHECKING:
+    from IPython.display import Image, Markdown
 
 IN_TEX = str.maketrans(
     {letter: f"\\{letter}" for letter in "%_{}#&$"} | {"`": "'", "^": r"\^{}", "\\": r"\textbackslash{}"}
@@ -39,28 +42,42 @@ def _in_readme(chosen: Table, shown: pd.DataFrame) -> pd.DataFrame:
 
 def show(shown: pd.DataFrame) -> None:
     """Display a table whole: every row, and no text cut."""
+    from IPython.display import display
+
     with pd.option_context("display.max_rows", None, "display.max_colwidth", None):
         display(shown)
 
 
-def picture(chosen: Picture, workspace: Workspace, publish: bool = False) -> drawing.Figure | Image | Markdown:
-    """A figure of a workspace's records, to display.
+def draw(chosen: Picture, workspace: Workspace, publish: bool = False) -> drawing.Figure | None:
+    """A figure of a workspace's records; None, and a line on stderr, where they or its images are not at hand.
 
     Args:
-        publish: write its files, and show the written one. A figure whose records or images are not at hand is left as
-            it was, and shown.
+        publish: also write its files. Where there is no figure they are left as they were.
     """
     try:
         figure = chosen.draw(workspace)
     except Lacking as lacking:
-        figure = None
         print(f"{chosen.name} needs {lacking.args[0]}: one that is there stays as it is", file=sys.stderr)
-    path = workspace.figures / f"{chosen.name}.png"
+        return None
+    if publish:
+        drawing.save(figure, workspace.figures, chosen.name)
+    return figure
+
+
+def picture(chosen: Picture, workspace: Workspace, publish: bool = False) -> "drawing.Figure | Image | Markdown":
+    """A figure of a workspace's records, to display in a notebook; the one that was drawn before where it lacks
+    something.
+
+    Args:
+        publish: write its files, as `draw`, and show the written one.
+    """
+    from IPython.display import Image, Markdown
+
+    figure = draw(chosen, workspace, publish)
     if figure is not None and not publish:
         figure.alt = chosen.alt
         return figure
-    if figure is not None:
-        drawing.save(figure, workspace.figures, chosen.name)
+    path = workspace.figures / f"{chosen.name}.png"
     if not path.exists():
         return Markdown(f"*{chosen.name}: not drawn yet*")
     png = path.read_bytes()

@@ -15,6 +15,7 @@ from qkdlib.files import atomic, checked
 from qkdlib.workspace import folder_place, place, project_root
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+IN_WHEEL = Path(__file__).with_name("templates")  # setup.py copies them there
 LONGEST_SOCKET = 100  # bytes of its path, of the 107 that Linux takes and the 103 that macOS takes
 WRONG_INPUT = ("ValueError", "TypeError", "FileNotFoundError", "Damaged")  # what a notebook's parameters can provoke
 NOT_STARTED = ("before replying to kernel_info", "didn't respond in")  # what jupyter_client says of such a kernel
@@ -23,13 +24,13 @@ KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "
 
 
 def template(name: str) -> Path:
-    """The notebook of that name in `notebooks/`.
+    """The notebook of that name in `notebooks/`, of the checkout or of the current folder, or else in the wheel.
 
     Raises:
         ValueError: there is none.
     """
     folder = project_root() / "notebooks"
-    found = {path.stem: path for path in sorted(folder.glob("[!.]*.ipynb"))}
+    found = {path.stem: path for each in (IN_WHEEL, folder) for path in sorted(each.glob("[!.]*.ipynb"))}
     if not found:
         checks.fail("notebook", name, f"a notebook of the project, from a folder of its checkout; {folder} has none")
     checks.one_of("notebook", name, found)
