@@ -202,15 +202,18 @@ def _shown(name: str, values: tuple) -> list:
     """Numbers as they are, and anything else as text, different where the values are."""
     if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
         return list(values)
-    if name == "teacher":  # by what its teachers differ in
-        tasks = [Experiment().distilled(value) if value else Experiment() for value in values]
-        columns = differences.differing(tasks, one_sided=False)
-        columns.pop("kd_weight", None)
-        first = columns.pop("teacher", None) or [value.architecture if value else "none" for value in values]
-        parts = ([f"{each.removeprefix('teacher_')} {texts[place]}" for each, texts in columns.items() if texts[place]]
-                 for place in range(len(values)))  # fmt: skip
-        return [", ".join([one, *more]) for one, more in zip(first, parts, strict=True)]
-    return differences.told_apart(name, values)
+    return _teachers(values) if name == "teacher" else differences.told_apart(name, values)
+
+
+def _teachers(values: tuple) -> list[str]:
+    """Teachers by their architecture and by what else they differ in."""
+    columns = differences.differing([Experiment().distilled(each) if each else Experiment() for each in values])
+    columns.pop("teacher", None)
+    texts = []
+    for place, teacher in enumerate(values):
+        more = [f"{name.removeprefix('teacher_')} {column[place]}" for name, column in columns.items() if column[place]]
+        texts.append(", ".join([differences.shown("teacher", teacher), *more]))
+    return texts
 
 
 def _row(record: Record, workspace: Workspace) -> dict[str, Any]:
