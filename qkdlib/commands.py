@@ -181,7 +181,10 @@ def _summary(options: argparse.Namespace) -> None:
     from qkdlib.records import packed, summary
 
     with packed.study(None if options.paper else options.workspace) as workspace:
-        print(summary.text(workspace))
+        said = summary.text(workspace)
+    print(said)
+    if said.startswith("no records"):
+        print(f"the study's own records: {PROGRAM} summary --paper", file=sys.stderr)
 
 
 def _rules(_: argparse.Namespace) -> None:

@@ -61,10 +61,14 @@ class Workspace:
     def __post_init__(self) -> None:
         folder_place(self.root, "workspace")
 
+    def path(self, *names: str) -> Path:
+        """A folder below the root, which need not be there, to read from."""
+        return place(self.root, "workspace").joinpath(*names)
+
     def folder(self, *names: str) -> Path:
         """A folder below the root, made if it is missing. Where none can be made there is nothing to read; writing says
         why it fails."""
-        path = place(self.root, "workspace").joinpath(*names)
+        path = self.path(*names)
         with contextlib.suppress(OSError):
             path.mkdir(parents=True, exist_ok=True)
         return path

@@ -151,7 +151,7 @@ def complete(experiment: Experiment, workspace: Workspace) -> Record | None:
 def read_all(workspace: Workspace | None = None) -> list[Record]:
     """Every readable record of a workspace, by name. A damaged one, and one under another's name, is named in a warning
     and passed over."""
-    paths = sorted((workspace or Workspace()).students.glob("[!.]*.json"))
+    paths = sorted((workspace or Workspace()).path("results", "students").glob("[!.]*.json"))
     found = (_passed(functools.partial(_named, path)) for path in paths)
     return [record for record in found if record is not None]
 

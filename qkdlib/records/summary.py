@@ -110,7 +110,8 @@ def text(workspace: Workspace) -> str:
     """The table of a workspace as text, and where its figures are."""
     found = read_all(workspace)
     if not found:
-        return f"no records in {workspace.students}"
-    pictures = sorted(path.name for path in workspace.figures.glob("[!.]*.png"))
+        return f"no records in {workspace.path('results', 'students')}"
+    figures = workspace.path("figures")
+    pictures = sorted(path.name for path in figures.glob("[!.]*.png"))
     table = arms(found).to_markdown(index=False, disable_numparse=True)
-    return f"{table}\n\nfigures in {workspace.figures}: {', '.join(pictures) or 'none yet'}"
+    return f"{table}\n\nfigures in {figures}: {', '.join(pictures) or 'none yet'}"
