@@ -8,6 +8,9 @@ from protocols import PROTOCOLS, experiment, train, weights
 from torch import nn
 
 from qkdlib import experiment as experiments
+from qkdlib import training
+from qkdlib.images import datasets
+from qkdlib.training import checkpoints, student_training
 from qkdlib.training.optimizers import OPTIMIZERS
 
 TORCHS = {
@@ -103,3 +106,26 @@ def test_students_learn_with_every_optimizer(name, rate):
 def test_an_unknown_optimizer_is_refused():
     with pytest.raises(ValueError, match="^optimizer='lbfgs' .*one of adam, sgd, rmsprop, adagrad"):
         experiment(optimizer="lbfgs")
+
+
+@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adagrad"])
+def test_an_interrupted_training_goes_on_with_the_optimizers_own_moments(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "SHARE", 1e9)
+    task = experiment(optimizer=name, learning_rate=0.01, epochs=3)
+    whole, results = train(task, [0, 1])
+    batches, trained = student_training.StudentTraining._batches, []
+
+    def stopped(self, epoch):
+        trained.append(epoch)
+        yield from [] if trained == [0, 1, 2] else batches(self, epoch)
+        if trained == [0, 1, 2]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(student_training.StudentTraining, "_batches", stopped)
+    given = task, datasets.splits(task), None, [0, 1], "cpu", tmp_path
+    with pytest.raises(KeyboardInterrupt):
+        training.train_students(*given)
+    student, again = training.train_students(*given)
+    assert trained == [0, 1, 2, 2] and again == results
+    assert all(torch.equal(weights(student, place), weights(whole, place)) for place in (0, 1))
