@@ -11,9 +11,11 @@ An experiment holds `absolute@<identity>`: the version, if one is given, else a 
 with it the record's name, follows the code, and the record can be read where nothing is registered.
 """
 
+import ast
 import functools
 import hashlib
 import inspect
+import linecache
 import re
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -22,12 +24,8 @@ from typing import Any, TypeVar
 from qkdlib import checks
 
 T = TypeVar("T")
-FIELDS = {
-    "loss": "kd_loss",
-    "reducer": "reducer",
-    "encoder": "encoder",
-    "head": "head",
-}  # kind: the field that names it
+# kind: the field that names it
+FIELDS = {"loss": "kd_loss", "reducer": "reducer", "encoder": "encoder", "head": "head"}
 BUILT_IN = {
     "loss": ("kl", "dkd", "rkd", "none"),
     "reducer": ("cnn", "fully_connected", "avg_pool", "max_pool", "center_crop", "pca"),
@@ -61,8 +59,9 @@ def register(kind: str, name: str | None = None, version: str | None = None, *, 
     Args:
         kind: loss, reducer, encoder or head.
         name: None: the code's own.
-        version: the part's identity; None: a hash of its source. Only its own source is hashed, and not what it calls,
-            closes over, inherits or reads from its module; a version is for what depends on those.
+        version: the part's identity; None: a hash of its source, with the decorators above it. Only its own source is
+            hashed, and not what it calls, closes over, inherits or reads from its module; a version is for what
+            depends on those.
         code: the part, where `register` is not used as a decorator.
 
     Returns:
@@ -97,10 +96,24 @@ def _hash(name: str, code: Any) -> str:
     try:
         source = inspect.getsource(code)
     except (OSError, TypeError):  # typed at a prompt, built in, or no function
-        source = ""
+        source = _of_cell(code)
     if not source.strip():
         checks.fail("version", None, f"a text for {name}, whose source cannot be read: register(..., version='1')")
-    return hashlib.sha256(textwrap.dedent(source).encode()).hexdigest()[:HASH]
+    return hashlib.sha256(textwrap.dedent(source).strip().encode()).hexdigest()[:HASH]
+
+
+def _of_cell(code: Any) -> str:
+    """The source of a class in a notebook's cell, which Python finds from 3.13 on; "" where there is none. Its methods
+    know the cell."""
+    methods = [each for each in vars(code).values() if inspect.isfunction(each)] if inspect.isclass(code) else []
+    if not methods:
+        return ""
+    lines = linecache.getlines(methods[0].__code__.co_filename)
+    for node in ast.walk(ast.parse("".join(lines))):
+        if isinstance(node, ast.ClassDef) and node.name == code.__name__:
+            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            return "".join(lines[first - 1 : node.end_lineno])
+    return ""
 
 
 def described(kind: str, value: object) -> str:

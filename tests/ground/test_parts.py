@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import importlib
 import json
 import linecache
 import re
@@ -65,6 +66,21 @@ def test_a_patched_part_is_another_experiment_and_the_same_source_is_the_same():
     assert taught.digest not in {e.digest for e in found}
     assert found[0].kd_loss == found[2].kd_loss  # wherever it stands
     assert parts.find("loss", found[1].kd_loss, {}) is not parts.find("loss", found[0].kd_loss, {})
+
+
+def test_a_class_of_a_notebooks_cell_has_the_source_that_it_would_have_in_a_file(tmp_path, monkeypatch):
+    source = "import qkdlib\n\n\n@qkdlib.register('encoder')\nclass Mine:\n    def angles(self, f):\n        return f\n"
+    (tmp_path / "in_a_file_15.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("in_a_file_15")
+    in_file = Experiment(encoder="Mine").encoder
+    linecache.cache["<cell>"] = (len(source), None, source.splitlines(keepends=True), "<cell>")
+    exec(compile(source, "<cell>", "exec"), {"__name__": "__main__"})
+    assert Experiment(encoder="Mine").encoder == in_file
+    other = source.replace("return f", "return 2 * f")
+    linecache.cache["<other>"] = (len(other), None, other.splitlines(keepends=True), "<other>")
+    exec(compile(other, "<other>", "exec"), {"__name__": "__main__"})
+    assert Experiment(encoder="Mine").encoder != in_file
 
 
 def test_a_version_speaks_for_what_the_source_does_not_show():
