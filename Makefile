@@ -9,6 +9,10 @@ AUDIT_MNIST := -p dataset mnist -p train_per_class 150 -p validation_per_class 5
 CODE := $(wildcard $(foreach folder,qkdlib qkdlib/* qkdlib/*/*,$(addprefix $(folder)/*.,py csv mplstyle)))
 RESULTS := $(wildcard results/students/*.json results/executions/*.json results/teachers/*.npz)
 DEMO := build/demo
+# What requirements.lock serves. torch asks for macOS 14.
+PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin x86_64-pc-windows-msvc
+PYTHONS := 3.11 3.12 3.13
+PINS := uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
 
 # Under `make -j` pages share the cores: threads that wait for each other spin, and two processes with all
 # cores each are far slower than one after the other. (make shows -j in MAKEFLAGS only inside recipes.)
@@ -16,7 +20,7 @@ SHARE = $(if $(filter -j%,$(MAKEFLAGS)),QKD_THREADS=$${QKD_THREADS:-1})
 RUN = $(SHARE) $(PY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo paper-artifacts pages teachers notebooks verify test lint lab lock benchmark clean FORCE
+.PHONY: help setup demo paper-artifacts pages teachers notebooks verify test lint lab lock lock-check wheel wheel-check benchmark clean FORCE
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,12 +30,13 @@ setup: $(STAMP) ## install the locked environment into .venv (with uv if it is t
 $(STAMP): requirements.lock pyproject.toml
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@if command -v uv >/dev/null; then VIRTUAL_ENV="$(CURDIR)/$(VENV)" uv pip sync --compile-bytecode requirements.lock; \
-	else $(PY) -m pip install --no-deps --quiet --disable-pip-version-check -r requirements.lock; fi
+	else $(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock; fi
 	@if command -v uv >/dev/null; then VIRTUAL_ENV="$(CURDIR)/$(VENV)" uv pip install --no-deps --no-build-isolation -e .; \
 	else $(PY) -m pip install --no-deps --no-build-isolation --quiet --disable-pip-version-check -e .; fi
 	@touch $@
 
-demo: $(STAMP) ## teacher, placebo and distilled student on real digits, no data set or network needed
+demo: $(STAMP) ## teacher, placebo and distilled student on real digits, a line for each step, then the same as notebooks; no data set or network needed
+	@$(PY) -m qkdlib demo --workspace $(DEMO)
 	@$(PY) -m qkdlib notebooks $(QUICK) --out $(DEMO)/notebooks
 	@$(PY) -m qkdlib summary --workspace $(DEMO)
 	@echo "executed notebooks in $(DEMO)/notebooks"
@@ -81,11 +86,27 @@ lab: $(STAMP) ## open the notebooks in JupyterLab
 benchmark: $(STAMP) ## measure training, simulation and execution on this machine
 	@for file in $(filter-out benchmarks/timing.py,$(wildcard benchmarks/*.py)); do $(PY) $$file || exit 1; done
 
-lock: ## compile requirements.lock and environment.yml anew from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra dev --upgrade --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
-	    --no-header --no-annotate --no-emit-index-url --output-file requirements.lock
-	@{ sed '/- pip:/q' environment.yml; sed 's/^/      - /' requirements.lock; } > environment.yml.new
-	@mv environment.yml.new environment.yml
+lock: ## compile requirements.lock and environment.yml anew from pyproject.toml, for every platform (needs uv)
+	@$(PINS) pyproject.toml --extra dev --upgrade --universal --fork-strategy fewest --python-version 3.11 --output-file requirements.lock.new
+	@{ sed -n '/^#/p;/^[^#]/q' requirements.lock; cat requirements.lock.new; } > requirements.lock.both
+	@mv requirements.lock.both requirements.lock
+	@{ sed '/- pip:/q' environment.yml; sed 's/^/      - /' requirements.lock.new; } > environment.yml.new
+	@mv environment.yml.new environment.yml && rm requirements.lock.new
+
+lock-check: ## look for a wheel of every pin on every platform and Python of the lock (needs uv and a network)
+	@for platform in $(PLATFORMS); do for python in $(PYTHONS); do \
+	    pins="$$(MACOSX_DEPLOYMENT_TARGET=14.0 $(PINS) requirements.lock --no-deps --only-binary :all: \
+	        --python-platform $$platform --python-version $$python)" || { echo "$$platform, Python $$python: lacking"; exit 1; }; \
+	    echo "$$platform, Python $$python: $$(echo "$$pins" | wc -l) wheels"; done; done
+
+wheel: $(STAMP) ## build dist/qkdlib-*.whl, with the notebooks and the study's records
+	@rm -rf dist
+	@$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	@ls -l dist/*.whl
+
+wheel-check: wheel ## install the wheel and all that it needs by plain pip into a new environment, and try it outside of the checkout (needs a network)
+	@rm -rf build/wheel-check && mkdir -p build && $(PYTHON) -m venv build/wheel-check
+	@build/wheel-check/bin/python tests/project/try_wheel.py --install dist/*.whl
 
 clean: ## remove the environment, caches and demo; records, tables and figures stay
-	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis .coverage htmlcov *.egg-info
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .coverage htmlcov *.egg-info
