@@ -74,7 +74,7 @@ def execute(
     backend, started = backends.get(on), time.perf_counter()
     facts, earlier, count = backend.facts(student.executed), 0, 0
     with torch.inference_mode():
-        chunks = images.x.to(student.signs.device).split(student.reducer.evaluation_batch)
+        chunks = images.x.to(student.signs.device).split(student.evaluation_batch)
         angles = torch.cat([student.angles(chunk) for chunk in chunks], dim=1)[:seeds].cpu().numpy()  # (S, N, A)
     sound = np.isfinite(angles).all((1, 2)) & student.finite()[:seeds]
     if not sound.all():

@@ -136,7 +136,7 @@ def trained_student(
         elif not is_record and experiment.teacher is None:
             _name_taught(experiment, workspace)
         student = _student(experiment, seeds, parts, find(experiment, workspace), workspace, processor)
-        student.class_names = parts.class_names
+        student.class_names, student.extractor = parts.class_names, extractor
         return student
 
 
@@ -255,7 +255,7 @@ def _compute(
     }
     # The record's own execution is that of students whose circuits differ from image to image anyway; v2's have 10,000
     # test images, and are executed where `robustness` asks for it; a twin has no circuit.
-    if not (student.encoder or student.is_twin or aer_seeds == 0):
+    if not (student.encoder or student.layer.is_twin or aer_seeds == 0):
         entry["unexecuted"] = seeds[:aer_seeds]
     record.provenance.append(entry)
     record.save(workspace)

@@ -27,7 +27,8 @@ class SingleStudent(nn.Module):
     """Images (B, C, H, W) -> logits (B, C) of the C classes, by weights of its own. `Student.one` makes it.
 
     The images are as `qkdlib.splits` gives them: pixels from 0 to 1, or what `images.normalised` makes of them where
-    the experiment has a `pixel_mean`, or features (B, F, 1, 1) where it has those. They may need a gradient.
+    the experiment has a `pixel_mean`. Where it has features, they are those, (B, F, 1, 1), or images as long as the
+    network that made them is at hand, as it is not after `load_student`. They may need a gradient.
     The logits are the first C of the student's: the heads `sigmoid_complement` and `softmax` have one for each outcome
     or two, and a record's accuracy is by argmax over all of them, which counts an outcome that is no class as wrong.
     Here the largest of the C classes is taken, so that an accuracy may be a little higher. In training mode the
@@ -47,7 +48,7 @@ class SingleStudent(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (B, C). `ValueError`: the images have another shape, or are no real numbers."""
-        check_images(images, self.shape)
+        check_images(images, self.student)
         images = images.to(self.student.signs)
         with torch.autocast(images.device.type, enabled=False):  # angles need 32 bits
             logits = self.student(images, self._dropout(len(images)))
@@ -84,7 +85,7 @@ class SingleStudent(nn.Module):
         """Logits (B, C) in evaluation mode, without gradients, of images as `predict_proba` takes them."""
         images = tensor(images)
         images = images[None] if images.ndim == 3 else images
-        check_images(images, self.shape)
+        check_images(images, self.student)
         if not images.isfinite().all():
             checks.fail("images", "NaN or infinity", "finite pixels")
         was_training = self.training
@@ -117,11 +118,15 @@ def tensor(images: torch.Tensor | np.ndarray) -> torch.Tensor:
         checks.fail("images", images, "an array or tensor of real numbers")
 
 
-def check_images(images: object, shape: tuple[int, ...]) -> None:
-    """Raise `ValueError` unless images are a tensor (B, *shape) of real numbers."""
-    if not isinstance(images, torch.Tensor) or tuple(images.shape[1:]) != tuple(shape) or images.ndim != 1 + len(shape):
-        found = tuple(images.shape) if isinstance(images, torch.Tensor) else images
-        checks.fail("images", found, f"a tensor of shape (B, {', '.join(map(str, shape))})")
+def check_images(images: object, student: Any) -> None:
+    """Raise `ValueError` unless images are a tensor (B, C, H, W) of real numbers, of the student's shape, or such as
+    its extractor may take."""
+    found = tuple(images.shape) if isinstance(images, torch.Tensor) else images
+    shape = ", ".join(map(str, student.shape))
+    if not isinstance(images, torch.Tensor) or images.ndim != 4:
+        checks.fail("images", found, f"a tensor of shape (B, {shape})")
+    if student.extractor is None and tuple(images.shape[1:]) != tuple(student.shape):
+        checks.fail("images", found, f"a tensor of shape (B, {shape})")
     if images.dtype == torch.uint8 or images.is_complex():
         checks.fail("images", images.dtype, "real numbers as `qkdlib.splits` gives them, not bytes from 0 to 255")
 
@@ -134,7 +139,7 @@ def copied(student: Any, place: int) -> SingleStudent:
             parameter.copy_(values[place])
         for name, fitted in student.reducer.named_buffers():
             hold(alone.reducer, name, fitted.clone())
-    alone.class_names = student.class_names
+    alone.class_names, alone.extractor = student.class_names, student.extractor
     return SingleStudent(alone).train(student.training)
 
 
@@ -143,7 +148,7 @@ def bound(student: Any, image: torch.Tensor | np.ndarray, place: int) -> "Quantu
     if student.executed is None:
         checks.fail("ansatz", student.experiment.ansatz, "one that is a circuit: a classical twin has none")
     images = tensor(image)[None]
-    check_images(images, student.shape)
+    check_images(images, student)
     with torch.no_grad():
         angles = student.angles(images.to(student.signs))[place, 0].tolist()
     quantum = circuits.to_qiskit(student.executed)

@@ -2,7 +2,7 @@
 distilled, control) is this one class; only the experiment's fields differ."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,17 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from qkdlib import checks, circuits
-from qkdlib.backends import samplers
-from qkdlib.circuits import GateList, product, simulation
-from qkdlib.circuits.statevector import STATES
-from qkdlib.experiment import TWINS, Experiment
+from qkdlib import checks
+from qkdlib.experiment import Experiment
 from qkdlib.files import checked, read_arrays, write_arrays
-from qkdlib.noise import Noise
 from qkdlib.randomness import generator
-from qkdlib.rounding import shared_product
-from qkdlib.students import encoders, own_parts, readouts, reducers, single, twins
-from qkdlib.students.encoders import Encoder, blanks
+from qkdlib.students import own_parts, readouts, reducers, single
+from qkdlib.students.encoders import blanks
+from qkdlib.students.layer import QuantumLayer
 from qkdlib.students.single import SingleStudent
 
 if TYPE_CHECKING:
@@ -47,55 +43,42 @@ class Student(nn.Module):
         seeds: the seeds, S of them.
 
     Attributes:
-        circuit: the ansatz; None of a twin, which has none.
-        binding: how the ansatz's angles follow from features and weights.
-        simulated: `circuit` without the gates that no measurement sees.
-        executed: what a quantum computer runs: the encoder's circuit, then the ansatz.
+        layer: encoder, circuit and measurement; `encoder`, `circuit` and `executed` are its own.
+        theta: the circuit's weights (S, W), in radians; None where it has none.
+        extractor: of the experiment's features, images (B, ...) -> (B, F, 1, 1), if images are to be taken, too.
 
     Raises:
         ValueError: the parts do not fit each other or the image.
     """
 
     signs: torch.Tensor  # (2^Q, Q)
+    extractor: Callable[[torch.Tensor], torch.Tensor] | None = None
     seconds_before: float = 0.0  # that its training took before it was interrupted
 
     def __init__(self, experiment: Experiment, shape: tuple[int, int, int], seeds: list[int]):
         super().__init__()
         self.experiment, self.shape, self.seeds = experiment, shape, list(seeds)
         self.class_names = tuple(map(str, experiment.classes))  # as numbers, until somebody knows better
-        qubits, classes = experiment.qubits, len(experiment.classes)
-        encoder, self.is_twin = encoders.find(experiment.encoder), experiment.ansatz in TWINS
-        described, circuit = None if self.is_twin else circuits.described(experiment), None
-        self.measured = described.measure if described else ()  # (): all wires
-        if described:
-            circuit, self.binding = circuits.compiled(described)
-        self.circuit, self.simulated = circuit, circuit and circuits.measured(circuit, self.measured)
-        if encoder:
-            features = encoder.features(qubits)
-        else:
-            features = described.features or described.weights if described else qubits
+        self.layer = QuantumLayer(experiment, self.seeds)
+        self.circuit, self.executed = self.layer.circuit, self.layer.executed
+        self.encoder, self.features = self.layer.encoder, self.layer.features
         generators = [generator(seed, "weights") for seed in seeds]
-        self.features = features
-        self.reducer = reducers.build(experiment.reducer, shape, features, generators, experiment.dropout)
-        self.reducer.standardised = encoder is None or encoder.product
+        self.reducer = reducers.build(experiment.reducer, shape, self.features, generators, experiment.dropout)
+        self.reducer.standardised = self.encoder is None or self.encoder.product
         self.reducer.leak = LEAK if experiment.activation == "leaky_relu" else 0.0
-        self.encoder: Encoder | None = None
-        if encoder:
-            self.encoder = own_parts.encoder(encoder, experiment)
+        if self.encoder:
             self.encoder.pixels = self.reducer.pixels
-        if encoder or experiment.takes_features:
-            count = described.weights if described else 3 * qubits
-            starts = torch.stack([torch.empty(count).uniform_(-math.pi, math.pi, generator=g) for g in generators])
-            # A twin draws as many numbers as its circuit, so that its other weights start as those do.
-            starts = starts[:, : 2 * qubits] / math.pi if self.is_twin else starts
-            self.theta = nn.Parameter(starts.clone())  # (S, W)
-        self.executed = circuits.join(self.encoder.circuit, circuit) if self.encoder and circuit else circuit
-        self.noise = Noise(experiment.noise, experiment.noise_level)
-        self.noise.check_gates(gate.name for gate in self.executed.gates) if self.executed else None
+        self.theta = self._started(generators) if self.layer.weights else None
         self.register_buffer("signs", readouts.pauli_z(experiment.measured_qubits), persistent=False)
         measured = experiment.measured_qubits if experiment.readout == "pauli_z" else len(self.signs)
-        self.head = readouts.build(experiment.head, classes, measured, generators)
-        self.samplers = samplers.build(experiment.sampler, experiment.shots, self.seeds, self.noise)
+        self.head = readouts.build(experiment.head, len(experiment.classes), measured, generators)
+
+    def _started(self, generators: list[torch.Generator]) -> nn.Parameter:
+        """The circuit's weights (S, W), uniform in +-pi; or its twin's, uniform in +-1."""
+        # A twin draws as many numbers as its circuit, so that its other weights start as those do.
+        count = 3 * self.experiment.qubits if self.layer.is_twin else self.layer.weights
+        starts = torch.stack([torch.empty(count).uniform_(-math.pi, math.pi, generator=g) for g in generators])
+        return nn.Parameter((starts[:, : self.layer.weights] / math.pi if self.layer.is_twin else starts).clone())
 
     def fit_reducer(self, images: torch.Tensor) -> "Student":
         """Fit what the reducer takes from training images (N, C, H, W) before training, which of the built-in ones only
@@ -105,36 +88,43 @@ class Student(nn.Module):
         return self
 
     def forward(self, images: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
-        """Logits (S, B, L) of images (S, B, C, H, W) or (B, C, H, W); `keep` is the reducer's dropout."""
-        return self.logits(self.reducer.prepare(images), keep)
+        """Logits (S, B, L) of images (S, B, C, H, W) or (B, C, H, W); `keep` is the reducer's dropout. `ValueError`:
+        images of another shape than the student's."""
+        return self.logits(self._prepared(images), keep)
+
+    def _prepared(self, images: torch.Tensor) -> torch.Tensor:
+        if self.extractor is not None and tuple(images.shape[-3:]) != tuple(self.shape):
+            images = self.extractor(images)
+        if images.ndim not in (4, 5) or tuple(images.shape[-3:]) != tuple(self.shape):
+            checks.fail("images", f"shape {tuple(images.shape)}", f"shape (B, {', '.join(map(str, self.shape))})")
+        return self.reducer.prepare(images)
 
     def logits(self, prepared: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
         """Logits (S, B, L) of what `reducer.prepare` gave, which a training computes once."""
         features = self.reducer(prepared, keep)
-        measured = self._outcomes if self.experiment.readout == "outcomes" else self._expectations
-        return self.experiment.logit_scale * self.head(measured(features))
+        if self.experiment.readout == "outcomes":
+            measured = self.layer.outcomes(features, self.theta, self.training)
+        else:
+            measured = self.layer.expectations(features, self.theta, self.training, self.signs)
+        return self.experiment.logit_scale * self.head(measured)
 
     def outcomes(self, images: torch.Tensor) -> torch.Tensor:
         """What the student sees of its circuits, (S, B, 2^M) of M measured wires, the first one least significant:
         exact probabilities, or frequencies of samples, drawn in training and in evaluation from streams of their own.
         """
-        return self._outcomes(self.reducer(self.reducer.prepare(images)))
+        return self.layer.outcomes(self.reducer(self._prepared(images)), self.theta, self.training)
 
     def angles(self, images: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
         """Angles (S, B, A), in radians, of the circuit `executed` for images (S, B, C, H, W) or (B, C, H, W): those of
         the encoder, which differ per image, then those of the ansatz."""
-        return self._angles(self.reducer(self.reducer.prepare(images), keep))
+        return self.layer.angles(self.reducer(self._prepared(images), keep), self.theta)
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
         """Exact outcome probabilities (S, B, 2^Q) of all wires, wire 0 least significant, without samples and without
         noise."""
-        if self.circuit is None or self.simulated is None:
+        if self.circuit is None:
             checks.fail("ansatz", self.experiment.ansatz, "h_ry or rx_ry_rz: a classical twin has no circuit")
-        features = self.reducer(self.reducer.prepare(images))
-        if self.encoder is None:
-            return simulation.exact(self.circuit, self._angles(features))
-        visible = circuits.measured(self.circuit)
-        return simulation.after_encoding(visible, self.encoder.state(features), self._bound)
+        return self.layer.probabilities(self.reducer(self._prepared(images)), self.theta)
 
     def one(self, seed: int) -> SingleStudent:
         """The student of one of the seeds as an ordinary `nn.Module`, images (B, C, H, W) -> logits (B, C), with its
@@ -151,7 +141,7 @@ class Student(nn.Module):
 
     def read_out(self, outcomes: torch.Tensor, place: int) -> torch.Tensor:
         """Logits (B, L) of the `place`-th seed for outcome frequencies (B, 2^Q)."""
-        outcomes = readouts.marginal(outcomes.to(self.signs), self.measured)
+        outcomes = readouts.marginal(outcomes.to(self.signs), self.layer.measured)
         measured = outcomes if self.experiment.readout == "outcomes" else outcomes @ self.signs
         with torch.inference_mode():
             logits = self.head(measured.expand(len(self.seeds), *measured.shape))
@@ -170,85 +160,21 @@ class Student(nn.Module):
 
     def parameter_count(self) -> dict[str, int]:
         """Trainable parameters of one seed: quantum are the angles of a circuit, classical all others."""
-        quantum = self.theta[0].numel() if self.circuit and hasattr(self, "theta") else 0
+        quantum = 0 if self.layer.is_twin else self.layer.weights
         return {"classical": sum(p[0].numel() for p in self.parameters()) - quantum, "quantum": quantum}
 
     def memory_needed(self, images: torch.Tensor) -> float:
         """Bytes that the training of one seed on images (N, C, H, W) takes, roughly: `COPIES` of its parameters for
         each learning rate, and what a step keeps of its batch."""
-        experiment, qubits = self.experiment, self.experiment.qubits
+        experiment = self.experiment
         parameters = COPIES * sum(self.parameter_count().values()) * max(1, len(experiment.learning_rates))
         batch, values = min(experiment.batch_size, len(images)), self.reducer.kept * images[0].numel()
-        state, rows, kept = 2**qubits, 1, 2 * STATES
-        if self.executed and self._as_executed:
-            kind = simulation.kind(self.executed, self.noise)
-            state = 4**qubits if kind == "mixed" else state
-            if experiment.gradient != "autograd":
-                rows, kept = simulation.shifted_circuits(self.executed), 4
-            elif kind != "statevector" or experiment.engine == "torchquantum":
-                kept = 4 * len(self.executed.gates)
-        return 4.0 * (parameters + batch * (values + rows * kept * state))
-
-    @property
-    def _as_executed(self) -> bool:
-        """Whether training simulates the circuit gate by gate: the others have a faster way to exact numbers."""
-        return self.encoder is None or self.experiment.gradient != "autograd" or not self.noise.is_ideal
+        return 4.0 * (parameters + batch * (values + self.layer.numbers_kept()))
 
     @property
     def evaluation_batch(self) -> int:
         """How many images at once are fastest without gradients, as far as their states fit into memory."""
         return max(1, min(self.reducer.evaluation_batch, LARGEST // (len(self.seeds) * 2**self.experiment.qubits)))
-
-    @property
-    def _bound(self) -> torch.Tensor:
-        """The ansatz's angles (S, A) where no feature is among them."""
-        return self.binding.angles(None, self.theta)
-
-    def _angles(self, features: torch.Tensor) -> torch.Tensor:
-        if self.encoder is None:
-            angles = math.pi * self.experiment.angle_reach * torch.tanh(features)
-            return self.binding.angles(angles, self.theta) if self.experiment.takes_features else angles
-        encoding = self.encoder.angles(features)
-        return torch.cat([encoding, self._bound[:, None].expand(-1, encoding.shape[1], -1)], dim=-1)
-
-    def _outcomes(self, features: torch.Tensor) -> torch.Tensor:
-        if self.simulated is None or self.executed is None:
-            return twins.bernoulli(features, self.experiment.angle_reach)
-        return readouts.marginal(self._of_all_wires(features, self.simulated, self.executed), self.measured)
-
-    def _of_all_wires(self, features: torch.Tensor, simulated: GateList, executed: GateList) -> torch.Tensor:
-        if self.experiment.engine == "torchquantum":
-            return self._by_torchquantum(features, simulated)
-        if self.encoder and not self._as_executed:
-            return simulation.after_encoding(simulated, self.encoder.state(features), self._bound)
-        draw = self.samplers[0 if self.training else 1] if self.samplers else None
-        gradient = self.experiment.gradient
-        return simulation.probabilities(executed, self._angles(features), gradient, draw, self.noise)
-
-    def _by_torchquantum(self, features: torch.Tensor, simulated: GateList) -> torch.Tensor:
-        """Outcomes by TorchQuantum's own gates, one after the other."""
-        amplitudes = None
-        if self.encoder is None:
-            angles = self._angles(features)
-        elif self.encoder.product:
-            simulated, angles = circuits.join(self.encoder.circuit, simulated), self._angles(features)
-        else:
-            amplitudes = self.encoder.state(features)
-            angles = self._bound[:, None].expand(-1, amplitudes.shape[1], -1)
-            amplitudes = amplitudes.flatten(0, 1)
-        found = circuits.to_torchquantum(simulated)(angles.flatten(0, 1), amplitudes)
-        return found.unflatten(0, angles.shape[:2])
-
-    def _expectations(self, features: torch.Tensor) -> torch.Tensor:
-        """<Z> on each wire, (S, B, Q)."""
-        encoder, circuit = self.encoder, self.simulated
-        if encoder and circuit is None:
-            linear = self.experiment.ansatz == "classical_linear"
-            return twins.pooled(encoder.state(features), self.signs, self.theta, linear)
-        plain = self.experiment.engine == "stacked" and not (self._as_executed or self.measured)
-        if encoder and circuit and encoder.product and plain and product.takes(circuit):
-            return simulation.wires_after_encoding(circuit, encoder.state(features), self._bound)
-        return shared_product(self._outcomes(features), self.signs)
 
     def save_weights(self, path: Path) -> None:
         """Write the digest of the experiment, the seeds and the parameters, each (S, ...), atomically as npz."""

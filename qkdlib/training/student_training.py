@@ -147,7 +147,7 @@ class StudentTraining:
         self.confusions = state["confusions"]
 
     def _samplers(self) -> list[np.random.Generator]:
-        samplers: list[Any] = self.student.samplers
+        samplers: list[Any] = self.student.layer.samplers
         return [each for sampler in samplers for each in sampler.generators]
 
     def _batches(self, _epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]]:
@@ -250,7 +250,7 @@ def evaluate(student: Student, images: Images, teacher_logits: torch.Tensor | No
     """
     sums, found = LossSums(), []
     seeds, classes = len(student.seeds), len(student.experiment.classes)
-    settings, step = losses.settings(student.experiment), student.reducer.evaluation_batch
+    settings, step = losses.settings(student.experiment), student.evaluation_batch
     if teacher_logits is None:
         teacher_logits, settings["term"] = torch.zeros(len(images), classes, device=images.y.device), None
     elif losses.of_batches(student.experiment):
