@@ -112,7 +112,7 @@ def _lines(name: str, angles: list[list[str]], wires: Sequence[int]) -> list[str
 
 def to_torchquantum(circuit: Described) -> "torch.nn.Module":
     """See `Circuit.to_torchquantum`."""
-    from qkdlib.circuits.torchquantum_import import load
+    from qkdlib.torchquantum_import import load
 
     tq = load()
 
@@ -158,7 +158,7 @@ def from_torchquantum(module: Any, qubits: int | None) -> tuple[list[str], int]:
         wires = qubits or getattr(module, "n_wires", None)
         if not callable(module) or wires is None:
             checks.fail("module", module, "a TorchQuantum module with n_wires (or qubits=...), or an op list")
-        from qkdlib.circuits.torchquantum_import import load
+        from qkdlib.torchquantum_import import load
 
         device = load().QuantumDevice(n_wires=wires, bsz=1, record_op=True)
         module(device)

@@ -15,8 +15,11 @@ from qkdlib import backends, checks, runtime
 from qkdlib.backends import Facts
 from qkdlib.images import Images
 from qkdlib.randomness import number
-from qkdlib.records import Summary, summarise
+from qkdlib.records import Record, Summary, rounded, summarise
 from qkdlib.students import Student, classified_right
+from qkdlib.workspace import Workspace
+
+SECONDS = 5.0  # after which what has been executed is saved
 
 
 @dataclass(frozen=True)
@@ -93,3 +96,38 @@ def execute(
         done(seed, accuracies[seed])
     facts = dataclasses.replace(facts, earlier_jobs=earlier)
     return Executed(accuracies, facts, shots, len(images), count, time.perf_counter() - started)
+
+
+def execute_record(record: Record, entry: dict, student: Student, images: Images, workspace: Workspace) -> None:
+    """Execute on Aer the seeds that an entry of the record's provenance names as `unexecuted`; save the record every
+    few seconds and in the end. `RuntimeError`: the execution failed; the record is saved all the same."""
+    before, accuracies, failed = entry["seconds"], {}, None
+    started = saved = time.perf_counter()
+
+    def note(found: dict[int, float]) -> None:
+        for seed, accuracy in found.items():
+            record.seeds[seed]["qasm_accuracy"] = rounded(accuracy)
+        seconds = time.perf_counter() - started
+        now = {"execution": before.get("execution", 0.0) + seconds, "all": before["all"] + seconds}
+        entry["seconds"] = before | {name: round(value, 1) for name, value in now.items()}
+
+    def keep(seed: int, accuracy: float) -> None:
+        nonlocal saved
+        note({seed: accuracy})
+        entry["unexecuted"].remove(seed)
+        if time.perf_counter() - saved >= SECONDS:
+            record.save(workspace)
+            saved = time.perf_counter()
+
+    try:
+        accuracies = execute(student, images, seeds=len(entry["unexecuted"]), done=keep).accuracies
+    except Exception as error:  # Aer's own, no memory: hours of training do not depend on it
+        failed = error
+    note(accuracies)
+    del entry["unexecuted"]
+    path = record.save(workspace)
+    if failed is not None:
+        raise RuntimeError(
+            f"the execution on Aer failed ({checks.line(failed, 500)}); the training is saved, without accuracies on "
+            f"the QASM simulator, in {path}"
+        ) from failed

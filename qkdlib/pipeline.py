@@ -16,11 +16,10 @@ from qkdlib.workspace import Workspace
 if TYPE_CHECKING:
     import torch
 
-    from qkdlib.images import Images, Splits
+    from qkdlib.images import Splits
     from qkdlib.students import Student
 
 KD_WEIGHT = 0.9  # of a network of your own, where nothing else is said
-SECONDS = 5.0  # after which what has been executed is saved
 
 
 def run(
@@ -60,7 +59,7 @@ def run(
         checks.whole("aer_seeds", aer_seeds, minimum=0)
     _check(experiment, teacher, kd_weight, features)
 
-    from qkdlib import teachers, training
+    from qkdlib import execution, teachers, training
     from qkdlib.images import datasets
     from qkdlib.students import Student
 
@@ -91,7 +90,7 @@ def run(
         record = dataclasses.replace(record, experiment=experiment) if record else Record(experiment)
         for entry in record.unexecuted() if aer_seeds != 0 else ():  # of a run that was cut off
             student = _student(experiment, entry["unexecuted"], parts, record, workspace, processor)
-            _execute(record, entry, student, parts.test, workspace)
+            execution.execute_record(record, entry, student, parts.test, workspace)
         if missing := record.missing():
             if fresh:
                 training.forget(workspace.checkpoints, experiment, missing, processor)
@@ -240,7 +239,7 @@ def _compute(
     aer_seeds: int | None,
 ) -> None:  # fmt: skip
     """Train `seeds`, save the record with their results, then the weights, which are larger, and execute them."""
-    from qkdlib import training
+    from qkdlib import execution, training
 
     started = time.perf_counter()
     student, results, seconds = train(record.experiment, seeds, parts, workspace, device, workspace.checkpoints)
@@ -264,41 +263,4 @@ def _compute(
     if diverged := [seed for seed in seeds if seed in record.diverged()]:
         warnings.warn(f"{record.experiment.name}: the training of seeds {diverged} diverged", stacklevel=3)
     if "unexecuted" in entry:
-        _execute(record, entry, student, parts.test, workspace)
-
-
-def _execute(record: Record, entry: dict, student: "Student", images: "Images", workspace: Workspace) -> None:
-    """Execute on Aer the seeds that an entry of the record's provenance names as `unexecuted`; save the record every
-    few seconds and in the end."""
-    from qkdlib import execution
-
-    before, accuracies, failed = entry["seconds"], {}, None
-    started = saved = time.perf_counter()
-
-    def note(found: dict[int, float]) -> None:
-        for seed, accuracy in found.items():
-            record.seeds[seed]["qasm_accuracy"] = rounded(accuracy)
-        seconds = time.perf_counter() - started
-        now = {"execution": before.get("execution", 0.0) + seconds, "all": before["all"] + seconds}
-        entry["seconds"] = before | {name: round(value, 1) for name, value in now.items()}
-
-    def keep(seed: int, accuracy: float) -> None:
-        nonlocal saved
-        note({seed: accuracy})
-        entry["unexecuted"].remove(seed)
-        if time.perf_counter() - saved >= SECONDS:
-            record.save(workspace)
-            saved = time.perf_counter()
-
-    try:
-        accuracies = execution.execute(student, images, seeds=len(entry["unexecuted"]), done=keep).accuracies
-    except Exception as error:  # Aer's own, no memory: hours of training do not depend on it
-        failed = error
-    note(accuracies)
-    del entry["unexecuted"]
-    path = record.save(workspace)
-    if failed is not None:
-        raise RuntimeError(
-            f"the execution on Aer failed ({checks.line(failed, 500)}); the training is saved, without accuracies on "
-            f"the QASM simulator, in {path}"
-        ) from failed
+        execution.execute_record(record, entry, student, parts.test, workspace)

@@ -7,7 +7,7 @@ import torch
 
 from qkdlib.circuit_translations import NAMES, apply
 from qkdlib.circuits.gatelist import ROTATIONS, GateList, reverse_wires
-from qkdlib.circuits.torchquantum_import import load
+from qkdlib.torchquantum_import import load
 
 
 def to_torchquantum(circuit: GateList) -> torch.nn.Module:

@@ -1,6 +1,7 @@
 """The student: reducer + encoder + ansatz + read-out, for all seeds of an experiment at once. Every arm (placebo,
 distilled, control) is this one class; only the experiment's fields differ."""
 
+import contextlib
 import math
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import nn
 
 from qkdlib import checks
 from qkdlib.experiment import Experiment
-from qkdlib.files import checked, read_arrays, write_arrays
+from qkdlib.files import Damaged, checked, read_arrays, write_arrays
 from qkdlib.randomness import generator
 from qkdlib.students import own_parts, readouts, reducers, single
 from qkdlib.students.encoders import blanks
@@ -177,35 +178,49 @@ class Student(nn.Module):
         return max(1, min(self.reducer.evaluation_batch, LARGEST // (len(self.seeds) * 2**self.experiment.qubits)))
 
     def save_weights(self, path: Path) -> None:
-        """Write the digest of the experiment, the seeds and the parameters, each (S, ...), atomically as npz."""
+        """Write the digest of the experiment, the seeds and the parameters, each (S, ...), atomically as npz. Other
+        seeds' that lie there already stay, `MOST_SEEDS` at most."""
         arrays = {name: value.detach().cpu().numpy() for name, value in self.named_parameters()}
-        arrays |= {"digest": np.array(self.experiment.digest), "seeds": np.array(self.seeds)}
-        write_arrays(path, arrays, compressed=False)
+        arrays |= {"seeds": np.array(self.seeds)}
+        with contextlib.suppress(FileNotFoundError, Damaged):  # which the new file takes the place of
+            there = self._read(path)
+            rows = np.flatnonzero(~np.isin(there["seeds"], self.seeds))[:MOST_SEEDS]
+            arrays = {name: np.concatenate([mine, there[name][rows]]) for name, mine in arrays.items()}
+        write_arrays(path, arrays | {"digest": np.array(self.experiment.digest)}, compressed=False)
 
     def load_weights(self, path: Path, diverged: Collection[int] = ()) -> bool:
         """Take the parameters of this student's seeds from a file; False if it is not there or lacks a seed. Those of
         seeds that `diverged` need not be finite. `files.Damaged`: the weights are damaged, or other students'."""
         if not path.exists():
             return False
-        parameters = dict(self.named_parameters())
-        of_one = sum(parameter[0].numel() * parameter.element_size() for parameter in parameters.values())
-        arrays = read_arrays(path, most=(MOST_SEEDS + len(self.seeds)) * (of_one + 8) + 1000 * (len(parameters) + 2))
+        arrays = self._read(path)
         with checked(path):
-            # Files of earlier versions hold no digest.
-            if str(arrays.get("digest", self.experiment.digest)) != self.experiment.digest:
-                raise ValueError("it holds the weights of another experiment's students")
             there = arrays["seeds"].tolist()
             if not set(self.seeds) <= set(there):
                 return False
             rows, finite = [there.index(seed) for seed in self.seeds], [seed not in diverged for seed in self.seeds]
+            for name, _ in self.named_parameters():
+                if not np.isfinite(arrays[name][rows][finite]).all():
+                    raise ValueError(f"{name} holds numbers that are not finite")
+            self.load_state_dict({name: torch.from_numpy(arrays[name][rows]) for name, _ in self.named_parameters()})
+        return True
+
+    def _read(self, path: Path) -> dict[str, np.ndarray]:
+        """Seeds and parameters in a file. `files.Damaged`: they are no such, or other students'."""
+        parameters = dict(self.named_parameters())
+        of_one = sum(parameter[0].numel() * parameter.element_size() for parameter in parameters.values())
+        # As many as were asked for before, and these beside them.
+        most = (2 * MOST_SEEDS + len(self.seeds)) * (of_one + 8) + 1000 * (len(parameters) + 2)
+        arrays = read_arrays(path, most)
+        with checked(path):
+            # Files of earlier versions hold no digest.
+            if str(arrays.get("digest", self.experiment.digest)) != self.experiment.digest:
+                raise ValueError("it holds the weights of another experiment's students")
             for name, parameter in parameters.items():
                 found = arrays[name]
-                if found.shape != (len(there), *parameter.shape[1:]) or found.dtype != np.float32:
+                if found.shape != (len(arrays["seeds"]), *parameter.shape[1:]) or found.dtype != np.float32:
                     raise ValueError(f"{name} has shape {found.shape} and type {found.dtype}")
-                if not np.isfinite(found[rows][finite]).all():
-                    raise ValueError(f"{name} holds numbers that are not finite")
-            self.load_state_dict({name: torch.from_numpy(arrays[name][rows]) for name in parameters})
-        return True
+            return {name: arrays[name] for name in ("seeds", *parameters)}
 
 
 def classified_right(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

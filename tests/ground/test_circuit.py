@@ -14,8 +14,8 @@ from qiskit.quantum_info import Operator, Statevector
 
 from qkdlib import Circuit, Experiment
 from qkdlib.circuit import GATES
-from qkdlib.circuits.torchquantum_import import load
 from qkdlib.experiment import as_dict, from_dict
+from qkdlib.torchquantum_import import load
 
 OWN = ["h 0", "ry(x[0]) 1", "crx(-0.5*w[0]) 0 1", "u(pi/2, w[1], x[1]/2) 2", "rz(w[0]) 2", "ccx 0 1 2", "p(0.25) 0"]
 

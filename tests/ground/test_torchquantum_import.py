@@ -12,8 +12,7 @@ import pytest
 from qiskit.circuit.library import StatePreparation
 from qiskit.quantum_info import Operator
 
-from qkdlib import aer_import
-from qkdlib.circuits import torchquantum_import
+from qkdlib import aer_import, torchquantum_import
 
 # What the two releases do at their import with Qiskit, as far as it matters here; their own trees are far larger.
 OLD = """
@@ -28,7 +27,7 @@ QuantumCircuit.unitary = None
 """
 SAY = """
 import sys
-from qkdlib.circuits import torchquantum_import as found
+from qkdlib import torchquantum_import as found
 torchquantum = found.load()
 left = [name for name, module in sys.modules.items() if isinstance(module, found._StandIn)]
 from qiskit import QuantumCircuit
