@@ -72,10 +72,10 @@ def test_a_run_that_ends_half_way_goes_on_from_there(parent, undisturbed, tmp_pa
 def executing(root: Path, killed_at: int = 0) -> dict:
     """Run, what has been executed being saved at once; be killed when so many seeds have begun. Returns the results of
     all seeds, the provenance without times, and the seeds whose execution began."""
-    from qkdlib import backends, pipeline
+    from qkdlib import backends, execution, pipeline
     from qkdlib.randomness import number
 
-    pipeline.SECONDS, begun, sample = 0.0, [], backends.sample
+    execution.SECONDS, begun, sample = 0.0, [], backends.sample
 
     def counted(circuit, angles, shots, seed, *more, **options):
         begun.append(next(each for each in range(9) if number(each, "shots") == seed))

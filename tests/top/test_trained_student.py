@@ -72,6 +72,27 @@ def test_weights_that_lack_a_seed_do_not_count(workspace):
     assert qkdlib.trained_student(more, workspace=workspace).seeds == [0, 1, 2]
 
 
+def test_weights_of_seeds_that_were_trained_before_stay(workspace, monkeypatch):
+    images = qkdlib.splits(TINY).test.x
+    qkdlib.run(TINY, workspace=workspace)
+    more = qkdlib.Experiment(**{**vars(TINY), "seeds": 5})
+    qkdlib.run(more, workspace=workspace)
+    monkeypatch.setattr(training, "train_students", lambda *_: pytest.fail("trained again"))
+    found = qkdlib.trained_student(more, workspace=workspace)(images)
+    monkeypatch.undo()
+    pipeline._weights(TINY, workspace).unlink()
+    assert torch.equal(found, qkdlib.trained_student(more, workspace=workspace)(images))
+
+
+def test_a_file_of_weights_does_not_grow_without_end(workspace, monkeypatch):
+    monkeypatch.setattr("qkdlib.students.student.MOST_SEEDS", 2)
+    path = workspace.checkpoints / "weights.npz"
+    for seeds in ([0, 1, 2], [3], [4, 5], [0]):
+        Student(TINY, (1, 28, 28), seeds).save_weights(path)
+    with np.load(path) as file:
+        assert file["seeds"].tolist() == [0, 4, 5]
+
+
 def edited(path, **changes):
     """Change arrays of a file of weights; None takes one away."""
     with np.load(path) as file:
