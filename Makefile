@@ -104,9 +104,13 @@ wheel: $(STAMP) ## build dist/qkdlib-*.whl, with the notebooks and the study's r
 	@$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 	@ls -l dist/*.whl
 
-wheel-check: wheel ## install the wheel and all that it needs by plain pip into a new environment, and try it outside of the checkout (needs a network)
+wheel-check: wheel ## install the wheel and all that it needs by plain pip into a new environment, try it outside of the checkout, and resolve it beside what Colab brings (needs a network, and uv for Colab)
 	@rm -rf build/wheel-check && mkdir -p build && $(PYTHON) -m venv build/wheel-check
 	@build/wheel-check/bin/python tests/project/try_wheel.py --install dist/*.whl
+	@if command -v uv >/dev/null; then $(PINS) pyproject.toml --constraint tests/project/colab.txt --only-binary :all: \
+	    --python-version 3.12 --python-platform x86_64-manylinux_2_28 >build/colab.lock && \
+	    echo "in Colab: $$(wc -l <build/colab.lock) packages, with its own versions of what it brings"; \
+	else echo "in Colab: untried, because uv is not there"; fi
 
 clean: ## remove the environment, caches and demo; records, tables and figures stay
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .coverage htmlcov *.egg-info

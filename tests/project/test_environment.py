@@ -1,13 +1,17 @@
 """The lock, the conda environment, the versions and the Makefile agree with each other and with the README."""
 
+import importlib.util
+import json
 import re
 import shutil
 import subprocess
 import tomllib
+import types
 from pathlib import Path
 
 import pytest
 import yaml
+from IPython.core.inputtransformer2 import TransformerManager
 from packaging.requirements import Requirement
 
 import qkdlib
@@ -17,9 +21,12 @@ PLATFORMS = [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"), ("w
 PYTHONS = ["3.11", "3.12", "3.13"]
 
 
+def lines_of(path: Path) -> list[str]:
+    return [line for line in path.read_text().splitlines() if not line.startswith("#")]
+
+
 def lock() -> list[Requirement]:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    return [Requirement(line) for line in lines if not line.startswith("#")]
+    return [Requirement(line) for line in lines_of(ROOT / "requirements.lock")]
 
 
 def project() -> dict:
@@ -122,3 +129,41 @@ def test_make_reads_no_notebook_that_a_killed_process_has_left():
         text=True,
     )
     assert ended.stdout.split()[-1] == "notebooks/executed/digits/*.ipynb"  # the shell passes over hidden files
+
+
+def test_workflow_runs_what_ci_runs_and_tries_the_wheel_on_the_other_platforms():
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())["jobs"]
+    assert jobs["linux"]["steps"][-1]["run"] == ".ci/run" and (ROOT / ".ci" / "run").is_file()
+    where = jobs["wheel"]["strategy"]["matrix"]["include"]
+    assert {each["system"].split("-")[0] for each in where} == {"ubuntu", "macos", "windows"}
+    assert {each["python"] for each in where} <= set(PYTHONS)
+    script = re.search(r"python (\S+) --install", jobs["wheel"]["steps"][-1]["run"])[1]
+    assert (ROOT / script).is_file()
+
+
+def test_what_colab_brings_is_kept():
+    """Its versions satisfy what qkdlib asks for; `make wheel-check` resolves all the rest with them."""
+    brought = {each.name: each for each in map(Requirement, lines_of(ROOT / "tests" / "project" / "colab.txt"))}
+    wanted = {each.name: each for each in map(Requirement, project()["dependencies"])}
+    assert {"torch", "torchvision", "numpy", "scipy", "pandas", "scikit-learn"} <= set(brought) & set(wanted)
+    for name in set(brought) & set(wanted):
+        (version,) = brought[name].specifier
+        assert wanted[name].specifier.contains(version.version), name
+
+
+def test_first_cell_of_every_notebook_is_one_line_of_pip():
+    for path in (ROOT / "notebooks").glob("[!.]*.ipynb"):
+        cell = next(each for each in json.loads(path.read_text())["cells"] if each["cell_type"] == "code")
+        (line,) = (line.strip() for line in cell["source"] if re.search("pip|git|install -", line))
+        assert line == "%pip install -q git+https://github.com/qkdlib/qkdlib", path.name
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_first_cell_installs_only_where_qkdlib_is_missing(there, monkeypatch):
+    """The cell as IPython runs it, with pip played by a list."""
+    cell = json.loads((ROOT / "notebooks" / "quickstart.ipynb").read_text())["cells"][1]
+    code, ran = TransformerManager().transform_cell("".join(cell["source"])), []
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: there or None)
+    shell = types.SimpleNamespace(run_line_magic=lambda *line: ran.append(line))
+    exec(code, {"get_ipython": lambda: shell})
+    assert ran == [] if there else ran == [("pip", "install -q git+https://github.com/qkdlib/qkdlib")]
