@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qkdlib import checks, files, runtime, torch_settings
-from qkdlib.experiment import CUSTOM, MOST_WEIGHT, Experiment, check_experiment
+from qkdlib.experiment import CUSTOM, Experiment, check_experiment
+from qkdlib.experiment_checks import MOST_WEIGHT
 from qkdlib.parts import check_registered
 from qkdlib.records import Record, find, read_all, rounded
 from qkdlib.workspace import Workspace

@@ -12,7 +12,8 @@ from qkdlib import checks
 from qkdlib.circuit import Angle, Circuit
 from qkdlib.circuit import Gate as Written
 from qkdlib.circuits.gatelist import Gate, GateList
-from qkdlib.experiment import ENTANGLERS, RINGS, Experiment
+from qkdlib.experiment import Experiment
+from qkdlib.experiment_checks import ENTANGLERS, RINGS
 
 
 def ring(entangler: str, qubits: int, reach: int = 1) -> list[str]:

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from qkdlib import checks, workspace
-from qkdlib.experiment import DATASETS, IMAGEFOLDER, Experiment, check_experiment
+from qkdlib.experiment import Experiment, check_experiment
+from qkdlib.experiment_checks import DATASETS, IMAGEFOLDER
 from qkdlib.images import arrays, downloads, imagefolder
 from qkdlib.randomness import stream
 

@@ -11,7 +11,8 @@ from qkdlib import circuits
 from qkdlib.backends import samplers
 from qkdlib.circuits import GateList, product, simulation
 from qkdlib.circuits.statevector import STATES
-from qkdlib.experiment import TWINS, Experiment
+from qkdlib.experiment import Experiment
+from qkdlib.experiment_checks import TWINS
 from qkdlib.noise import Noise
 from qkdlib.rounding import shared_product
 from qkdlib.students import encoders, own_parts, readouts, twins
@@ -48,7 +49,9 @@ class QuantumLayer:
             self.features = make.features(qubits)
         elif not experiment.takes_features:
             self.weights = 0  # features are all the angles that there are
-        self.executed = circuits.join(self.encoder.circuit, self.circuit) if make and self.circuit else self.circuit
+        self.executed = self.circuit
+        if self.encoder and self.circuit:
+            self.executed = circuits.join(self.encoder.circuit, self.circuit)
         self.noise = Noise(experiment.noise, experiment.noise_level)
         if self.executed:
             self.noise.check_gates(gate.name for gate in self.executed.gates)

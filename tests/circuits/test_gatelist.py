@@ -11,7 +11,7 @@ from qiskit.quantum_info import Operator
 
 from qkdlib import circuits
 from qkdlib.circuits import Gate, GateList, ansatze
-from qkdlib.experiment import ENTANGLERS
+from qkdlib.experiment_checks import ENTANGLERS
 
 
 @settings(max_examples=20, database=None)

@@ -13,7 +13,7 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from qkdlib import circuits
 from qkdlib.circuits import Gate, GateList, gatelist, product, pure
-from qkdlib.experiment import RINGS
+from qkdlib.experiment_checks import RINGS
 
 
 def rotations(qubits: int, columns) -> GateList:

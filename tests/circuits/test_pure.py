@@ -12,7 +12,7 @@ from qiskit.quantum_info import Operator, Statevector
 
 from qkdlib import circuits
 from qkdlib.circuits import Gate, GateList, gatelist, product, pure
-from qkdlib.experiment import ENTANGLERS, RINGS
+from qkdlib.experiment_checks import ENTANGLERS, RINGS
 
 METHODS = ("matrix", "factors")
 BUILT = list(itertools.product(RINGS, (2, 3, 4, 5, 8), (1, 2, 4), ENTANGLERS))

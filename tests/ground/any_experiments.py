@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from qkdlib import experiment as experiments
+from qkdlib import experiment_checks
 from qkdlib.experiment import Experiment, Teacher
 
 
@@ -39,10 +39,10 @@ STUDENTS = st.sampled_from(
 def experiments_of_all_kinds(draw):
     teacher = draw(st.none() | TEACHERS)
     student = draw(STUDENTS)
-    heads = [head for head in experiments.HEADS if head != "linear" or "encoder" in student]
+    heads = [head for head in experiment_checks.HEADS if head != "linear" or "encoder" in student]
     student = {"head": draw(st.sampled_from(heads)), **student}
     return Experiment(
-        dataset=draw(st.sampled_from([*experiments.DATASETS, "imagefolder:some/where ü"])),
+        dataset=draw(st.sampled_from([*experiment_checks.DATASETS, "imagefolder:some/where ü"])),
         classes=draw(CLASSES),
         train_per_class=draw(st.none() | st.integers(1, 500)),
         selection=draw(st.sampled_from(["first", "random"])),

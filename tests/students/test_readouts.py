@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from probabilities import outcome_probabilities
 from torch.nn import functional
 
-from qkdlib.experiment import HEADS
+from qkdlib.experiment_checks import HEADS
 from qkdlib.students import readouts
 
 SEEDS, CLASSES = 2, 6

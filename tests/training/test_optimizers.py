@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from protocols import PROTOCOLS, experiment, train, weights
 from torch import nn
 
-from qkdlib import experiment as experiments
-from qkdlib import training
+from qkdlib import experiment_checks, training
 from qkdlib.images import datasets
 from qkdlib.training import checkpoints, student_training
 from qkdlib.training.optimizers import OPTIMIZERS
@@ -36,7 +35,7 @@ def stepped(kind, parameters: list[nn.Parameter], given: list[torch.Tensor], rat
 
 
 def test_an_optimizer_of_every_name():
-    assert tuple(OPTIMIZERS) == experiments.OPTIMIZERS == tuple(TORCHS)
+    assert tuple(OPTIMIZERS) == experiment_checks.OPTIMIZERS == tuple(TORCHS)
 
 
 @pytest.mark.parametrize("name", TORCHS)

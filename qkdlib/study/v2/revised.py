@@ -9,7 +9,8 @@ import functools
 from dataclasses import dataclass
 
 from qkdlib import checks, images
-from qkdlib.experiment import ENTANGLERS, Experiment, Teacher
+from qkdlib.experiment import Experiment, Teacher
+from qkdlib.experiment_checks import ENTANGLERS
 from qkdlib.study.chapter import copies, facts, on_copy
 from qkdlib.study.v1 import paper
 
