@@ -244,6 +244,8 @@ def write_by_lines(path: Path, head: dict, name: str, members: dict | list) -> N
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], compressed: bool = True) -> None:
-    """Write an npz file atomically."""
+    """Write an npz file atomically. Arrays of objects, which only pickle could keep, are a `ValueError`."""
+    if objects := [name for name, each in arrays.items() if each.dtype.hasobject]:
+        checks.fail("arrays", objects, "arrays of numbers or text")
     with atomic(path) as temporary, open(temporary, "wb") as file:
-        (np.savez_compressed if compressed else np.savez)(file, allow_pickle=False, **arrays)
+        (np.savez_compressed if compressed else np.savez)(file, **arrays)  # numpy 2.0 would save `allow_pickle`, too
