@@ -26,7 +26,7 @@ EXAMPLES = """examples:
   {0} demo                                     teachers and students on real digits, in about a minute
   {0} summary --paper                          every record of the study as one table
   {0} artefacts --paper --workspace the_paper  all tables and figures of the study, into the_paper/
-  {0} run --only v1                            train what the first version of the paper needs and no record holds
+  {0} run --only v1                            train what v1 needs and has no record of
   {0} COMMAND --help                           more about a command
 
 from Python:
