@@ -247,5 +247,6 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], compressed: bool = T
     """Write an npz file atomically. Arrays of objects, which only pickle could keep, are a `ValueError`."""
     if objects := [name for name, each in arrays.items() if each.dtype.hasobject]:
         checks.fail("arrays", objects, "arrays of numbers or text")
+    save: Callable[..., None] = np.savez_compressed if compressed else np.savez
     with atomic(path) as temporary, open(temporary, "wb") as file:
-        (np.savez_compressed if compressed else np.savez)(file, **arrays)  # numpy 2.0 would save `allow_pickle`, too
+        save(file, **arrays)  # and no `allow_pickle`, which numpy 2.0 would save as an array

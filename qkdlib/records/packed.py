@@ -66,7 +66,10 @@ def _contents() -> Iterator[tuple[str, bytes]]:
     elif PACKED.is_file():
         with checked(PACKED), tarfile.open(PACKED, "r:xz") as archive:
             for entry in archive:
-                yield entry.name, archive.extractfile(entry).read()
+                file = archive.extractfile(entry)
+                if file is None:
+                    raise ValueError(f"{entry.name} is no file")
+                yield entry.name, file.read()
     else:
         raise FileNotFoundError(
             f"the study's records are not here: there is no {PACKED}, and {CHECKOUT} is no checkout; install the wheel "
