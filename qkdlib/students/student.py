@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LEAK = 0.01  # PyTorch's own
 COPIES = 6  # of a training's parameters: themselves, gradients, Adam's two means, the last and the best epoch's
-LARGEST = 1 << 26  # numbers of the states that are evaluated at once
+LARGEST = 1 << 22  # numbers of a seed's states that are evaluated at once
 MOST_SEEDS = 200  # whose weights a file may hold beside those that are asked for
 
 
@@ -174,8 +174,9 @@ class Student(nn.Module):
 
     @property
     def evaluation_batch(self) -> int:
-        """How many images at once are fastest without gradients, as far as their states fit into memory."""
-        return max(1, min(self.reducer.evaluation_batch, LARGEST // (len(self.seeds) * 2**self.experiment.qubits)))
+        """How many images at once are fastest without gradients, as far as their states fit into memory; whatever the
+        number of seeds, by which a mean over chunks would round."""
+        return max(1, min(self.reducer.evaluation_batch, LARGEST >> self.experiment.qubits))
 
     def save_weights(self, path: Path) -> None:
         """Write the digest of the experiment, the seeds and the parameters, each (S, ...), atomically as npz. Other
