@@ -2,14 +2,18 @@
 
 from typing import TYPE_CHECKING
 
+from qkdlib.circuit import Circuit
 from qkdlib.circuits.gatelist import GateList
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
 
-def to_qiskit(circuit: GateList, measure: bool = True) -> "QuantumCircuit":
-    """The circuit as a `qiskit.QuantumCircuit` whose `ParameterVector` theta holds the angles in order."""
+def to_qiskit(circuit: GateList | Circuit, measure: bool = True) -> "QuantumCircuit":
+    """The circuit as a `qiskit.QuantumCircuit` whose `ParameterVector` theta holds the angles in order; one of your own
+    as its `to_qiskit` says."""
+    if isinstance(circuit, Circuit):
+        return circuit.to_qiskit(measure)
     from qiskit import QuantumCircuit
     from qiskit.circuit import ParameterVector
 

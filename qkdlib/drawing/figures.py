@@ -10,6 +10,7 @@ import scipy.special
 from matplotlib.axes import Axes
 
 from qkdlib import checks, circuits
+from qkdlib.circuit import Circuit
 from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
 from qkdlib.images.datasets import Splits
 from qkdlib.records import Record, statistics
@@ -56,7 +57,7 @@ def _only_the_image(axis: Axes) -> None:
 
 
 @styled
-def circuit_diagram(*named: circuits.GateList) -> Figure:
+def circuit_diagram(*named: circuits.GateList | Circuit) -> Figure:
     """Circuits as Qiskit draws them, side by side (v1, Fig. 5)."""
     _some("named", named)
     drawn = [circuits.to_qiskit(circuit) for circuit in named]

@@ -1,5 +1,6 @@
 """Notebooks: templates are clean, executed copies are of them and can be read, and they run headless."""
 
+import ast
 import base64
 import json
 import re
@@ -14,6 +15,7 @@ from qkdlib.study import contents, notebooks
 ROOT = Path(__file__).parents[2]
 TEMPLATES = sorted((ROOT / "notebooks").glob("[!.]*.ipynb"))
 EXECUTED = sorted((ROOT / "notebooks" / "executed").glob("*/[!.]*.ipynb"))
+LONGEST_FUNCTION = 5  # lines; longer ones belong to the library
 WIDEST = 1500  # pixels of a picture, which pages scale down to their width
 
 
@@ -28,7 +30,11 @@ def test_template_is_clean(path):
     assert all(not cell.get("outputs") and cell.get("execution_count") is None for cell in found)
     assert len(found) <= 21
     code = ["".join(cell["source"]) for cell in found if cell["cell_type"] == "code"]
-    assert not any(re.search(r"^(class|def) ", text, flags=re.M) for text in code)
+    assert not any(re.search(r"^class ", text, flags=re.M) for text in code)
+    for text in code:
+        plain = re.sub(r"^( *)%.*$", r"\1pass", text, flags=re.M)  # a notebook's own commands
+        functions = [node for node in ast.walk(ast.parse(plain)) if isinstance(node, ast.FunctionDef)]
+        assert all(node.end_lineno - node.lineno < LONGEST_FUNCTION for node in functions)
     assert sum(len(text.splitlines()) for text in code) <= 150
     kernel = json.loads(path.read_text())["metadata"]["kernelspec"]["name"]
     assert kernel == "python3"
