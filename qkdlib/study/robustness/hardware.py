@@ -6,6 +6,7 @@ import functools
 import pandas as pd
 
 from qkdlib import backends
+from qkdlib.circuits import simulation
 from qkdlib.experiment import Experiment
 from qkdlib.students import Student
 from qkdlib.study.v1 import paper
@@ -41,7 +42,7 @@ def _row(name: str, experiment: Experiment) -> dict:
     circuit, classes = Student(experiment, SHAPE, [0]).executed, len(experiment.classes)
     written, line = backends.aer().facts(circuit), backends.noiseless_device(experiment.qubits).facts(circuit)
     tested, trained = TESTED[name] * classes, experiment.train_per_class * classes
-    per_image = 1 + 2 * circuit.angles
+    per_image = simulation.shifted_circuits(circuit)
     return {
         "student": name, "qubits": experiment.qubits, "encoder": experiment.encoder, "depth": written.depth,
         "two_qubit_gates": written.two_qubit_gates, "line_depth": line.depth,
