@@ -9,6 +9,20 @@ On top of them `pipeline` (from an experiment to its record), `execution` (of tr
 `parallel` (many experiments) and `sweeping` (an experiment over values of its fields). What the paper says, row by row,
 is the study: `qkdlib.study`, a chapter a folder, which none of these imports.
 
+A first run, in seconds; the README's "Distil your own" goes on from there:
+
+    small = {"classes": (0, 1, 2), "train_per_class": 70, "test_per_class": 50, "seeds": 5}
+    record = qkdlib.run(qkdlib.Experiment(dataset="digits", learning_rate=3e-4, **small), workspace="my_runs")
+    print(qkdlib.arms([record]).to_string())
+
+    Experiment, Teacher     what is run, as data; `run` makes its record, `sweep` those of many values of its fields
+    Circuit, register       a circuit of your own; a loss, reducer, encoder or head of your own
+    splits                  the images of an experiment; `images.from_arrays` takes your own
+    trained_student         the students of a record; `.one(seed)` is a PyTorch module, `load_student` reads a saved one
+    execute                 them on Aer, a device or a sampler
+    arms, records           tables of records, comparisons, recalls
+    sklearn                 `DistilledClassifier`
+
 `import qkdlib` is light: torch, TorchQuantum, Qiskit and torchvision are imported where they are used. It asks torch
 for the portable mode (`portable`); import it before torch computes.
 """
