@@ -31,8 +31,9 @@ EXAMPLES = """examples:
 
 from Python:
   import qkdlib
-  record = qkdlib.run(qkdlib.Experiment(dataset="digits", classes=(0, 1, 2)), workspace="my_runs")
-  print(qkdlib.arms([record]))
+  experiment = qkdlib.Experiment(dataset="digits", classes=(0, 1, 2), train_per_class=70, test_per_class=50,
+                                 learning_rate=3e-4, seeds=5)
+  print(qkdlib.arms([qkdlib.run(experiment, workspace="my_runs")]))
 
 variables of the environment: QKD_DATA (folder of data sets), QKD_THREADS (how many), QKD_PORTABLE (0: not the same bits
 on every machine). Relative paths count from the checkout that the current folder lies in, else from that folder."""
