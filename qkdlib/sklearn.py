@@ -26,13 +26,18 @@ from sklearn.utils.validation import check_is_fitted, check_random_state, valida
 from qkdlib import checks, runtime, torch_settings
 from qkdlib.circuit import Circuit
 from qkdlib.experiment import Experiment
+from qkdlib.experiment_checks import MOST_WEIGHT
 from qkdlib.images import Images, Splits
 from qkdlib.students import Student
 from qkdlib.teachers import rows
 from qkdlib.training import train_students
 
 SEEDS = 2**31  # from which one is drawn where `random_state` is no number
-TAKEN = ("dataset", "classes", "seeds", "teacher", "tested")  # of an experiment's fields: fit decides them
+# Of an experiment's fields those that fit decides, and those of images and features, of which arrays have none.
+TAKEN = (
+    "dataset", "classes", "seeds", "teacher", "tested", "train_per_class", "validation_per_class", "test_per_class",
+    "selection", "data_seed", "image_size", "images", "pixel_mean", "pixel_std", "features",
+)  # fmt: skip
 
 
 class DistilledClassifier(ClassifierMixin, BaseEstimator):
@@ -147,18 +152,19 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         """What is run, as data; its data set is known by its content."""
         fields = {} if self.fields is None else self.fields
         if not isinstance(fields, Mapping) or set(fields) & {*TAKEN, *self.get_params()}:
-            allowed = f"a dictionary of fields of an Experiment but {', '.join(TAKEN)} and those with a parameter here"
+            allowed = f"a dictionary of an Experiment's fields but those with a parameter here and {', '.join(TAKEN)}"
             checks.fail("fields", fields, allowed)
         if unknown := sorted(set(fields) - set(Experiment.__dataclass_fields__)):
             checks.fail("fields", unknown, "those of qkdlib.Experiment")
         content = hashlib.sha256(np.ascontiguousarray(X).data)
         content.update(np.ascontiguousarray(places).data)
         teacher = rows.described(self.teacher)
+        kd_weight = checks.real("kd_weight", self.kd_weight, maximum=MOST_WEIGHT)
         return Experiment(
             dataset=f"arrays:{content.hexdigest()[:12]}", classes=tuple(range(len(self.classes_))), seeds=1,
             qubits=Experiment.qubits if isinstance(self.ansatz, Circuit) else self.qubits, reducer=self.reducer,
             encoder=self.encoder, ansatz=self.ansatz, layers=self.layers, entangler=self.entangler,
-            readout=self.readout, head=self.head, teacher=teacher, kd_weight=self.kd_weight if teacher else 0.0,
+            readout=self.readout, head=self.head, teacher=teacher, kd_weight=kd_weight if teacher else 0.0,
             temperature=self.temperature, epochs=self.epochs, batch_size=self.batch_size,
             learning_rate=self.learning_rate, patience=self.patience, tested="at_end",
             **{"dropout": 0.0, **fields},
@@ -177,7 +183,11 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         share = checks.real("validation_fraction", self.validation_fraction, positive=True)
         if share >= 1:
             checks.fail("validation_fraction", share, "a number between 0 and 1")
-        kept, held_out = train_test_split(all_rows, test_size=share, stratify=places, random_state=seed)
+        try:
+            kept, held_out = train_test_split(all_rows, test_size=share, stratify=places, random_state=seed)
+        except ValueError as error:
+            allowed = f"a share of these {len(places)} rows that leaves and holds out some of each class; {error}"
+            checks.fail("validation_fraction", share, allowed)
         return np.sort(kept), np.sort(held_out)
 
     def _scaler(self, X: np.ndarray) -> StandardScaler | None:
@@ -189,7 +199,10 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         if self.scaler_ is not None:
             pixels = self.scaler_.transform(pixels)
         channels, *sides = self.shape_
-        return torch.tensor(np.moveaxis(pixels.reshape(len(X), *sides, channels), -1, 1), dtype=torch.float32)
+        seen = torch.tensor(np.moveaxis(pixels.reshape(len(X), *sides, channels), -1, 1), dtype=torch.float32)
+        if not seen.isfinite().all():
+            checks.fail("X", f"numbers up to {np.abs(X).max():g}", "numbers that float32 holds, once they are scaled")
+        return seen
 
     def _parts(self, X: np.ndarray, places: np.ndarray, kept: np.ndarray, held_out: np.ndarray) -> Splits:
         """The arrays as splits. No test images are needed: they are the held-out ones, or one of the others."""

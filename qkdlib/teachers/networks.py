@@ -142,8 +142,9 @@ class DoubtfulTeacher(UserWarning):
     """A teacher that is hardly ever right on its student's images, or gives no logits."""
 
 
-def doubts(logits: torch.Tensor, labels: torch.Tensor) -> list[str]:
-    """What seems wrong with a teacher that gives images with these labels (N,) these logits (N, C)."""
+def doubts(logits: torch.Tensor, labels: torch.Tensor, seen: str = "pixels from 0 to 1") -> list[str]:
+    """What seems wrong with a teacher that gives images with these labels (N,) these logits (N, C), of what it has
+    `seen`."""
     count, classes = logits.shape
     found = []
     if logits.min() >= 0 and 0 < logits.max() <= 1:
@@ -153,7 +154,7 @@ def doubts(logits: torch.Tensor, labels: torch.Tensor) -> list[str]:
     _, order = optimize.linear_sum_assignment(table.numpy(), maximize=True)
     best = int(table[torch.arange(classes), torch.from_numpy(order)].sum())
     if right / count < chance + max(BARELY * (1 - chance), 3 * math.sqrt(chance * (1 - chance) / count)):
-        found.append(f"near chance, {chance:.1%}: is it trained, on these classes and on pixels from 0 to 1?")
+        found.append(f"near chance, {chance:.1%}: is it trained, on these classes and on {seen}?")
     if best - right > count - best:  # more than half of the errors are errors of order
         columns = checks.shortened(tuple(order.tolist()))
         found.append(f"it would be {best / count:.1%} with its columns in the order {columns}")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -34,7 +35,8 @@ def save_custom(
     """
     networks.check_network(network)
     task, name = datasets.identified(task), f"{CUSTOM}{type(network).__name__}"
-    train, test = _own_logits(network, task, parts, device, name)
+    images = [parts.all_train.x, parts.all_test.x]
+    train, test = own_logits(network, images, len(task.classes), device, name)
     asked = task.teacher or Teacher()
     teacher = _known(task, name, train, test, parts, workspace)
     path = logits_path(workspace, task, teacher)
@@ -46,17 +48,17 @@ def save_custom(
     return dataclasses.replace(teacher, labels=asked.labels, seed=asked.seed if asked.labels == "shuffled" else 0)
 
 
-def _own_logits(
-    network: torch.nn.Module, task: Experiment, parts: Splits, device: str | torch.device, name: str
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits of all training and all test images; further passes over some of them have to give the same."""
+def own_logits(
+    network: torch.nn.Module, parts: Sequence[torch.Tensor], classes: int, device: str | torch.device, name: str
+) -> list[torch.Tensor]:
+    """Logits (N, C) of each of `parts`, (N, ...), of which further passes over some give the same. `device` and errors
+    as of `save_custom`."""
     device = frozen.place_of(network, device)
     with frozen.undisturbed(network, device):
-        train, test = frozen.steady(
-            lambda images: logits_of(network, images, device, name), [parts.all_train.x, parts.all_test.x],
-            networks.same_logits, EVALUATION_BATCH, "teacher", name, len(task.classes),
+        return frozen.steady(
+            lambda images: logits_of(network, images, device, name), parts, networks.same_logits, EVALUATION_BATCH,
+            "teacher", name, classes,
         )  # fmt: skip
-    return train, test
 
 
 def _known(

@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from qkdlib import checks
 from qkdlib.experiment import CUSTOM, Experiment, Teacher
 from qkdlib.images import Splits
-from qkdlib.teachers import frozen, networks
+from qkdlib.teachers import networks
+from qkdlib.teachers.own_networks import own_logits
 from qkdlib.teachers.teacher_training import logits_of, trained_network
 from qkdlib.workspace import Workspace
 
@@ -46,7 +47,8 @@ def taught(
         experiment: its `teacher` is what `described` says.
 
     Raises:
-        ValueError: the logits are not finite or not one for each class, or the classifier knows other classes.
+        ValueError: the logits are not finite or not one for each class, those of a network are not always the same, or
+            the classifier knows other classes.
 
     Warns:
         DoubtfulTeacher: it is hardly ever right.
@@ -61,13 +63,13 @@ def taught(
         logits = logits_of(teacher, parts.all_train.x)
     elif isinstance(teacher, torch.nn.Module):
         images = torch.tensor(np.asarray(X), dtype=torch.float32)
-        logits = logits_of(teacher, images, frozen.place_of(teacher, device), name)
+        (logits,) = own_logits(teacher, [images], len(experiment.classes), device, name)
     else:
         teacher, logits = _of_classifier(teacher, X, y, name)
     shape = len(y), len(experiment.classes)
     if logits.shape != shape or not logits.isfinite().all():
         checks.fail("teacher", name, f"one that gives finite logits of shape {shape}, not {tuple(logits.shape)}")
-    if found := networks.doubts(logits, parts.all_train.y):
+    if found := networks.doubts(logits, parts.all_train.y, "X as it is given here"):
         warnings.warn(f"teacher {name}: {'; '.join(found)}", networks.DoubtfulTeacher, stacklevel=3)
     return teacher, logits
 

@@ -210,6 +210,13 @@ BAD = {
     "scale": ({"scale": "yes"}, "scale='yes' is not allowed; allowed: True or False"),
     "fraction": ({"patience": 2, "validation_fraction": 1.0}, "validation_fraction=1.0 is not allowed"),
     "fields": ({"fields": {"epochs": 3}}, "fields=.* is not allowed; allowed: a dictionary"),
+    "of images": ({"fields": {"pixel_mean": (0.5,), "pixel_std": (0.5,)}}, "fields=.* is not allowed.*pixel_mean"),
+    "features": ({"fields": {"features": "custom:ResNet"}}, "fields=.* is not allowed; allowed: .*features"),
+    "per class": ({"fields": {"train_per_class": 3}}, "fields=.* is not allowed; allowed: .*train_per_class"),
+    "weight": ({"kd_weight": -1}, "kd_weight=-1 is not allowed"),  # without a teacher, too
+    "weight's type": ({"kd_weight": "0.5"}, "kd_weight='0.5' is not allowed"),
+    "few held out": ({"patience": 2, "validation_fraction": 0.01}, "validation_fraction=0.01 .* of each class"),
+    "few left": ({"patience": 2, "validation_fraction": 0.99}, "validation_fraction=0.99 .* of each class"),
     "field": ({"fields": {"colour": 3}}, r"fields=\['colour'\] is not allowed; allowed: those of qkdlib.Experiment"),
     "device": ({"device": "gpu"}, "device='gpu' is not allowed"),
     "seed": ({"random_state": -1}, "random_state=-1 is not allowed"),
@@ -227,8 +234,36 @@ def test_a_teacher_of_other_classes_is_refused(blobs):
     x, y, words = blobs
     with pytest.raises(ValueError, match="teacher='LogisticRegression of .*a classifier of the classes"):
         DistilledClassifier(teacher=LogisticRegression().fit(x, y), **QUICK).fit(x, words)
-    with pytest.raises(ValueError, match=r"teacher='Linear'.*logits of shape \(60, 3\), not \(60, 2\)"):
+    with pytest.raises(ValueError, match=r"teacher='Linear'.*logits of shape \(60, 3\) .*, not \(60, 2\)"):
         DistilledClassifier(teacher=torch.nn.Linear(3, 2), **QUICK).fit(x, y)
+
+
+class Dropping(torch.nn.Linear):
+    def forward(self, x):
+        return torch.nn.functional.dropout(super().forward(x), 0.5, training=True)
+
+
+class Centring(torch.nn.Linear):
+    def forward(self, x):
+        return super().forward(x - x.mean(0) * torch.linspace(0, len(x), 3))
+
+
+@pytest.mark.parametrize(("network", "reason"), [(Dropping, "two passes"), (Centring, "depend on the images beside")])
+def test_a_network_whose_logits_change_is_refused(blobs, refuse, network, reason):
+    refuse("train_students")
+    with pytest.raises(ValueError, match=f"teacher='{network.__name__}'.*{reason}"):
+        DistilledClassifier(teacher=network(3, 3), **QUICK).fit(*blobs[:2])
+
+
+def test_numbers_that_float32_cannot_hold_are_those_of_x(blobs, refuse):
+    x, y, _ = blobs
+    model = DistilledClassifier(**QUICK).fit(x, y)
+    refuse("train_students")
+    for call in (lambda: DistilledClassifier(**QUICK, scale=False).fit(1e60 * x, y), lambda: model.predict(1e60 * x)):
+        with pytest.raises(
+            ValueError, match=r"X='numbers up to .*e\+6.* is not allowed; allowed: numbers that float32"
+        ):
+            call()
 
 
 def test_images_of_another_shape_are_refused(pictures):
