@@ -94,7 +94,9 @@ def test_a_version_speaks_for_what_the_source_does_not_show():
 
 
 @pytest.mark.parametrize(
-    "code", [functools.partial(max, 5), max, eval("lambda *given: 0"), type("Made", (), {})], ids=str
+    "code",
+    [functools.partial(max, 5), max, eval("lambda *given: 0"), type("Made", (), {})],
+    ids=["partial", "built-in", "evaluated", "made"],
 )
 def test_code_without_a_source_asks_for_a_version(code):
     with pytest.raises(ValueError, match="^version=None .*source cannot be read"):
