@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from qkdlib import checks
+from qkdlib.images import image_files
 
 NAME = "arrays:"
 CHANNELS_LAST = (1, 3, 4)  # as many as pictures have that were read by others
@@ -55,15 +56,16 @@ def from_arrays(x_train: Any, y_train: Any, x_test: Any, y_test: Any, names: Seq
 
 def from_datasets(train: Any, test: Any, names: Sequence[str] | None = None) -> str:
     """As `from_arrays`, of two torch `Dataset`s that give pairs of an image and a label. An image is a tensor or an
-    array (H, W) or (C, H, W), as `torchvision.transforms.ToTensor` makes them, or a PIL picture. Each is read once,
-    here: random transforms would give other images, under another name, in the next process.
+    array (H, W) or (C, H, W), as `torchvision.transforms.ToTensor` makes them, or a PIL picture of 8 bits, whose
+    transparent parts show white. Each is read once, here: random transforms would give other images, under another
+    name, in the next process.
 
     Args:
         names: by default `train.classes`, if it has as many as there are labels.
     """
     (x_train, y_train), (x_test, y_test) = _pairs("train", train), _pairs("test", test)
     known = getattr(train, "classes", None)
-    if names is None and isinstance(known, (list, tuple)) and len(known) == len(np.unique(y_train)):
+    if names is None and isinstance(known, (list, tuple)) and len(known) == len(y_train.unique()):
         names = [str(each) for each in known]
     return from_arrays(x_train, y_train, x_test, y_test, names)
 
@@ -113,7 +115,7 @@ def _images(name: str, given: Any) -> torch.Tensor:
         checks.fail(name, str(x.dtype), "uint8 from 0 to 255, or floats from 0 to 1")
     if x.ndim not in (3, 4) or not x.numel():
         checks.fail(name, f"shape {tuple(x.shape)}", f"images {IMAGES}, none of them empty")
-    if x.ndim == 4 and x.shape[1] == x.shape[2] > max(CHANNELS_LAST) and x.shape[3] in CHANNELS_LAST:
+    if x.ndim == 4 and min(x.shape[1:3]) > max(CHANNELS_LAST) and x.shape[3] in CHANNELS_LAST:
         allowed = "images (N, C, H, W); these look like (N, H, W, C): bring the channels forward by "
         checks.fail(name, f"shape {tuple(x.shape)}", allowed + "numpy.moveaxis(x, -1, 1)")
     checks.memory(name, f"shape {tuple(x.shape)}", 5.0 * x.numel(), "a copy of these images")
@@ -142,7 +144,7 @@ def _labels(name: str, given: Any, images: int) -> torch.Tensor:
 
 def _tensor(name: str, given: Any) -> torch.Tensor:
     if isinstance(given, torch.Tensor):
-        dense = given.layout == torch.strided and not given.is_complex()
+        dense = given.layout == torch.strided and not given.is_complex() and not given.is_meta
         return given.detach().cpu() if dense else _no_array(name, given)
     try:
         array = np.asarray(given)
@@ -166,33 +168,37 @@ def _names(names: Sequence[str] | None, classes: int) -> list[str]:
     return given if len(set(given)) == len(given) == classes else checks.fail("names", names, allowed)
 
 
-def _pairs(name: str, dataset: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The images and labels of a torch `Dataset`, as arrays."""
-    try:
-        count = len(dataset)
-    except TypeError:
-        checks.fail(name, dataset, "a torch Dataset with a length, which gives (image, label)")
-    images: list[np.ndarray] = []
+def _pairs(name: str, dataset: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """The images and labels of a torch `Dataset`."""
+    if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        checks.fail(name, dataset, "a torch Dataset with a length, which gives (image, label) of a place")
+    images: list[torch.Tensor] = []
     labels = []
-    for place in range(count):
+    for place in range(len(dataset)):
         image, label = _pair(name, dataset[place])
-        if images and image.shape != images[0].shape:
-            checks.fail(name, f"image {place} of shape {image.shape}", f"images of one shape, {images[0].shape}")
+        if (found := _kind(image)) != (first := _kind(images[0] if images else image)):
+            checks.fail(name, f"image {place} of {found}", f"images of one shape and type, {first}")
         images.append(image)
         labels.append(label)
     if not images:
         checks.fail(name, dataset, "a torch Dataset that is not empty")
-    return np.stack(images), np.array(labels)
+    return torch.stack(images), _labels(f"y_{name}", labels, len(images))
 
 
-def _pair(name: str, item: Any) -> tuple[np.ndarray, Any]:
+def _kind(image: torch.Tensor) -> str:
+    return f"shape {tuple(image.shape)}, {image.dtype}"
+
+
+def _pair(name: str, item: Any) -> tuple[torch.Tensor, Any]:
     from PIL import Image
 
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         checks.fail(name, item, "a torch Dataset that gives pairs (image, label)")
     image, label = item
     if isinstance(image, Image.Image):
-        array = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-        return (array if array.ndim == 2 else array.transpose(2, 0, 1)), label
-    array = _tensor(f"{name} images", image).numpy()
-    return array, label.item() if isinstance(label, torch.Tensor) and label.numel() == 1 else label
+        if image_files.is_deep(image.mode):
+            checks.fail(f"{name} images", image, "pictures of 8 bits; of more bits give tensors from 0 to 1")
+        image = np.asarray(image_files.on_white(image))
+        image = image if image.ndim == 2 else image.transpose(2, 0, 1)
+    label = label.item() if isinstance(label, torch.Tensor) and label.numel() == 1 else label
+    return _tensor(f"{name} images", image), label

@@ -97,7 +97,7 @@ def pixels(file: Path, size: int | None, whites: dict[str, float]) -> np.ndarray
     with opened(file) as image:
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
-        shown = _eight_bits(image, whites[image.mode[0]]) if is_deep(image.mode) else _on_white(image)
+        shown = _eight_bits(image, whites[image.mode[0]]) if is_deep(image.mode) else on_white(image)
         if size is not None:
             shown = shown.resize((size, size), Image.Resampling.BILINEAR)
         array = np.asarray(shown)
@@ -119,8 +119,8 @@ def _eight_bits(image: "Picture", white: float) -> "Picture":
     return Image.fromarray(scaled.astype(np.uint8))
 
 
-def _on_white(image: "Picture") -> "Picture":
-    """The image in mode L or RGB, with its transparent parts over white."""
+def on_white(image: "Picture") -> "Picture":
+    """The image, of no deep mode, in mode L or RGB, with its transparent parts over white."""
     from PIL import Image, ImageCms
 
     grey = image.mode in GREY

@@ -9,11 +9,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.utils.data import Dataset, TensorDataset
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from qkdlib import images
 from qkdlib.experiment import Experiment
-from qkdlib.images import arrays
+from qkdlib.images import arrays, image_files
 
 SIDE = 8
 
@@ -245,6 +246,8 @@ def ragged():
         ({"x_train": changed(0)[0]}, r"^x_train='shape \(8, 8\)' .*\(N, H, W\) or \(N, C, H, W\)"),
         ({"x_train": np.zeros((0, 8, 8))}, "^x_train='shape .*none of them empty"),
         ({"x_train": np.zeros((12, 8, 8, 3))}, r"^x_train='shape .*look like \(N, H, W, C\): .*moveaxis\(x, -1, 1\)"),
+        ({"x_train": np.zeros((12, 6, 9, 3))}, r"^x_train='shape .*look like \(N, H, W, C\)"),
+        ({"x_train": torch.zeros(12, 8, 8, device="meta")}, "^x_train=.*dense tensor"),
         ({"x_test": np.zeros((12, 9, 8))}, r"^x_test='images \(1, 9, 8\)' .*\(1, 8, 8\), as x_train holds"),
         ({"y_train": labels(11)}, r"^y_train='shape \(11,\)' .*each of the 12 images, of shape \(12,\)"),
         ({"y_test": np.eye(12, dtype=int)}, "^y_test='shape"),
@@ -287,8 +290,6 @@ class Pictures(Dataset):
         return len(self.x)
 
     def __getitem__(self, place):
-        from PIL import Image
-
         return Image.fromarray(self.x[place]), int(labels()[place])
 
 
@@ -307,12 +308,33 @@ def test_data_sets_of_pictures(shape):
     assert images.from_datasets(*map(Pictures, x)) == expected
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA", "P", "CMYK"])
+def test_pictures_are_as_those_of_a_folder(tmp_path, mode):
+    name = f"{'a.tif' if mode == 'CMYK' else 'a.png'}"
+    picture = Image.fromarray(noise(shape=(8, 8, 4))[0], "RGBA").convert(mode)
+    picture.save(tmp_path / name)
+    found, _ = arrays._pairs("train", [(picture, 0)])
+    read = image_files.pixels(tmp_path / name, None, {})
+    assert np.array_equal(found[0].numpy(), read[0] if len(read) == 1 else read)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
+def test_tensors_of_any_floats_are_as_in_one_array(kind):
+    x = [torch.from_numpy(noise(seed=seed, kind=np.float32)).to(kind) for seed in (0, 1)]
+    both = [TensorDataset(each, torch.from_numpy(labels())) for each in x]
+    assert images.from_datasets(*both) == images.from_arrays(x[0], labels(), x[1], labels())
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         (iter([1]), "^train=.*with a length"),
         (TensorDataset(torch.zeros(3, 8, 8)), "^train=.*pairs"),
-        ([(torch.zeros(8, 8), 0), (torch.zeros(8, 9), 1)], r"^train='image 1 of shape \(8, 9\)' .*of one shape"),
+        ([(torch.zeros(8, 8), 0), (torch.zeros(8, 9), 1)], r"^train='image 1 of shape \(8, 9\), .*' .*of one shape"),
+        ([(torch.zeros(8, 8), 0), (noise(1)[0], 1)], "^train='image 1 of .* torch.uint8' .*type, .* torch.float32"),
+        ([(torch.zeros(8, 8), [0]), (torch.zeros(8, 8), [0, 1])], "^y_train="),
+        (DataLoader(TensorDataset(torch.zeros(3, 8, 8), torch.zeros(3))), "^train=.*of a place"),
+        ([(Image.new("I;16", (8, 8)), 0)], "^train images=.*of 8 bits"),
         ([], "^train=.*not empty"),
         ([("a.png", 0)], "^train images='a.png'"),
         ([(np.zeros((8, 8)), "cat")], "^y_train=.*a numpy array"),

@@ -260,9 +260,7 @@ def test_numbers_that_float32_cannot_hold_are_those_of_x(blobs, refuse):
     model = DistilledClassifier(**QUICK).fit(x, y)
     refuse("train_students")
     for call in (lambda: DistilledClassifier(**QUICK, scale=False).fit(1e60 * x, y), lambda: model.predict(1e60 * x)):
-        with pytest.raises(
-            ValueError, match=r"X='numbers up to .*e\+6.* is not allowed; allowed: numbers that float32"
-        ):
+        with pytest.raises(ValueError, match=r"X='numbers up to .*e\+6.* is not allowed; allowed: .*float32"):
             call()
 
 
