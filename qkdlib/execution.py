@@ -70,6 +70,10 @@ def execute(
     Seeds whose weights are no numbers, because their training diverged, are left out with a warning. Errors as of
     `backends.sample`.
     """
+    if not isinstance(student, Student):
+        checks.fail("student", student, "a trained qkdlib.Student, as qkdlib.trained_student returns it")
+    if not isinstance(images, Images):
+        checks.fail("images", images, "images with their labels, such as qkdlib.splits(experiment).test")
     shots = checks.whole("shots", student.experiment.shots if shots is None else shots)
     seeds = checks.whole("seeds", len(student.seeds) if seeds is None else seeds, maximum=len(student.seeds))
     if student.executed is None:

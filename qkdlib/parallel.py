@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from qkdlib import checks, parts, runtime
-from qkdlib.experiment import Experiment
+from qkdlib.experiment import Experiment, check_experiment
 from qkdlib.workspace import Workspace
 
 WORKER = 0.8e9  # bytes of a process with torch, before it reads images
@@ -53,14 +53,15 @@ class Failures:
 
 
 def run_all(
-    experiments: Iterable[Experiment], workspace: Workspace, *, fresh: bool = False, aer_seeds: int | None = None,
-    say: Callable[[str], None] = print,
+    experiments: Iterable[Experiment], workspace: Workspace | str | Path, *, fresh: bool = False,
+    aer_seeds: int | None = None, say: Callable[[str], None] = print,
 ) -> None:  # fmt: skip
     """Run experiments, on all cores; each leaves its record as soon as it is done. Arguments as of `pipeline.run`, and
     `say`, which prints a line for the reader."""
+    wanted, root = [check_experiment(experiment) for experiment in experiments], Workspace.of(workspace).folder()
     # The longest first, so that no core waits for a long last one.
-    wanted = sorted(experiments, key=lambda e: -(e.train_per_class or 10**4) * len(e.classes) * e.epochs)
-    each(_run, [(experiment, workspace.folder(), fresh, aer_seeds) for experiment in wanted], say)
+    wanted.sort(key=lambda e: -(e.train_per_class or 10**4) * len(e.classes) * e.epochs)
+    each(_run, [(experiment, root, fresh, aer_seeds) for experiment in wanted], say)
 
 
 def each(job: Callable[..., str], calls: list[tuple], say: Callable[[str], None] = print) -> None:

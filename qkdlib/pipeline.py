@@ -52,7 +52,7 @@ def run(
         OSError: a folder of the workspace cannot be written; before any training starts.
         RuntimeError: the execution on Aer failed; the record of the training is saved all the same.
     """
-    workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+    workspace = Workspace.of(workspace)
     runtime.threads()
     checks.one_of("device", device, runtime.DEVICES)
     checks.flag("fresh", fresh)
@@ -113,7 +113,7 @@ def trained_student(
             with `features` only where what they gave is no longer kept.
         workspace, device: as in `run`.
     """
-    workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+    workspace = Workspace.of(workspace)
     is_record = isinstance(experiment, Record)
     experiment = experiment.experiment if isinstance(experiment, Record) else experiment
     _check(experiment, teacher, kd_weight, features)

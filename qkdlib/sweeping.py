@@ -69,6 +69,8 @@ class Sweep:
             value: accuracy, low, high, sd, collapsed, gain, gain_low, gain_high or gain_p.
             fixed: a value for each other field that has several.
         """
+        if len(self.fields) < 2:
+            checks.fail("fields", list(self.fields), "two or more for a heat map; of one field `frame` has the numbers")
         checks.one_of("x", x, self.fields)
         checks.one_of("y", y, [name for name in self.fields if name != x])
         checks.one_of("value", value, NUMBERS)
@@ -115,7 +117,7 @@ def sweep(
             before any work.
         As of `run`: of several runs, when the others are done.
     """
-    workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+    workspace = Workspace.of(workspace)
     checks.flag("fresh", fresh)
     if aer_seeds is not None:
         checks.whole("aer_seeds", aer_seeds, minimum=0)

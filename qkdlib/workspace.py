@@ -61,6 +61,11 @@ class Workspace:
     def __post_init__(self) -> None:
         folder_place(self.root, "workspace")
 
+    @classmethod
+    def of(cls, given: "Workspace | str | os.PathLike") -> "Workspace":
+        """`given` itself if it is a workspace, else the one with that root."""
+        return given if isinstance(given, Workspace) else cls(given)
+
     def path(self, *names: str) -> Path:
         """A folder below the root, which need not be there, to read from."""
         return place(self.root, "workspace").joinpath(*names)

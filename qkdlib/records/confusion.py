@@ -12,8 +12,9 @@ def confusions(record: Record) -> np.ndarray:
     of them. `ValueError`: a seed has none, because an earlier version made it, or there are more than 100 classes."""
     lacking = [seed for seed in sorted(record.seeds) if "confusion" not in record.seeds[seed]]
     if lacking:
-        again = "of seeds that this version made, of at most 100 classes: run(..., fresh=True) makes all anew"
-        checks.fail("record", f"{record.experiment.name}, seeds {lacking} without confusion", f"one {again}")
+        value = f"seeds {checks.shortened(lacking)} without confusion"
+        allowed = "seeds that this version made, of at most 100 classes: run(..., fresh=True) makes all anew"
+        checks.fail("record", value, f"{allowed}; this is {record.experiment.name}")
     return np.array([record.seeds[seed]["confusion"] for seed in sorted(record.seeds)], dtype=int)
 
 

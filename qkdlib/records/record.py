@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qkdlib import experiment as experiments
-from qkdlib.experiment import Experiment
+from qkdlib.experiment import Experiment, check_experiment
 from qkdlib.files import Damaged, DamagedFile, checked, lock, read_json, set_aside, write_by_lines
 from qkdlib.names import digests
 from qkdlib.records import results
@@ -129,29 +129,30 @@ def _read(path: Path) -> tuple[Record, str]:
     return record, named
 
 
-def find(experiment: Experiment, workspace: Workspace) -> Record | None:
+def find(experiment: Experiment, workspace: Workspace | str | Path) -> Record | None:
     """The record of this experiment, whatever its number of seeds, or of one that differs in fields that change nothing
     (`names.idle`); None if there is none that can be read. What lies under its name and is no record of it is named in
     a warning."""
-    return _passed(lambda: _of(place(experiment, workspace), experiment))
+    path = place(check_experiment(experiment), Workspace.of(workspace))
+    return _passed(lambda: _of(path, experiment))
 
 
 def place(experiment: Experiment, workspace: Workspace) -> Path:
     """Where the record of an experiment lies: under its name, or one that an earlier version gave to it."""
-    paths = [workspace.students / f"{name}.json" for name in experiment.names]
+    paths = [workspace.path("results", "students", f"{name}.json") for name in experiment.names]
     return next((path for path in paths if path.exists()), paths[0])
 
 
-def complete(experiment: Experiment, workspace: Workspace) -> Record | None:
+def complete(experiment: Experiment, workspace: Workspace | str | Path) -> Record | None:
     """The record of an experiment if it has all its seeds."""
     record = find(experiment, workspace)
     return None if record is None else record.with_seeds_of(experiment)
 
 
-def read_all(workspace: Workspace | None = None) -> list[Record]:
+def read_all(workspace: Workspace | str | Path = ".") -> list[Record]:
     """Every readable record of a workspace, by name. A damaged one, and one under another's name, is named in a warning
     and passed over."""
-    paths = sorted((workspace or Workspace()).path("results", "students").glob("[!.]*.json"))
+    paths = sorted(Workspace.of(workspace).path("results", "students").glob("[!.]*.json"))
     found = (_passed(functools.partial(_named, path)) for path in paths)
     return [record for record in found if record is not None]
 

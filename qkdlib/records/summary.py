@@ -3,10 +3,11 @@ every record."""
 
 import dataclasses
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 
-from qkdlib import experiment, names
+from qkdlib import checks, experiment, names
 from qkdlib.records import differences, statistics
 from qkdlib.records.confusion import has_confusions, lost
 from qkdlib.records.record import Record, read_all
@@ -28,7 +29,8 @@ def arms(found: Iterable[Record]) -> pd.DataFrame:
     [95 % interval] and sd, the share of collapsed seeds, the number of those that diverged, where any did, and of those
     that lost a class, where it is known, the mean on the QASM simulator, and for a distilled arm whose placebo is there
     the paired gain over the common seeds."""
-    found = sorted(found, key=lambda record: (experiment.task_name(record.experiment), arm(record) != "placebo"))
+    found = _records(found)
+    found.sort(key=lambda record: (experiment.task_name(record.experiment), arm(record) != "placebo"))
     by_digest = {record.experiment.digest: record for record in found}
     table = pd.DataFrame([_row(record, _placebo_of(record, by_digest)) for record in found]).fillna("")
     if any(record.diverged() for record in found):
@@ -39,6 +41,12 @@ def arms(found: Iterable[Record]) -> pd.DataFrame:
     for name, values in _differing([record.experiment for record in found]).items():
         table.insert(table.columns.get_loc("seeds"), name, values)
     return table
+
+
+def _records(found: Iterable[Record]) -> list[Record]:
+    allowed = "a list of records, as qkdlib.run returns each and records.read_all all of a workspace"
+    given = checks.members("found", found, allowed, most=10**6)
+    return [each if isinstance(each, Record) else checks.fail("found", each, allowed) for each in given]
 
 
 def _differing(experiments: list[experiment.Experiment]) -> dict[str, list[str]]:
@@ -69,7 +77,7 @@ def _row(record: Record, placebo: Record | None) -> dict:
     }
 
 
-def load(found: Workspace | Iterable[Record] | None = None) -> pd.DataFrame:
+def load(found: Workspace | str | Path | Iterable[Record] = ".") -> pd.DataFrame:
     """Every readable record of a workspace, or the given ones, as one table with a row per experiment and seed.
 
     Columns: `name`; the experiment's fields (a circuit of one's own by its name, `teacher` as its architecture, or None
@@ -78,7 +86,7 @@ def load(found: Workspace | Iterable[Record] | None = None) -> pd.DataFrame:
     `zero_vectors` and the number of `lost_classes`, None where a record does not say.
     """
     rows = []
-    for record in read_all(found) if found is None or isinstance(found, Workspace) else found:
+    for record in read_all(found) if isinstance(found, (Workspace, str, Path)) else _records(found):
         fields = {"name": record.experiment.name, **_fields(record.experiment)}
         for seed, results in sorted(record.seeds.items()):
             rows.append({**fields, "seed": seed, **outcomes(results), **_besides(results)})

@@ -47,7 +47,7 @@ class Extractor:
         lead = images.shape[:-3]
         with frozen.undisturbed(self.network, self.device):
             found = self._rows(images.reshape(-1, *images.shape[-3:]))
-        return found.to(images.device).reshape(*lead, -1, 1, 1)
+        return found.to(images.device).reshape(*lead, found.shape[1], 1, 1)
 
     def _rows(self, images: torch.Tensor) -> torch.Tensor:
         return frozen.outputs_of(self.network, images, self.device, self.name, BATCH, "features").float()

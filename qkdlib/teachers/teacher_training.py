@@ -40,7 +40,7 @@ def train_teacher(
         ValueError: an argument is none of these, the training diverged, or a network of your own is known by its name
             only.
     """
-    task, workspace = datasets.identified(task), workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+    task, workspace = datasets.identified(task), Workspace.of(workspace)
     if not isinstance(teacher, Teacher):
         checks.fail("teacher", teacher, "a qkdlib.Teacher; run(..., teacher=network) takes a network of your own")
     if not isinstance(parts, Splits) or parts.class_names != datasets.class_names(task):

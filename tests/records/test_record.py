@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qkdlib.experiment import NUMERICS, Experiment, Teacher
 from qkdlib.files import atomic
-from qkdlib.records import Record, find, read, read_all
+from qkdlib.records import Record, complete, find, load, read, read_all
 from qkdlib.workspace import Workspace
 
 # Saving and finding
@@ -30,6 +30,14 @@ def test_nothing_is_found_where_nothing_is(tmp_path):
     workspace = Workspace(tmp_path)
     assert find(TASK, workspace) is None
     assert read_all(workspace) == []
+    assert list(tmp_path.iterdir()) == []  # reading makes no folder
+
+
+def test_a_workspace_may_be_named_by_its_root(tmp_path):
+    saved(Workspace(tmp_path))
+    for root in (tmp_path, str(tmp_path)):
+        assert find(TASK, root) == complete(TASK, root) == read_all(root)[0] is not None
+        assert len(load(root)) == 2
 
 
 def test_a_record_is_found_whatever_its_number_of_seeds(tmp_path):

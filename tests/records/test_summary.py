@@ -78,6 +78,13 @@ def test_load_of_an_empty_workspace_is_an_empty_table(tmp_path):
 # Arms side by side
 
 
+@pytest.mark.parametrize("table", [summary.arms, summary.load])
+def test_what_is_no_list_of_records_is_refused(table):
+    for wrong in (record([0.5]), [record([0.5]), "other"], 3):
+        with pytest.raises(ValueError, match=r"^found=.* is not allowed; allowed: a list of records"):
+            table(wrong)
+
+
 def test_summary_sets_each_arm_beside_its_placebo():
     task = Experiment(dataset="digits", epochs=1, seeds=3)
     placebo = record([0.5, 0.6, 0.7], task)

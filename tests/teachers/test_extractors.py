@@ -87,7 +87,7 @@ def test_networks_without_a_hidden_layer(network, message):
 # An extractor by itself
 
 
-@pytest.mark.parametrize("lead", [(3,), (2, 3), (70,)])
+@pytest.mark.parametrize("lead", [(3,), (2, 3), (70,), (0,)])
 def test_an_extractor_gives_features_of_one_pixel(lead):
     images = torch.rand(*lead, *GREY)
     network = lenet().double()

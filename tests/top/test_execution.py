@@ -66,6 +66,14 @@ def test_more_seeds_than_there_are_is_refused(seeds):
         execution.execute(certain_student([0, 5, 9]), images, shots=20, seeds=seeds)
 
 
+def test_what_is_no_student_and_images_without_labels_are_refused():
+    pixels = torch.rand(1, 1, 28, 28)
+    with pytest.raises(ValueError, match="^images=.*with their labels"):
+        execution.execute(certain_student([0]), pixels)
+    with pytest.raises(ValueError, match="^student=.*a trained qkdlib.Student"):
+        execution.execute(torch.nn.Identity(), Images(pixels, torch.tensor([1]), torch.arange(1)))
+
+
 def test_seeds_that_diverged_are_left_out_with_a_warning_and_the_others_executed():
     images = Images(torch.rand(5, 1, 28, 28), torch.tensor([1, 1, 1, 4, 0]), torch.arange(5))
     model = certain_student([0, 5, 9])

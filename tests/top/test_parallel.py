@@ -75,11 +75,17 @@ def test_longest_experiments_come_first(tmp_path, monkeypatch):
     assert order == [all_images, longer, more_classes, TINY]
 
 
+def test_what_is_no_experiment_is_refused_before_any_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "each", lambda *_given: pytest.fail("something runs"))
+    with pytest.raises(ValueError, match="^experiment='digits'"):
+        parallel.run_all([TINY, "digits"], str(tmp_path))
+
+
 def test_nothing_to_run_is_nothing_done(tmp_path):
     said = []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        parallel.run_all([], Workspace(tmp_path), say=said.append)
+        parallel.run_all([], str(tmp_path), say=said.append)
     assert said == [] and by_name(Workspace(tmp_path)) == {}
 
 

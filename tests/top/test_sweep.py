@@ -11,7 +11,7 @@ from scipy import stats
 from tiny import TINY
 
 import qkdlib
-from qkdlib import parallel, pipeline, training
+from qkdlib import parallel, pipeline, sweeping, training
 from qkdlib.circuit import Circuit
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.records import Record, find, read_all
@@ -212,6 +212,11 @@ def test_what_is_no_sweep_is_refused_before_any_work(workspace, monkeypatch, fie
     monkeypatch.setattr(parallel, "run_all", lambda *_given, **_named: pytest.fail("something is run"))
     with pytest.raises(ValueError, match=f"^{said}"):
         qkdlib.sweep(TINY, workspace=workspace, **fields)
+
+
+def test_a_heat_map_needs_two_fields(workspace):
+    with pytest.raises(ValueError, match=r"^fields=\['epochs'\] .*two or more"):
+        sweeping.Sweep({"epochs": (1, 2)}, (TINY, TINY), workspace).heatmap("epochs", "epochs")
 
 
 @pytest.mark.parametrize(("option", "value"), [("fresh", 1), ("aer_seeds", -1), ("workspace", "")])
