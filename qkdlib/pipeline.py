@@ -12,6 +12,7 @@ from qkdlib.experiment import CUSTOM, Experiment, check_experiment
 from qkdlib.experiment_checks import MOST_WEIGHT
 from qkdlib.parts import check_registered
 from qkdlib.records import Record, find, read_all, rounded
+from qkdlib.trained import check_fit, keep, students_of, train
 from qkdlib.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def run(
         RuntimeError: the execution on Aer failed; the record of the training is saved all the same.
     """
     workspace = Workspace.of(workspace)
-    runtime.threads()
+    runtime.threads()  # of which a wrong number says so
     checks.one_of("device", device, runtime.DEVICES)
     checks.flag("fresh", fresh)
     if aer_seeds is not None:
@@ -62,10 +63,10 @@ def run(
 
     from qkdlib import execution, teachers, training
     from qkdlib.images import datasets
-    from qkdlib.students import Student
 
     experiment = datasets.identified(experiment)
-    for place in (places := (workspace.students, workspace.teachers, workspace.checkpoints)):
+    places = workspace.students, workspace.teachers, workspace.checkpoints
+    for place in places:
         files.sweep(place)
     record = None if fresh or teacher is not None or features is not None else find(experiment, workspace)
     found = record and record.with_seeds_of(experiment)
@@ -80,17 +81,14 @@ def run(
         parts = datasets.splits(experiment)
         extractor = teachers.extractor_of(features, experiment, teacher, parts, workspace, processor)
         experiment, parts = teachers.featured(experiment, extractor, parts, workspace)
-        # What does not fit the images says so before a teacher trains.
-        one = Student(experiment, parts.shape, seeds=[0]).fit_reducer(parts.train.x)
-        training.check_loss(one)
-        checks.memory("seeds", experiment.seeds, experiment.seeds * one.memory_needed(parts.train.x), "their training")
+        check_fit(experiment, parts)  # before a teacher trains
         if teacher is not None:
             experiment = _taught(experiment, teacher, kd_weight, parts, workspace, processor)
         if not fresh and (teacher is not None or features is not None):
             record = find(experiment, workspace)
         record = dataclasses.replace(record, experiment=experiment) if record else Record(experiment)
         for entry in record.unexecuted() if aer_seeds != 0 else ():  # of a run that was cut off
-            student = _student(experiment, entry["unexecuted"], parts, record, workspace, processor)
+            student = students_of(experiment, entry["unexecuted"], parts, record, workspace, processor)
             execution.execute_record(record, entry, student, parts.test, workspace)
         if missing := record.missing():
             if fresh:
@@ -135,7 +133,7 @@ def trained_student(
             experiment = _taught(experiment, teacher, kd_weight, parts, workspace, processor)
         elif not is_record and experiment.teacher is None:
             _name_taught(experiment, workspace)
-        student = _student(experiment, seeds, parts, find(experiment, workspace), workspace, processor)
+        student = students_of(experiment, seeds, parts, find(experiment, workspace), workspace, processor)
         student.class_names, student.extractor = parts.class_names, extractor
         return student
 
@@ -180,61 +178,6 @@ def _name_taught(placebo: Experiment, workspace: Workspace) -> None:
         )  # fmt: skip
 
 
-def _weights(experiment: Experiment, workspace: Workspace) -> Path:
-    return workspace.checkpoints / f"{experiment.name}.npz"
-
-
-def _student(
-    experiment: Experiment, seeds: list[int], parts: "Splits", record: Record | None, workspace: Workspace,
-    device: "torch.device",
-) -> "Student":  # fmt: skip
-    """The trained students of `seeds`: with the weights that are kept, else (or if those are damaged) trained again."""
-    from qkdlib import training
-    from qkdlib.students import Student
-
-    student = Student(experiment, parts.shape, seeds).fit_reducer(parts.train.x)
-    try:
-        if student.load_weights(_weights(experiment, workspace), record.diverged() if record else ()):
-            return student.to(device).eval()
-    except files.Damaged as damaged:
-        files.set_aside(damaged)
-    if record is None:
-        warnings.warn(f"{experiment.name}: there is no record of it; it is trained now", stacklevel=3)
-    student, _, _ = train(experiment, seeds, parts, workspace, device, workspace.checkpoints)
-    _keep(student, workspace)
-    training.forget(workspace.checkpoints, experiment, seeds, device)
-    return student.to(device).eval()
-
-
-def _keep(student: "Student", workspace: Workspace) -> None:
-    """Save the weights, which can be had again by training: without them a result is none the worse."""
-    path = _weights(student.experiment, workspace)
-    try:
-        student.save_weights(path)
-    except (OSError, MemoryError) as error:
-        warnings.warn(f"the weights are not kept: {path}: {error}", stacklevel=3)
-
-
-def train(
-    experiment: Experiment, seeds: list[int], parts: "Splits", workspace: Workspace, device: "str | torch.device",
-    folder: Path | None = None,
-) -> "tuple[Student, list[dict], float]":  # fmt: skip
-    """The students of `seeds`, trained on `parts` with the logits of their teacher, which is trained first if it has
-    none; their curves (`training.train_students`), and the seconds that took, without the teacher's. What `folder`
-    keeps of a training that was interrupted is gone on from, and counted; `training.forget` removes it."""
-    from qkdlib import training
-    from qkdlib.teachers import controls, teacher_training
-
-    check_registered(experiment)
-    logits = None
-    if experiment.teacher is not None:
-        logits = teacher_training.train_teacher(experiment, experiment.teacher, parts, workspace, device).train
-        logits = controls.apply(experiment, logits, parts)
-    started = time.perf_counter()
-    student, results = training.train_students(experiment, parts, logits, seeds, device, folder)
-    return student, results, time.perf_counter() - started + student.seconds_before
-
-
 def _compute(
     record: Record, seeds: list[int], parts: "Splits", workspace: Workspace, device: "torch.device",
     aer_seeds: int | None,
@@ -259,7 +202,7 @@ def _compute(
         entry["unexecuted"] = seeds[:aer_seeds]
     record.provenance.append(entry)
     record.save(workspace)
-    _keep(student, workspace)
+    keep(student, workspace)
     training.forget(workspace.checkpoints, record.experiment, seeds, device)
     if diverged := [seed for seed in seeds if seed in record.diverged()]:
         warnings.warn(f"{record.experiment.name}: the training of seeds {diverged} diverged", stacklevel=3)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from qkdlib import checks, names, parallel
+from qkdlib import checks, names, parallel, trained
 from qkdlib.experiment import Experiment, check_experiment
 from qkdlib.records import Record, complete, differences, find, statistics
 from qkdlib.workspace import Workspace
@@ -113,8 +113,8 @@ def sweep(
         fields: for each field of `qkdlib.Experiment` to vary the values that it takes, all different; not `seeds`.
 
     Raises:
-        ValueError: no field, one that is unknown, or a combination that is no experiment or does not fit its images;
-            before any work.
+        ValueError: no field, one that is unknown, or a combination that is no experiment, or whose student or teacher
+            does not fit its images; before any work.
         As of `run`: of several runs, when the others are done.
     """
     workspace = Workspace.of(workspace)
@@ -127,7 +127,7 @@ def sweep(
     _check_that_all_act(values, [each.name for each in experiments])
     kinds = {each.name: each for each in experiments}
     missing = [each for each in kinds.values() if fresh or not _is_done(each, workspace, aer_seeds)]
-    _check_images(missing)
+    _check_fit(missing, workspace)
     if missing:
         parallel.run_all(missing, workspace, fresh=fresh, aer_seeds=aer_seeds, say=say)
     return Sweep(values, tuple(experiments), workspace)
@@ -178,20 +178,23 @@ def _is_done(experiment: Experiment, workspace: Workspace, aer_seeds: int | None
     return record is not None and (aer_seeds == 0 or not record.unexecuted())
 
 
-def _check_images(experiments: list[Experiment]) -> None:
-    """Raise what `run` would raise of images and students that do not fit, before the first one trains."""
-    from qkdlib import torch_settings, training
+def _check_fit(experiments: list[Experiment], workspace: Workspace) -> None:
+    """Raise what `run` would raise of images, students and teachers that do not fit, before the first one trains."""
+    from qkdlib import teachers, torch_settings
     from qkdlib.images import datasets
-    from qkdlib.students import Student
+    from qkdlib.teachers.teacher_training import check_networks
 
-    shapes: dict[tuple, tuple[int, int, int]] = {}
+    alike: dict[tuple, list[Experiment]] = {}
+    for experiment in experiments:
+        alike.setdefault(tuple(getattr(experiment, name) for name in OF_IMAGES), []).append(experiment)
     with torch_settings.plain_torch():
-        for experiment in experiments:
-            images = tuple(getattr(experiment, name) for name in OF_IMAGES)
-            if images not in shapes:
-                shapes[images] = datasets.splits(experiment).shape
-            if not experiment.features:  # whose shape shows when they are computed
-                training.check_loss(Student(experiment, shapes[images], seeds=[0]))
+        for group in alike.values():
+            images = datasets.splits(group[0])
+            for experiment in group:
+                trained.check_fit(experiment, teachers.seen(experiment, images, workspace))
+                teacher = experiment.teacher
+                if teacher and not teachers.logits_path(workspace, experiment, teacher).exists():
+                    check_networks(teacher, experiment, images)
 
 
 def _there(experiment: Experiment, record: Record | None) -> Record:

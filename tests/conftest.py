@@ -30,9 +30,9 @@ def no_data_of_others(monkeypatch):
 
     monkeypatch.setattr("urllib.request.urlopen", no_network)
     monkeypatch.delenv("QKD_DATA", raising=False)
-    datasets.load.cache_clear()
+    datasets._load.cache_clear()
     yield
-    datasets.load.cache_clear()
+    datasets._load.cache_clear()
 
 
 @pytest.fixture

@@ -203,9 +203,6 @@ def _load(dataset: str, image_size: int | None, root: Path, signature: str) -> a
     return _jpeg(root) if dataset == "cifar10_jpeg" else downloads.load(dataset, root)
 
 
-load.cache_clear, load.cache_info = _load.cache_clear, _load.cache_info  # type: ignore[attr-defined]
-
-
 def _jpeg(root: Path) -> arrays.Loaded:
     """CIFAR10 as anybody's folder of JPEG files, which differ a little from the original pixels; as `load`."""
     if not (root / CIFAR10_JPEG).is_dir():

@@ -67,15 +67,20 @@ def _make(
     """Train a teacher and save its logits."""
     if teacher.architecture.startswith(CUSTOM):
         checks.fail("teacher", teacher.architecture, "a custom network handed to run(..., teacher=network)")
-    for member in teacher.trained():  # before the first of them trains
-        if not member.architecture.startswith(CUSTOM):
-            networks.check(member.architecture, parts.all_train.shape, len(task.classes))
+    check_networks(teacher, task, parts)
     if teacher.trained() != (teacher,):
         members = [train_teacher(task, member, parts, workspace, device, fresh) for member in teacher.trained()]
         logits = _combine(task, teacher, parts, members)
     else:
         logits = _train(task, teacher, parts, workspace.checkpoints / f"{path.stem}.pt", device, fresh)
     judged(logits, parts, path.stem, say=True).save(path)
+
+
+def check_networks(teacher: Teacher, task: Experiment, parts: Splits) -> None:
+    """Raise `ValueError` unless each network of a teacher can be trained on the images of the task, and in memory."""
+    for member in teacher.trained():
+        if not member.architecture.startswith(CUSTOM):
+            networks.check(member.architecture, parts.all_train.shape, len(task.classes))
 
 
 def _combine(task: Experiment, teacher: Teacher, parts: Splits, members: list[TeacherLogits]) -> TeacherLogits:

@@ -7,6 +7,6 @@ from qkdlib.images import datasets
 
 @pytest.fixture(autouse=True)
 def _no_images_of_other_tests():
-    datasets.load.cache_clear()
+    datasets._load.cache_clear()
     yield
-    datasets.load.cache_clear()
+    datasets._load.cache_clear()

@@ -288,4 +288,4 @@ def test_the_three_data_sets_of_v2_are_read_once_each(own_idx, own_cifar, monkey
     names = ("mnist", "fashion_mnist", "cifar10")
     first = [datasets.load(name)[0] for name in names]
     assert all(datasets.load(name)[0] is before for name, before in zip(names, first, strict=True))
-    assert datasets.load.cache_info().misses == 3
+    assert datasets._load.cache_info().misses == 3

@@ -153,18 +153,18 @@ def test_unchanged_images_are_read_once(pictures, tmp_path):
     experiment = images.identified(task(pictures))
     for seed in (0, 1):
         images.splits(dataclasses.replace(experiment, data_seed=seed))
-    assert datasets.load.cache_info().misses == 1
+    assert datasets._load.cache_info().misses == 1
     (tmp_path / "notes.txt").write_text("beside the folder")
     images.splits(experiment)
-    assert datasets.load.cache_info().misses == 1
+    assert datasets._load.cache_info().misses == 1
     images.splits(task(pictures, image_size=3))
-    assert datasets.load.cache_info().misses == 2
+    assert datasets._load.cache_info().misses == 2
 
 
 def test_at_most_three_data_sets_stay_in_memory(pictures):
     for size in range(2, 8):
         images.splits(task(pictures, image_size=size))
-    assert datasets.load.cache_info().currsize == 3
+    assert datasets._load.cache_info().currsize == 3
 
 
 # Paths

@@ -7,7 +7,7 @@ import torch
 from tiny import TINY, run
 
 import qkdlib
-from qkdlib import parallel, parts, pipeline, records
+from qkdlib import parallel, parts, records, trained
 from qkdlib.experiment import Teacher
 from qkdlib.images import datasets
 from qkdlib.workspace import Workspace
@@ -88,7 +88,7 @@ def test_kept_weights_need_no_loss_and_lost_ones_do(taught, monkeypatch):
     again = qkdlib.trained_student(task, workspace=taught, device="cpu")
     for mine, theirs in zip(there.parameters(), again.parameters(), strict=True):
         assert torch.equal(mine, theirs)
-    pipeline._weights(task, taught).unlink()
+    trained.weights_path(task, taught).unlink()
     with pytest.raises(ValueError, match="^kd_loss='lost@"):
         qkdlib.trained_student(task, workspace=taught, device="cpu")
 

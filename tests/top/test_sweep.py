@@ -205,6 +205,8 @@ def test_records_that_are_gone_are_named(filled):
         ({"classes": [(0, 1), (3, 10)]}, r"classes=\(3, 10\)"),
         ({"train_per_class": [5, 5000]}, "train_per_class"),
         ({"reducer": ["cnn", "fully_connected"]}, "dropout=0.5"),
+        ({"reducer": ["cnn", "pca"], "dropout": [0.0], "train_per_class": [5, 1], "qubits": [3, 7]}, "train_per_class='6 images"),
+        ({"features": ["", "custom:Net-0123abcd"], "reducer": ["pca"], "dropout": [0.0]}, "features='custom:Net"),
         ({"epochs": range(1, 200), "batch_size": range(1, 200)}, "combinations=39601"),
     ],
 )  # fmt: skip
@@ -225,3 +227,15 @@ def test_options_that_are_none_are_refused(workspace, option, value):
         qkdlib.sweep(TINY, epochs=[1], **{"workspace": workspace, option: value})
     with pytest.raises(ValueError, match="^experiment="):
         qkdlib.sweep("digits", epochs=[1], workspace=workspace)
+
+
+def test_a_teacher_that_does_not_fit_its_images_is_refused_before_any_work(workspace, monkeypatch):
+    monkeypatch.setattr(parallel, "run_all", lambda *_given, **_named: pytest.fail("something is run"))
+    x, y = np.random.default_rng(0).random((40, 8, 8)), np.arange(40) % 2
+    name = qkdlib.images.from_arrays(x[:20], y[:20], x[20:], y[20:])
+    task = Experiment(
+        dataset=name, classes=(0, 1), train_per_class=5, validation_per_class=2, test_per_class=5,
+        reducer="fully_connected", dropout=0.0,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="^image size='8x8' .*for lenet"):
+        qkdlib.sweep(task, teacher=[None, Teacher()], kd_weight=[0.5], workspace=workspace)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import qkdlib
-from qkdlib import pipeline, training
+from qkdlib import trained, training
 from qkdlib.files import DamagedFile
 from qkdlib.records import outcomes
 from qkdlib.students import Student
@@ -51,7 +51,7 @@ def test_revised_student_has_the_weights_that_its_training_keeps(workspace, meth
     record, test = qkdlib.run(task, workspace=workspace), qkdlib.splits(task).test
     for lost in (False, True):
         if lost:
-            pipeline._weights(task, workspace).unlink()
+            trained.weights_path(task, workspace).unlink()
         student = qkdlib.trained_student(task, workspace=workspace)
         for seed, of_seed in enumerate(student(test.x)):
             right = 100 * (of_seed.argmax(-1) == test.y).double().mean().item()
@@ -62,7 +62,7 @@ def test_lost_weights_are_trained_again_to_the_same_numbers(workspace):
     qkdlib.run(TINY, workspace=workspace)
     images = qkdlib.splits(TINY).test.x
     before = qkdlib.trained_student(TINY, workspace=workspace)(images)
-    pipeline._weights(TINY, workspace).unlink()
+    trained.weights_path(TINY, workspace).unlink()
     assert torch.equal(qkdlib.trained_student(TINY, workspace=workspace)(images), before)
 
 
@@ -80,7 +80,7 @@ def test_weights_of_seeds_that_were_trained_before_stay(workspace, monkeypatch):
     monkeypatch.setattr(training, "train_students", lambda *_: pytest.fail("trained again"))
     found = qkdlib.trained_student(more, workspace=workspace)(images)
     monkeypatch.undo()
-    pipeline._weights(TINY, workspace).unlink()
+    trained.weights_path(TINY, workspace).unlink()
     assert torch.equal(found, qkdlib.trained_student(more, workspace=workspace)(images))
 
 
@@ -129,7 +129,7 @@ def flipped(content: bytes) -> bytes:
 def test_damaged_weights_are_set_aside_and_the_students_trained_again(workspace, damage):
     qkdlib.run(TINY, workspace=workspace)
     images = qkdlib.splits(TINY).test.x
-    before, path = qkdlib.trained_student(TINY, workspace=workspace)(images), pipeline._weights(TINY, workspace)
+    before, path = qkdlib.trained_student(TINY, workspace=workspace)(images), trained.weights_path(TINY, workspace)
     damage(path)
     with pytest.warns(DamagedFile, match=f"{path.name} is damaged.*set aside as {path.name}.damaged"):
         again = qkdlib.trained_student(TINY, workspace=workspace)
@@ -140,7 +140,7 @@ def test_damaged_weights_are_set_aside_and_the_students_trained_again(workspace,
 
 def test_weights_of_earlier_versions_hold_no_digest(workspace):
     qkdlib.run(TINY, workspace=workspace)
-    path = pipeline._weights(TINY, workspace)
+    path = trained.weights_path(TINY, workspace)
     edited(path, digest=None, **{NAME: zeros() + 7})
     student = qkdlib.trained_student(TINY, workspace=workspace)
     assert (dict(student.named_parameters())[NAME] == 7).all()
