@@ -35,13 +35,22 @@ def threads() -> int:
 
 
 def start(device: str = "auto") -> "torch.device":
-    """Set torch's threads, see whether the portable mode is on, and return the `torch.device` to compute on. `auto` is
-    CUDA where it is there, else the CPU. `mps`, the GPU of Apple's processors, computes in float32 alone and is untried
-    so far: it is taken where it is named. `ValueError`: the device is not there."""
+    """Set torch's threads, see whether the portable mode is on, and return the `found_device` to compute on."""
+    import torch
+
+    found = found_device(device)
+    torch.set_num_threads(threads())
+    portable.is_on()
+    return found
+
+
+def found_device(device: str) -> "torch.device":
+    """The `torch.device` of this name. `auto` is CUDA where it is there, else the CPU. `mps`, the GPU of Apple's
+    processors, computes in float32 alone and is untried so far: it is taken where it is named. `ValueError`: the device
+    is not there."""
     import torch
 
     checks.one_of("device", device, DEVICES)
-    torch.set_num_threads(threads())
     cuda = torch.cuda.is_available()
     if device == "cuda" and not cuda:
         checks.fail("device", device, "auto or cpu: this machine has no CUDA device")
@@ -49,7 +58,6 @@ def start(device: str = "auto") -> "torch.device":
         built = torch.backends.mps.is_built()
         reason = "this machine has no Apple GPU that torch can use" if built else "this torch is built without MPS"
         checks.fail("device", device, f"auto or cpu: {reason}")
-    portable.is_on()
     if device == "auto":
         return torch.device("cuda" if cuda else "cpu")
     return torch.device(device)

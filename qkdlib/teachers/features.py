@@ -118,11 +118,14 @@ def extract(task: Experiment, extractor: Extractor, parts: Splits, workspace: Wo
         parts: the `images.splits` of the task.
 
     Raises:
-        ValueError: its features are not finite real numbers, differ from one pass over the same
-            images to the next or with the images beside them; or a student of this kind cannot take them.
+        ValueError: its features are not finite real numbers, are of the images' own shape, differ from one pass over
+            the same images to the next or with the images beside them; or a student of this kind cannot take them.
     """
     task = dataclasses.replace(identified(task), features=f"{CUSTOM}{extractor.name}")
     found = extractor.of(parts)
+    if (found[0].shape[1], 1, 1) == parts.all_train.shape:  # a trained student takes either, and tells them apart so
+        allowed = f"a network whose features have another shape than the images, {parts.all_train.shape}"
+        checks.fail("features", extractor.name, f"{allowed}: images of other sides, such as (1, 1, F), are as good")
     checks.memory("features", extractor.name, 8.0 * sum(map(torch.numel, found)), "features of the student's images")
     scale = 2.0 ** math.floor(math.log2(max(float(found[0].abs().max()), 1e-30)))  # 16 bits hold them, and are enough
     fingerprint = hashlib.sha256(b"".join((each / scale).half().numpy().tobytes() for each in found)).hexdigest()[:8]

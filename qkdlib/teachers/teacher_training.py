@@ -33,12 +33,12 @@ def train_teacher(
     Args:
         task: its data set and classes are the teacher's, its images those that the accuracy is of.
         parts: the `datasets.splits` of the task.
-        device: `cpu`, `cuda`, `mps` or a `torch.device`.
+        device: as of `run`, or a `torch.device`.
         fresh: train even if the logits are there.
 
     Raises:
-        ValueError: an argument is none of these, the training diverged, or a network of your own is known by its name
-            only.
+        ValueError: an argument is none of these, the device is not there, the training diverged, or a network of your
+            own is known by its name only.
     """
     task, workspace = datasets.identified(task), Workspace.of(workspace)
     if not isinstance(teacher, Teacher):
@@ -46,7 +46,7 @@ def train_teacher(
     if not isinstance(parts, Splits) or parts.class_names != datasets.class_names(task):
         checks.fail("parts", parts, f"qkdlib.splits(task), of the classes {', '.join(datasets.class_names(task))}")
     if not isinstance(device, torch.device):
-        checks.one_of("device", device, runtime.DEVICES[1:])
+        device = runtime.found_device(device)
     checks.flag("fresh", fresh)
     path = logits_path(workspace, task, teacher)
     with contextlib.suppress(FileNotFoundError, files.Damaged):

@@ -47,6 +47,9 @@ def test_a_device_that_is_not_there_says_so_before_any_work(with_devices, tmp_pa
         runtime.start(device)
     with pytest.raises(ValueError, match=said):
         qkdlib.run(qkdlib.Experiment(dataset="digits"), workspace=tmp_path, device=device)
+    task = qkdlib.Experiment(dataset="digits", train_per_class=5, test_per_class=5)
+    with pytest.raises(ValueError, match=said):
+        qkdlib.train_teacher(task, qkdlib.Teacher(), qkdlib.splits(task), tmp_path, device)
     assert not list(tmp_path.rglob("*.json"))
 
 

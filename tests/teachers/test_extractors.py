@@ -2,13 +2,14 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from small_teachers import GREY, TASK, lenet
 from torch import nn
 
 from qkdlib import pipeline, teachers
-from qkdlib.images import datasets
+from qkdlib.images import datasets, from_arrays
 from qkdlib.teachers import Extractor, LeNet, last_hidden, networks
 
 STUDENT = dataclasses.replace(TASK, reducer="fully_connected", dropout=0.0)
@@ -162,6 +163,15 @@ def test_what_is_no_extractor_is_refused_before_any_training(workspace, refuse_t
     with pytest.raises(ValueError, match=message) as error:
         pipeline.run(STUDENT, workspace=workspace, features=extractor, device="cpu")
     assert len(str(error.value).splitlines()) == 1 and not [*workspace.checkpoints.glob("features_*")]
+
+
+def test_features_of_the_shape_of_the_images_are_refused(workspace, refuse_training):
+    draw, y = np.random.default_rng(0), np.arange(30) % 3
+    name = from_arrays(draw.random((30, 5, 1, 1)), y, draw.random((30, 5, 1, 1)), y)
+    task = dataclasses.replace(STUDENT, dataset=name, classes=(0, 1, 2), train_per_class=5)
+    refuse_training()
+    with pytest.raises(ValueError, match=r"^features='Sequential' .*another shape than the images, \(5, 1, 1\)"):
+        pipeline.run(task, workspace=workspace, features=nn.Sequential(nn.Flatten(), nn.Linear(5, 5)), device="cpu")
 
 
 def test_an_extractor_of_images_of_another_shape_says_so():

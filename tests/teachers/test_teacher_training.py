@@ -198,7 +198,7 @@ def test_accuracy_is_that_on_the_images_of_the_student_who_asks(tmp_path):
         ("teacher", "lenet", "a qkdlib.Teacher; "), ("teacher", nn.Flatten(), r"run\(\.\.\., teacher=network\)"),
         ("task", LENET, "a qkdlib.Experiment"), ("parts", None, r"qkdlib.splits\(task\), of the classes 0, 1, 2"),
         ("parts", datasets.splits(dataclasses.replace(TASK, classes=(1, 0, 2, 3, 4, 5))), "of the classes 0, 1, 2"),
-        ("workspace", 3, "a path"), ("device", "gpu", "one of cpu, cuda"), ("fresh", "no", "True or False"),
+        ("workspace", 3, "a path"), ("device", "gpu", "one of auto, cpu, cuda"), ("fresh", "no", "True or False"),
     ],
 )  # fmt: skip
 def test_arguments_are_checked_before_a_teacher_trains(tmp_path, name, value, allowed, refuse_training):
