@@ -10,7 +10,7 @@ import numpy as np
 
 from qkdlib import aer_import, checks, runtime
 from qkdlib.backends.sampling import UNKNOWN, Backend, Job
-from qkdlib.noise import IDEAL, NOISY_GATES, QUIET_GATES, Noise
+from qkdlib.noise import IDEAL, NOISY_GATES, PURE_GATES, QUIET_GATES, Noise
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -24,9 +24,14 @@ LEAST_QUBITS, MOST_QUBITS = 2, 100  # of a made-up device
 ROWS = 300  # in a job, where a backend does not say how many circuits it takes
 
 
+# Gates that Aer runs with other angles than it is told to bind (https://github.com/Qiskit/qiskit-aer/issues/2403).
+MISBOUND = ("cp", "crx", "cry", "crz")
+
+
 class Aer(Backend):
-    """A `qiskit_aer.AerSimulator`, which binds rows of angles itself, on all cores that this process may use. If
-    `written`, it runs circuits gate by gate as they are written, so that noise acts on those gates."""
+    """A `qiskit_aer.AerSimulator`, which binds rows of angles itself where it does so rightly, on all cores that this
+    process may use. If `written`, it runs circuits gate by gate as they are written, so that noise acts on those gates.
+    """
 
     home: "AerSimulator"
 
@@ -35,7 +40,8 @@ class Aer(Backend):
 
     def send(self, quantum: "QuantumCircuit", angles: np.ndarray, shots: int, seed: int) -> Job:
         binds = {parameter: angles[:, parameter.index].tolist() for parameter in quantum.parameters}
-        rows = [quantum] if binds else [quantum] * len(angles)
+        binds = binds if _binds_rightly(quantum) else {}
+        rows = [quantum] if binds else _bound(quantum, angles)
         threads = {"max_parallel_threads": runtime.threads(), "max_parallel_experiments": runtime.threads()}
         options = {"parameter_binds": [binds] if binds else None, "seed_simulator": seed, **threads}
         return self.home.run(rows, shots=shots, **options)
@@ -52,10 +58,8 @@ class Qiskit(Backend):
 
     def send(self, quantum: "QuantumCircuit", angles: np.ndarray, shots: int, seed: int) -> Job:
         """As `Backend.send`; the seed is for simulators that take one."""
-        order = [parameter.index for parameter in quantum.parameters]
-        bound = [quantum.assign_parameters(row[order]) for row in angles]
         seeded = {"seed_simulator": seed} if "seed_simulator" in self.home.options else {}
-        return self.home.run(bound, **{**(self.settings or {}), **seeded, "shots": shots})
+        return self.home.run(_bound(quantum, angles), **{**(self.settings or {}), **seeded, "shots": shots})
 
 
 class Primitive(Backend):
@@ -86,9 +90,10 @@ class Primitive(Backend):
             checks.fail("backend", self.name, "one that runs circuits: this one shows what they become")
         packed = len(angles) * shots * -(-quantum.num_clbits // 8)
         checks.memory("shots", shots, 4 * packed, f"a job of {len(angles)} circuits")  # the samples, and their copies
+        if not _binds_rightly(quantum):
+            return self.sampler.run([(each,) for each in _bound(quantum, angles)], shots=shots)
         order = [parameter.index for parameter in quantum.parameters]  # samplers take columns in Qiskit's own order
-        block = (quantum, angles[:, order]) if order else (quantum,)
-        return self.sampler.run([block] if order else [block] * len(angles), shots=shots)
+        return self.sampler.run([(quantum, angles[:, order])], shots=shots)
 
     def counts(self, result: "PrimitiveResult", quantum: "QuantumCircuit", rows: int) -> np.ndarray:
         found = [each.data.meas for each in result]
@@ -122,6 +127,17 @@ def get(on: AnyBackend = None) -> Backend:
     checks.fail("backend", on, "None, a qkdlib.noise.Noise, an AerSimulator, a BackendV2 or a V2 sampler")
 
 
+def _bound(quantum: "QuantumCircuit", angles: np.ndarray) -> "list[QuantumCircuit]":
+    """The circuit with each row of angles (N, A)."""
+    order = [parameter.index for parameter in quantum.parameters]
+    return [quantum.assign_parameters(row[order]) for row in angles] if order else [quantum] * len(angles)
+
+
+def _binds_rightly(quantum: "QuantumCircuit") -> bool:
+    """Whether Aer, which may be behind a sampler, runs each row of angles with its own."""
+    return bool(quantum.parameters) and not set(quantum.count_ops()) & set(MISBOUND)
+
+
 @functools.cache
 def aer(noise: Noise = IDEAL) -> Backend:
     """Aer with this noise after every gate as written; without noise, or with read-out errors alone, on state vectors,
@@ -136,7 +152,8 @@ def _aer_model(noise: Noise) -> "NoiseModel | None":
     if noise.is_ideal:
         return None
     library = aer_import.load().noise
-    model = library.NoiseModel(basis_gates=[*itertools.chain(*NOISY_GATES.values()), *QUIET_GATES])
+    pure = PURE_GATES if noise.kind == "readout" else ()
+    model = library.NoiseModel(basis_gates=[*itertools.chain(*NOISY_GATES.values()), *QUIET_GATES, *pure])
     if noise.kind == "readout":
         keep = 1 - noise.level
         model.add_all_qubit_readout_error(library.ReadoutError([[keep, noise.level], [noise.level, keep]]))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from qkdlib import checks, circuits
+from qkdlib.circuit import GATES
 from qkdlib.circuits import GateList
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ class Backend(abc.ABC):
             checks.memory("qubits", circuit.qubits, 16 * base**circuit.qubits, what)
             has = set(getattr(self.home, "operation_names", ())) if self.target is None else set()
             if has and (lacking := sorted({gate.name for gate in circuit.gates} - has)):
-                checks.fail("gate", lacking[0], f"gates of {self.name}, noise {self.noise}: {', '.join(sorted(has))}")
+                runs = ", ".join(name for name in GATES if name in has)
+                checks.fail("gate", lacking[0], f"gates of {self.name}, noise {self.noise}: {runs}")
             self._prepared[circuit] = self._transpiled(circuits.to_qiskit(circuit))
         return self._prepared[circuit]
 

@@ -10,7 +10,7 @@ from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Statevector
 from scipy import stats
 
-from qkdlib import aer_import, backends, checks, circuits
+from qkdlib import Circuit, aer_import, backends, checks, circuits
 from qkdlib.backends import Backend, Primitive, sampling
 from qkdlib.backends.backend import Aer, _aer_model
 from qkdlib.circuits import Gate, GateList
@@ -311,3 +311,22 @@ def test_a_circuit_is_transpiled_once_for_all_its_jobs(monkeypatch):
         backends.sample(circuit, angles_of(circuit, rows=3), 10, 0, on, rows_per_job=1)
         on.facts(circuit)
     assert calls == [CIRCUITS[3].name, CIRCUITS[4].name]
+
+
+TURNING = ["cp", "crx", "cry", "crz", "rxx", "ryy", "rzz"]
+
+
+@pytest.mark.parametrize("kind", ["nothing", "AerSimulator", "GenericBackendV2", "Aer's SamplerV2", "Backend"])
+@pytest.mark.parametrize("turns", [TURNING, *([name] for name in TURNING)], ids=lambda turns: "+".join(turns))
+def test_gates_of_two_wires_have_the_angles_that_they_are_given(kind, turns):
+    """Aer's own binding runs controlled ones with others."""
+    plain = ["ry(x[0]) 0", "ry(x[1]) 1", "rx(x[2]) 1", "ry(x[0]) 2"]
+    gates = [*plain, *(f"{name}(2*x[{place % 3}]) {place % 3} {(place + 1) % 3}" for place, name in enumerate(turns))]
+    circuit, binding = circuits.compiled(Circuit(3, [*gates, *plain]))
+    x = torch.rand(1, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 0.6 + 0.5
+    angles = binding.angles(x, x.new_zeros(1, 0))[0].numpy()
+    backend = backends.get(IDEAL[kind]())
+    found = backend.sample(backend.prepare(circuit), angles, SHOTS, seed=1)
+    probabilities = exact(circuit, angles)
+    spread = np.sqrt(probabilities * (1 - probabilities) / SHOTS)
+    assert (abs(found - probabilities) < 5 * spread + 1 / SHOTS).all()
