@@ -28,9 +28,9 @@ GATES = {  # name: (wires, angles)
     "ccx": (3, 0),
 }
 MOST_QUBITS, MOST_GATES = 16, 100_000
-LINE = re.compile(r"\s*([a-z]+)\s*(?:\(([^()]*)\))?\s*(\d+(?:[\s,]+\d+)*)\s*")
-NUMBER = r"\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?"
-ANGLE = re.compile(rf"([+-]?)\s*(?:({NUMBER})(?:\s*\*\s*(pi|[xw]\[\d+\]))?|(pi|[xw]\[\d+\]))(?:\s*/\s*({NUMBER}))?")
+LINE = re.compile(r"\s*([a-z]+)\s*(?:\(([^()]*)\))?\s*(\d{1,99}(?:[\s,]+\d{1,99})*)\s*")
+NUMBER, SYMBOL = r"\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?", r"pi|[xw]\[\d{1,99}\]"
+ANGLE = re.compile(rf"([+-]?)\s*(?:({NUMBER})(?:\s*\*\s*({SYMBOL}))?|({SYMBOL}))(?:\s*/\s*({NUMBER}))?")
 
 
 class Angle(NamedTuple):
@@ -86,7 +86,7 @@ class Circuit:
         keep("qubits", checks.whole("circuit qubits", self.qubits, maximum=MOST_QUBITS))
         keep("name", checks.text("circuit name", self.name))
         lines = checks.members("gates", self.gates, "lines such as 'ry(x[0]) 1'", most=MOST_GATES)
-        keep("gates", tuple(str(_parsed(line, self.qubits)) for line in lines))
+        keep("gates", tuple(str(_parsed(_line(line), self.qubits)) for line in lines))
         measured = checks.members("measure", self.measure, "different wires, or () for all", most=MOST_QUBITS)
         keep("measure", tuple(checks.whole("measure", wire, 0, self.qubits - 1) for wire in measured))
         if len(set(self.measure)) < len(self.measure):
@@ -126,7 +126,7 @@ class Circuit:
         return circuit_translations.to_qiskit(self, measure)
 
     def to_qasm3(self) -> str:
-        """OpenQASM 3, with `input float x_0`... for features and weights."""
+        """OpenQASM 3, with `input float[64] _x_0_`... for features and `_w_0_`... for weights."""
         from qiskit import qasm3
 
         return qasm3.dumps(self.to_qiskit())
@@ -147,9 +147,11 @@ class Circuit:
             weights: the same of the weights; None: all other parameters, in Qiskit's order.
             name: by default the circuit's own.
 
-        An angle may be a number, or a number times one parameter. Barriers are left out; wires are measured that the
-        circuit measures at its end, into the classical bits that give their order; without measurements all are.
-        `ValueError`: a gate or an angle that is not allowed, a parameter of neither kind, a measurement before a gate.
+        An angle may be a sum of numbers and of numbers times one parameter each. Barriers are left out; wires are
+        measured that the circuit measures at its end, into the classical bits that give their order; without
+        measurements all are. Blocks and other gates become those of `GATES`, up to a phase of the whole state.
+        `ValueError`: a gate or an angle that is not allowed, a parameter of neither kind or of both, one that the
+        circuit has not, a measurement before a gate.
         """
         gates, measure = circuit_translations.from_qiskit(quantum, inputs, weights)
         return cls(quantum.num_qubits, gates, measure, name or quantum.name)
@@ -159,22 +161,29 @@ class Circuit:
         """A TorchQuantum module, or an op list, as a circuit.
 
         Args:
-            module: a `torchquantum.QuantumModule` with `n_wires`, which is run once, its trained parameters becoming
-                weights and all other angles numbers; or a list of dictionaries as `GeneralEncoder` takes it (`func`,
-                `wires`, `input_idx`: features) or as a device's `op_history` has it (`name`, `wires`, `params`,
-                `trainable`).
+            module: a `torchquantum.QuantumModule` with `n_wires`, which is run once, on a device alone: each trained
+                parameter becomes a weight, whichever gates it turns, and all other angles numbers. Or a list of
+                dictionaries as `GeneralEncoder` takes it (`func`, `wires`, `input_idx`: features) or as a device's
+                `op_history` has it (`name`, `wires`, `params`, and `trainable`, each such angle a weight of its own).
             qubits: by default the module's, or as many as the list's wires need.
+
+        `ValueError`: a gate that is not allowed, angles of a batch, or such as are computed from trained parameters.
         """
-        gates, wires = circuit_translations.from_torchquantum(module, qubits)
+        gates, wires = circuit_translations.from_torchquantum(module, qubits, MOST_QUBITS)
         return cls(wires, gates, name=name)
 
 
-@functools.lru_cache(maxsize=100_000)
-def _parsed(line: object, qubits: int) -> Gate:
-    """The gate in a line, checked."""
-    found = LINE.fullmatch(line) if isinstance(line, str) else None
-    if found is None or not isinstance(line, str):
+def _line(line: object) -> str:
+    if not isinstance(line, str) or not LINE.fullmatch(line):
         checks.fail("gate", line, "a line such as 'h 0', 'ry(x[2]) 1' or 'crz(-0.5*w[0]) 0 1'")
+    return line
+
+
+@functools.lru_cache(maxsize=100_000)
+def _parsed(line: str, qubits: int) -> Gate:
+    """The gate in a line, checked."""
+    found = LINE.fullmatch(line)
+    assert found is not None
     name, inside, numbers = found.groups()
     needs = GATES[checks.one_of("gate", name, GATES)]
     angles = tuple(_angle(text, line) for text in inside.split(",")) if inside else ()

@@ -18,7 +18,7 @@ NAMES = {  # TorchQuantum's
         "rzz",
     )},
 }  # fmt: skip
-OURS = {theirs: name for name, theirs in NAMES.items()} | {"u1": "p"}
+OURS = {theirs: name for name, theirs in NAMES.items()} | {"u1": "p", "h": "h"}  # which its op lists use, too
 ADDITIVE = ("rx", "ry", "rz", "p", "cp", "crx", "cry", "crz", "rxx", "ryy", "rzz")  # G(a + b) = G(a) G(b)
 
 
@@ -62,12 +62,15 @@ def from_qiskit(quantum: "QuantumCircuit", inputs: Any, weights: Any) -> tuple[l
 
     if not isinstance(quantum, QuantumCircuit):
         checks.fail("circuit", quantum, "a qiskit.QuantumCircuit")
-    inputs = list(inputs)
-    weights = [p for p in quantum.parameters if p not in set(inputs)] if weights is None else list(weights)
+    inputs = _parameters("inputs", inputs, quantum)
+    others = [parameter for parameter in quantum.parameters if parameter not in set(inputs)]
+    weights = others if weights is None else _parameters("weights", weights, quantum)
+    if twice := [parameter.name for parameter in weights if parameter in set(inputs)]:
+        checks.fail("inputs + weights", twice[0], "every parameter of the circuit in one of both")
     symbols = {p: f"{kind}[{i}]" for kind, group in (("x", inputs), ("w", weights)) for i, p in enumerate(group)}
     if unbound := [p.name for p in quantum.parameters if p not in symbols]:
         checks.fail("inputs + weights", unbound[0], "every parameter of the circuit in one of both")
-    known = {*OURS.values(), "measure", "barrier", "id"}
+    known = {*NAMES, "measure", "barrier", "id"}
     if not set(quantum.count_ops()) <= known:  # a library's blocks, and gates that Qiskit writes in others
         quantum = transpile(quantum, basis_gates=sorted(known - {"measure", "barrier"}), optimization_level=0)
     gates: list[str] = []
@@ -79,12 +82,25 @@ def from_qiskit(quantum: "QuantumCircuit", inputs: Any, weights: Any) -> tuple[l
         elif name in ("barrier", "id"):
             continue
         elif name not in known:
-            checks.fail("gate", name, f"gates among {', '.join(sorted(OURS.values()))}")
+            checks.fail("gate", name, f"gates among {', '.join(NAMES)}")
         elif set(wires) & set(bits.values()):
             checks.fail("gate", f"{name} on wires {wires}", "no gate on a wire that has been measured")
         else:
             gates += _lines(name, [_terms(angle, symbols) for angle in step.operation.params], wires)
     return gates, tuple(bits[bit] for bit in sorted(bits))
+
+
+def _parameters(called: str, given: Any, quantum: "QuantumCircuit") -> list:
+    """Parameters of the circuit, in the order in which they are given."""
+    from qiskit.circuit import Parameter
+
+    allowed = "parameters of the circuit, each once, or a ParameterVector of such"
+    left, found = list(quantum.parameters), list(checks.members(called, given, allowed, most=100_000))
+    for each in found:
+        if not isinstance(each, Parameter) or each not in left:
+            checks.fail(called, getattr(each, "name", each), allowed)
+        left.remove(each)
+    return found
 
 
 def _terms(angle: Any, symbols: dict) -> list[str]:
@@ -105,8 +121,10 @@ def _lines(name: str, angles: list[list[str]], wires: Sequence[int]) -> list[str
     where = " ".join(map(str, wires))
     if name in ADDITIVE:
         return [f"{name}({term}) {where}" for term in angles[0]]
-    if any(len(terms) > 1 for terms in angles):
-        checks.fail("gate", f"{name}({', '.join('+'.join(terms) for terms in angles)})", "no sums as angles of u")
+    if any(len(terms) > 1 for terms in angles):  # u, which is made of gates that add
+        theta, phi, lam = angles
+        parts = (("p", lam), ("ry", theta), ("p", phi))
+        return [line for part, terms in parts for line in _lines(part, [terms], wires)]
     return [f"{name}({', '.join(term for (term,) in angles)}) {where}" if angles else f"{name} {where}"]
 
 
@@ -151,49 +169,75 @@ def apply(tq: Any, device: Any, name: str, wires: Iterable[int], angles: "torch.
         getattr(tq.functional, NAMES[name])(device, wires=wires, params=angles)
 
 
-def from_torchquantum(module: Any, qubits: int | None) -> tuple[list[str], int]:
-    """Gates as text and how many wires; see `Circuit.from_torchquantum`."""
-    ops = module
+def from_torchquantum(module: Any, qubits: int | None, most: int) -> tuple[list[str], int]:
+    """Gates as text and how many wires, `most` at most; see `Circuit.from_torchquantum`."""
+    import torch
+
+    ops, trained = module, None
     if not isinstance(module, (list, tuple)):
-        wires = qubits or getattr(module, "n_wires", None)
-        if not callable(module) or wires is None:
+        qubits = getattr(module, "n_wires", None) if qubits is None else qubits
+        if not isinstance(module, torch.nn.Module) or qubits is None:
             checks.fail("module", module, "a TorchQuantum module with n_wires (or qubits=...), or an op list")
-        from qkdlib.torchquantum_import import load
+        ops, trained = _run(module, checks.whole("qubits", qubits, maximum=most))
+    weights: dict[object, int] = {}
+    lines = [_line_of(op, weights, trained) for op in ops]
+    return lines, 1 + max((wire for op in ops for wire in _wires(op)), default=0) if qubits is None else qubits
 
-        device = load().QuantumDevice(n_wires=wires, bsz=1, record_op=True)
+
+def _run(module: "torch.nn.Module", qubits: int) -> tuple[list[dict], set[float]]:
+    """What a module does to a device, and the values that its trained parameters have meanwhile: each another one, by
+    which it is known in every gate that it turns."""
+    import torch
+
+    from qkdlib.torchquantum_import import load
+
+    parameters = [each for each in module.parameters() if each.requires_grad]
+    before = [each.detach().clone() for each in parameters]
+    sizes = [each.numel() for each in parameters]
+    values = torch.randperm(2**20, generator=torch.Generator().manual_seed(0))[: sum(sizes)] / 2**20
+    device = load().QuantumDevice(n_wires=qubits, bsz=1, record_op=True)
+    try:
+        with torch.no_grad():
+            for parameter, value in zip(parameters, values.split(sizes) if sizes else (), strict=True):
+                parameter.copy_(value.view_as(parameter))
         module(device)
-        ops, qubits = device.op_history, wires
-    lines: list[str] = []
-    weights = 0
-    for op in ops:
-        line, taken = _line_of(op, weights)
-        lines.append(line)
-        weights += taken
-    most = max((int(wire) for line in lines for wire in line.rpartition(")")[2].split() if wire.isdigit()), default=0)
-    return lines, qubits or most + 1
+    except Exception as error:  # a stranger's code
+        raised = checks.line(error, 200)
+        checks.fail("module", module, f"one that acts on a device alone, a batch of 1; it raised {raised}")
+    finally:
+        with torch.no_grad():
+            for parameter, value in zip(parameters, before, strict=True):
+                parameter.copy_(value)
+    return device.op_history, set(values.tolist())
 
 
-def _line_of(op: Any, weights: int) -> tuple[str, int]:
-    """A line for one entry of an op list, and how many weights it takes, the next one being `weights`."""
+def _wires(op: dict) -> list[int]:
+    wires = op["wires"] if isinstance(op["wires"], (list, tuple)) else [op["wires"]]
+    return [checks.whole("op wires", wire, minimum=0) for wire in wires]
+
+
+def _line_of(op: Any, weights: dict[object, int], trained: set[float] | None) -> str:
+    """A line for one entry of an op list. `weights` has the places of those that came before, and gets this entry's;
+    `trained`: the values by which trained parameters are known, if they are."""
     if not isinstance(op, dict) or not ("wires" in op and ("func" in op or "name" in op)):
         checks.fail("op", op, "a dictionary with wires and func or name")
-    theirs = str(op.get("func", op.get("name"))).lower()
-    name = OURS[checks.one_of("op", theirs, OURS)]
-    wires = op["wires"] if isinstance(op["wires"], (list, tuple)) else [op["wires"]]
-    where = " ".join(str(int(wire)) for wire in wires)
-    taken = 0
+    name = OURS[checks.one_of("op", str(op.get("func", op.get("name"))).lower(), OURS)]
     if op.get("input_idx"):
-        angles = [f"x[{int(place)}]" for place in op["input_idx"]]
+        angles = [f"x[{checks.whole('op input_idx', place, minimum=0)}]" for place in op["input_idx"]]
     else:
         values = op.get("params")
         values = [] if values is None else [values] if isinstance(values, (int, float)) else list(values)
         if any(not isinstance(value, (int, float)) or not math.isfinite(value) for value in values):
             checks.fail("op params", values, "finite angles of one circuit, not of a batch")
-        trained = op.get("trainable", False)
-        taken = len(values) if trained else 0
-        angles = [f"w[{weights + i}]" if trained else repr(float(value)) for i, value in enumerate(values)]
-        if op.get("inverse") and angles:
-            checks.fail("op", op, "no inverse of a gate with angles; negate them")
+        angles = [repr(float(value)) for value in values]
+        if op.get("trainable", False):
+            if trained is not None and not trained.issuperset(values):
+                checks.fail("op", name, "angles that are trained parameters, and not computed from them")
+            keys = [object() if trained is None else value for value in values]
+            angles = [f"w[{weights.setdefault(key, len(weights))}]" for key in keys]
+    if op.get("inverse") and angles:
+        checks.fail("op", op, "no inverse of a gate with angles; negate them")
     if op.get("inverse") and name in ("s", "t", "sx", "sdg", "tdg", "sxdg"):
         name = name.removesuffix("dg") if name.endswith("dg") else f"{name}dg"
-    return (f"{name}({', '.join(angles)}) {where}" if angles else f"{name} {where}"), taken
+    where = " ".join(map(str, _wires(op)))
+    return f"{name}({', '.join(angles)}) {where}" if angles else f"{name} {where}"

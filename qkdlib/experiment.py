@@ -182,7 +182,9 @@ def from_dict(values: dict[str, Any]) -> Experiment:
 def _fields(name: str, kind: "type[DataclassInstance]", values: object) -> dict[str, Any]:
     if not isinstance(values, dict):
         checks.fail(name, values, f"a dictionary of the fields of qkdlib.{kind.__name__}")
-    known = {item.name for item in dataclasses.fields(kind)}
+    known = {item.name: item.default is dataclasses.MISSING for item in dataclasses.fields(kind)}
+    if lacking := [key for key, needed in known.items() if needed and key not in values]:
+        checks.fail(f"{name} fields", list(values), f"such as have {lacking[0]}, too")
     if unknown := [key for key in values if key not in known]:
         checks.fail(f"{name} fields", unknown, f"those of qkdlib.{kind.__name__}")
     return dict(values)

@@ -41,8 +41,8 @@ def check(e: Any) -> None:
         check_fields(e, checks.one_of, name, allowed=allowed)
     for kind, name in parts.FIELDS.items():
         object.__setattr__(e, name, parts.described(kind, getattr(e, name)))
-    _check_ansatz(e)
     check_fields(e, checks.whole, "qubits", maximum=MOST_QUBITS)
+    _check_ansatz(e)
     check_fields(e, checks.whole, "layers", "epochs", "batch_size", "shots", "seeds")
     check_fields(e, checks.whole, "patience", "data_seed", minimum=0)
     check_fields(e, checks.real, "learning_rate", positive=True)
@@ -148,7 +148,7 @@ def _check_twin(e: Any) -> None:
     if e.ansatz == "classical_linear" and e.encoder != "amplitude":
         checks.fail("ansatz", e.ansatz, "classical but for encoder amplitude")
     if (e.encoder, e.readout) not in (("ansatz_angles", "outcomes"), ("amplitude", "pauli_z")):
-        allowed = "h_ry or rx_ry_rz but for encoder ansatz_angles with outcomes, or amplitude with pauli_z"
+        allowed = "a circuit but for encoder ansatz_angles with outcomes, or amplitude with pauli_z"
         checks.fail("ansatz", e.ansatz, allowed)
     for name, only in (
         ("layers", 1), ("entangler", "none"), ("gradient", "autograd"), ("sampler", "exact"), ("noise", "none"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from qiskit import QuantumCircuit, qasm3
+from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter, ParameterVector
 from qiskit.circuit.library import efficient_su2, zz_feature_map
 from qiskit.quantum_info import Operator, Statevector
@@ -57,6 +57,9 @@ def test_an_experiment_holds_it_and_comes_back_from_json():
         (["ry(x[0]/0) 0"], "finite angles"),
         (["ry(__import__) 0"], "allowed"),
         ([3], "^gate=3 .*a line such as"),
+        ([["h", 0]], r"^gate=\['h', 0\] .*a line such as"),
+        ([f"h {'1' * 5000}"], "^gate=.*a line such as"),
+        ([f"ry(x[{'1' * 5000}]) 0"], "^gate=.*angles such as"),
         ("h 0", "^gates='h 0' .*lines such as"),
         (["ry(x[99999999999]) 0"], "places below"),
     ],
@@ -90,6 +93,18 @@ def test_wrong_qubits_and_wires_to_measure_are_named(fields):
 def test_what_does_not_go_with_it_is_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         Experiment(**{"ansatz": Circuit(3, OWN), **fields})
+
+
+def test_a_damaged_description_is_one_line():
+    for values, message in (
+        ({"qubits": 2}, "^ansatz fields=.*have gates, too"),
+        ({"qubits": 2, "gates": 3}, "^gates=3"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            from_dict({"ansatz": values})
+    for qubits in (np.array([1, 2]), 3.0, "3"):
+        with pytest.raises(ValueError, match="^qubits=.*a whole number"):
+            Experiment(ansatz=Circuit(3, OWN), qubits=qubits)
 
 
 def test_to_qiskit_and_back_is_the_same_circuit():
@@ -152,7 +167,7 @@ def test_a_gate_behind_a_measurement_and_a_parameter_of_neither_kind_are_refused
 def test_openqasm_3_says_the_same_circuit():
     text = Circuit(2, ["h 0", "ry(0.3) 1", "crz(-0.5) 0 1", "u(0.1, 0.2, 0.3) 1"]).to_qasm3()
     assert text.startswith("OPENQASM 3") and "crz(-0.5) q[0], q[1]" in text
-    assert "input float" in qasm3.dumps(Circuit(1, ["ry(x[0]) 0"]).to_qiskit())
+    assert "input float[64] _x_0_;" in Circuit(1, ["ry(x[0]) 0"]).to_qasm3()
 
 
 @settings(max_examples=10)
