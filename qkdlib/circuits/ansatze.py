@@ -136,10 +136,14 @@ class Binding:
         return self.places == tuple(range(given)) and set(self.factors) <= {1.0} and not any(self.numbers)
 
 
-@functools.lru_cache(maxsize=256)
 def compiled(circuit: Circuit) -> tuple[GateList, Binding]:
     """The gate list of a circuit, with an angle of its own for every angle of every gate, and how those follow from
     features and weights. U and CH, which not every simulator has, are written in others, of the same matrix."""
+    return _compiled(circuit, circuit.name)
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(circuit: Circuit, called: str) -> tuple[GateList, Binding]:  # circuits of two names may be equal
     gates: list[Gate] = []
     places: list[int] = []
     factors: list[float] = []
@@ -151,7 +155,7 @@ def compiled(circuit: Circuit) -> tuple[GateList, Binding]:
                 places.append(angle.place + (circuit.features if angle.kind == "w" else 0) if angle.kind else 0)
                 factors.append(angle.factor if angle.kind else 0.0)
                 numbers.append(0.0 if angle.kind else angle.factor)
-    listed = GateList(circuit.name, circuit.qubits, tuple(gates))
+    listed = GateList(called, circuit.qubits, tuple(gates))
     binding = Binding(circuit.features, circuit.weights, tuple(places), tuple(factors), tuple(numbers))
     return listed, binding
 

@@ -9,7 +9,7 @@ from qiskit.quantum_info import Operator
 from random_circuits import by_qiskit, inputs, own_circuits
 
 from qkdlib import Circuit, circuits
-from qkdlib.circuits import ansatze, statevector
+from qkdlib.circuits import ansatze, simulation, statevector
 from qkdlib.students import readouts
 
 
@@ -71,6 +71,33 @@ def test_angles_are_factors_times_features_and_weights_and_numbers():
     assert binding.angles(x, w).tolist() == [[[10.0, -7.0, 3.0, 0.5, 5.5, 7.0]]]
     _, numbers = circuits.compiled(Circuit(1, ["rx(0.5) 0", "ry(1) 0"]))
     assert numbers.angles(None, torch.zeros(2, 0)).tolist() == [[0.5, 1.0]] * 2
+
+
+def test_a_circuits_name_changes_no_bit_whatever_was_compiled_before():
+    angles = torch.rand(5, 8, generator=torch.Generator().manual_seed(0))
+    for ansatz in ansatze.RINGS:
+        gates = circuits.named(ansatz, 2, 1, "ring_cnot").gates
+        found = []
+        for name in ("mine", ansatz, "basic_entangler"):
+            listed, binding = circuits.compiled(Circuit(2, gates, name=name))
+            assert listed.name == name
+            found.append(circuits.exact(listed, angles[:, : binding.weights]))
+        listed = circuits.build(ansatz, 2, 1, "ring_cnot")
+        assert simulation.kind(listed) == "mixed"  # as its records were made
+        expected = circuits.exact(listed, angles[:, : listed.angles])
+        assert listed.name == ansatz and all(torch.equal(each, expected) for each in found)
+    own, _ = circuits.compiled(Circuit(2, ["ry(w[0]) 0", "cx 0 1"], name="h_ry"))
+    assert simulation.kind(own) == "statevector"
+
+
+@pytest.mark.parametrize("ansatz", ansatze.RINGS)
+@pytest.mark.parametrize("entangler", ["ring_cnot", "ring_cz"])
+def test_the_papers_circuits_of_few_qubits_are_simulated_as_in_their_records(ansatz, entangler):
+    for qubits in (2, 3, 4, 5):
+        for layers in (1, 3):
+            listed = circuits.build(ansatz, qubits, layers, entangler)
+            assert simulation.kind(listed) == ("mixed" if qubits <= 4 else "statevector")
+    assert simulation.kind(circuits.build(ansatz, 3)) == "product"
 
 
 def test_shared_weights_gather_the_gradients_of_all_their_gates():
