@@ -140,7 +140,7 @@ class QuantumLayer:
             angles = self._bound(theta, features)[:, None].expand(-1, amplitudes.shape[1], -1)
             amplitudes = amplitudes.flatten(0, 1)
         found = circuits.to_torchquantum(simulated)(angles.flatten(0, 1), amplitudes)
-        return found.unflatten(0, angles.shape[:2])
+        return found.unflatten(0, angles.shape[:2]).to(angles)  # its own precision is complex64
 
 
 def _given(theta: torch.Tensor | None, features: torch.Tensor) -> torch.Tensor:

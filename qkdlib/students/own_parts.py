@@ -12,7 +12,7 @@ from qkdlib.experiment import Experiment
 from qkdlib.students.encoders import Encoder
 
 FACES = ("features", "circuit", "product", "angles", "state")  # of an encoder
-SAME = 1e-4  # outcome probabilities that differ by rounding alone
+SAME = 1e-4  # numbers that differ by rounding alone
 
 
 def encoder(make: Callable[[int], Encoder], experiment: Experiment) -> Encoder:
@@ -27,8 +27,9 @@ def encoder(make: Callable[[int], Encoder], experiment: Experiment) -> Encoder:
 
 
 def check(student: Any, images: torch.Tensor) -> None:
-    """Try a `Student`'s own parts, if it has any, on training images (N, C, H, W). `ValueError`: one fails, or gives
-    numbers of a wrong shape, or such as are not finite."""
+    """Try a `Student`'s own parts, if it has any, on training images (N, C, H, W). `ValueError`: one fails, gives
+    numbers of a wrong shape, or such as are not finite, is random or mixes the seeds, or has buffers that
+    training would change: what is kept of a student is its weights."""
     experiment = student.experiment
     with torch.no_grad():
         for field, trial in (("reducer", _try_reducer), ("encoder", _try_encoder), ("head", _try_head)):
@@ -39,6 +40,7 @@ def check(student: Any, images: torch.Tensor) -> None:
 def _try_reducer(student: Any, images: torch.Tensor) -> None:
     reducer, description, seeds = student.reducer, student.experiment.reducer, len(student.seeds)
     _check_weights("reducer", description, reducer, seeds)
+    before = {name: value.clone() for name, value in reducer.named_buffers()}
     if student.experiment.dropout and not reducer.masks:
         checks.fail(
             "dropout", student.experiment.dropout, f"0 for reducer {description}, which has no masks to drop by"
@@ -52,6 +54,8 @@ def _try_reducer(student: Any, images: torch.Tensor) -> None:
     for what, seen, masks in (("shared", prepared, None), ("each seed's", prepared[rows], keep)):
         found = _tried("reducer", description, says, reducer, seen, masks if reducer.masks else None)
         _check_numbers("reducer", description, f"{says}; of {what} images", found, expected)
+    _check_buffers("reducer", description, reducer, before)
+    _check_apart("reducer", description, lambda seen: reducer(seen, keep if reducer.masks else None), prepared[rows])
 
 
 def _try_encoder(student: Any, images: torch.Tensor) -> None:
@@ -77,13 +81,34 @@ def _try_encoder(student: Any, images: torch.Tensor) -> None:
 
 def _try_head(student: Any, images: torch.Tensor) -> None:
     description, classes, seeds = student.experiment.head, len(student.experiment.classes), len(student.seeds)
-    if isinstance(student.head, nn.Module):
-        _check_weights("head", description, student.head, seeds)
+    module = student.head if isinstance(student.head, nn.Module) else nn.Module()
+    _check_weights("head", description, module, seeds)
+    before = {name: value.clone() for name, value in module.named_buffers()}
     measured = _measured(student)
     says = f"logits ({seeds}, 2, L) of measured numbers {tuple(measured.shape)}, L being {classes} classes or more"
     logits = _tried("head", description, says, student.head, measured)
     count = logits.shape[-1] if isinstance(logits, torch.Tensor) and logits.ndim else 0
     _check_numbers("head", description, says, logits, (seeds, 2, max(count, classes)))
+    _check_buffers("head", description, module, before)
+    _check_apart("head", description, student.head, torch.linspace(0.1, 0.9, measured.numel()).view_as(measured))
+
+
+def _check_buffers(field: str, description: str, module: nn.Module, before: dict[str, torch.Tensor]) -> None:
+    for name, value in module.named_buffers():
+        if not torch.equal(value, before[name]):
+            checks.fail(field, description, f"one whose buffers stay as they are once it is fitted; {name} changes")
+
+
+def _check_apart(
+    field: str, description: str, function: Callable[[torch.Tensor], torch.Tensor], given: torch.Tensor
+) -> None:
+    """What the first seed gets is the same each time, and does not depend on what the others see."""
+    other = torch.cat([given[:1], given[1:, :1].expand_as(given[1:])])  # they see their first image alone
+    first, again, apart = (function(each)[0] for each in (given, given, other))
+    if not torch.allclose(first, again, rtol=SAME, atol=SAME):
+        checks.fail(field, description, "one that gives the same numbers again; dropout is a reducer's `masks`")
+    if not torch.allclose(first, apart, rtol=SAME, atol=SAME):
+        checks.fail(field, description, "one that does not mix the seeds; what another seed sees changes this one's")
 
 
 def outputs(student: Any) -> int:

@@ -124,7 +124,7 @@ class Student(nn.Module):
         """Exact outcome probabilities (S, B, 2^Q) of all wires, wire 0 least significant, without samples and without
         noise."""
         if self.circuit is None:
-            checks.fail("ansatz", self.experiment.ansatz, "h_ry or rx_ry_rz: a classical twin has no circuit")
+            checks.fail("ansatz", self.experiment.ansatz, "one that is a circuit: a classical twin has none")
         return self.layer.probabilities(self.reducer(self._prepared(images)), self.theta)
 
     def one(self, seed: int) -> SingleStudent:

@@ -179,8 +179,16 @@ def check_loss(student: Student) -> None:
         checks.memory("batch_size", batch, RELATIONS * experiment.seeds * batch**3, "kd_loss rkd of all triplets")
     if not parts.is_own(kind) or names.is_silent(experiment):
         return
-    term, count, classes = settings(experiment)["term"], min(batch, 3), len(experiment.classes)
+    term, classes = settings(experiment)["term"], len(experiment.classes)
     assert term is not None
+    splits = (experiment.train_per_class, experiment.validation_per_class)
+    rests = {classes * images % batch for images in splits if images is not None}
+    for count in sorted({min(batch, 3)} | ({1} & rests)):  # the last batch may be of a single image
+        _check_term(kind, term, count, classes, outputs)
+
+
+def _check_term(kind: str, term: Term, count: int, classes: int, outputs: int) -> None:
+    """Try a term on batches of `count` images, of two seeds and of each alone."""
     draw = torch.Generator().manual_seed(0)
     labels = torch.arange(2 * count).view(2, count) % classes
     zeros = torch.zeros(2, count, outputs), labels, torch.zeros(2, count, classes)
@@ -212,6 +220,7 @@ def _tried(
         checks.fail("kd_loss", kind, f"{says}, shape ({seeds},), and not {shape}")
     if not torch.isfinite(found).all():
         what = "logits that are all 0" if not logits.any() else "logits that are small"
+        what += ", of one image," if logits.shape[1] < 2 else ""
         checks.fail("kd_loss", kind, f"a finite loss; for {what} it is {found.tolist()}")
     if not found.requires_grad:
         checks.fail("kd_loss", kind, "a loss that has a gradient with respect to the student's logits")

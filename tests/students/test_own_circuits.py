@@ -117,6 +117,31 @@ def test_noise_on_a_gate_that_aers_density_matrices_lack_is_refused_before_anyth
         execute(student, splits(task).test, on=Noise("depolarising", 0.1))
 
 
+def test_flipped_bits_go_with_every_gate_on_aer_too():
+    task = tried(ansatz=Circuit(3, ["ry(x[0]) 0", "crx(w[0]) 0 1", "crz(0.3) 1 2", "ry(x[1]) 2", "cry(w[1]) 2 1"]))
+    noisy = dataclasses.replace(task, noise="readout", noise_level=0.1, sampler="aer", gradient="parameter_shift")
+    student = Student(dataclasses.replace(noisy, shots=20_000), GREY, [0]).eval()
+    exact = Student(dataclasses.replace(noisy, sampler="exact"), GREY, [0]).eval()
+    with torch.no_grad():
+        np.testing.assert_allclose(student.outcomes(FEW), exact.outcomes(FEW), atol=0.02)
+
+
+@pytest.mark.parametrize("fields", OWN.values(), ids=OWN)
+@pytest.mark.parametrize("engine", ["stacked", "torchquantum"])
+@pytest.mark.parametrize("readout", ["outcomes", "pauli_z"])
+def test_a_student_in_double_precision_is_one_through_and_through(fields, engine, readout):
+    head = "renormalised" if readout == "outcomes" else "linear"
+    for each in {head, "linear"}:
+        task = Experiment(**PLAIN | {"head": each, "readout": readout} | fields, engine=engine)
+        single = Student(task, GREY, [0, 1]).eval()
+        double = Student(task, GREY, [0, 1]).double().eval()
+        logits = double(FEW.double())
+        assert logits.dtype == torch.float64
+        torch.testing.assert_close(logits.float(), single(FEW), atol=2e-4, rtol=2e-4)
+        logits.sum().backward()
+        assert {p.grad.dtype for p in double.parameters()} == {torch.float64}
+
+
 def test_more_qubits_than_memory_say_how_much_they_need(monkeypatch):
     from qkdlib import checks, run
 

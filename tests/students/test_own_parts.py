@@ -222,9 +222,44 @@ class NoState:
         return features
 
 
+class Centred(TwoLayers):
+    def forward(self, images, keep=None):
+        features = super().forward(images, keep)
+        return features - features.mean((0, 1))
+
+
+class Counting(TwoLayers):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, images, keep=None):
+        self.seen += 1
+        return super().forward(images, keep)
+
+
+class Random(TwoLayers):
+    def forward(self, images, keep=None):
+        return functional.dropout(super().forward(images, keep))
+
+
+class Normed(nn.Module):
+    def __init__(self, measured, classes, generators):
+        super().__init__()
+        self.layer, self.norm = StackedLinear(measured, classes, generators), nn.BatchNorm1d(2, affine=False)
+
+    def forward(self, measured):
+        return self.norm(self.layer(measured))
+
+
 @pytest.mark.parametrize(
     ("kind", "code", "fields", "message"),
     [
+        ("reducer", Centred, {}, "does not mix the seeds"),
+        ("reducer", Counting, {}, "whose buffers stay as they are once it is fitted; seen changes"),
+        ("reducer", Random, {}, "gives the same numbers again; dropout is a reducer's `masks`"),
+        ("head", lambda z: z - z.mean((0, 1)), {}, "does not mix the seeds"),
+        ("head", Normed, {}, "whose buffers stay as they are once it is fitted; norm.running_mean changes"),
         ("reducer", Narrow, {}, r"3 features of every image.*shape \(2, 2, 3\), and not \(2, 2, 2\)"),
         ("reducer", Shared, {}, "weights have a first axis of 2 seeds; layer.weight has"),
         ("reducer", Broken, {}, "3 features of every image; it raised RuntimeError"),

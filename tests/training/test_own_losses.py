@@ -137,3 +137,17 @@ def test_it_is_tried_on_batches_as_the_experiment_has_them(workspace):
     assert losses.check_loss(Student(task, (1, 28, 28), [0, 1])) is None
     with pytest.raises(ValueError, match="^kd_loss='own@.*it raised AssertionError"):
         losses.check_loss(Student(task_with(single, batch_size=4), (1, 28, 28), [0, 1]))
+
+
+def test_it_is_tried_on_a_last_batch_of_one_image_where_there_is_one():
+    def spread(student_logits, labels, teacher_logits):
+        apart = student_logits - student_logits.mean(1, keepdim=True)
+        return (apart.square().sum(1) / torch.tensor(student_logits.shape[1] - 1.0)).mean(1)
+
+    for batch, alone in ((30, False), (59, True), (29, True)):  # of 60 images, and of 30 of validation
+        student = Student(task_with(spread, batch_size=batch), (1, 28, 28), [0, 1])
+        if alone:
+            with pytest.raises(ValueError, match=r"^kd_loss='own@.*of one image.*nan"):
+                losses.check_loss(student)
+        else:
+            losses.check_loss(student)
