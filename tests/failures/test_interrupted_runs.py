@@ -26,6 +26,7 @@ def watched(experiment, root: Path, ends_with: int = 0, epoch: int = 0, fresh: b
     from qkdlib import pipeline
     from qkdlib.training import checkpoints, student_training
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background it is ignored
     checkpoints.SECONDS, checkpoints.SHARE, begun = 0.0, 1e9, []
     batches = student_training.StudentTraining._batches
 

@@ -143,7 +143,7 @@ def test_memory_of_the_data_sets():
 
 
 PARENT = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from qkdlib import parallel
 from qkdlib.experiment import Experiment
@@ -154,6 +154,7 @@ def wait_for(_experiment, folder):
         time.sleep(0.1)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background it is ignored
     parallel._cuda = lambda: False  # else torch is imported, which takes seconds
     parallel.each(wait_for, [(Experiment(dataset="digits"), Path(sys.argv[1]))] * 2)
 """
@@ -185,3 +186,17 @@ def until(true, seconds: float = 60) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_a_script_that_other_processes_cannot_import_is_told_why(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+import dataclasses, os
+os.environ["QKD_THREADS"] = "2"
+from qkdlib import Experiment, parallel
+tasks = [Experiment(dataset="digits", epochs=each) for each in (1, 2)]
+parallel.run_all(tasks, {str(tmp_path / "runs")!r}, say=lambda text: None)
+""")
+    ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert 'if __name__ == "__main__":' in ended.stderr.strip().splitlines()[-1]
