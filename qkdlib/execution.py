@@ -77,7 +77,7 @@ def execute(
     shots = checks.whole("shots", student.experiment.shots if shots is None else shots)
     seeds = checks.whole("seeds", len(student.seeds) if seeds is None else seeds, maximum=len(student.seeds))
     if student.executed is None:
-        checks.fail("ansatz", student.experiment.ansatz, "h_ry or rx_ry_rz: a classical twin has no circuit")
+        checks.fail("ansatz", student.experiment.ansatz, "one that is a circuit: a classical twin has none")
     backend, started = backends.get(on), time.perf_counter()
     facts, earlier, count = backend.facts(student.executed), 0, 0
     with torch.inference_mode():

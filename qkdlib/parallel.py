@@ -36,7 +36,8 @@ class Failures:
         try:
             yield
         except concurrent.futures.BrokenExecutor as error:
-            lost = "a process was killed, perhaps for lack of memory; what was finished before is saved"
+            lost = "a process was killed, perhaps for lack of memory, or could not start, because the script has no " \
+                   'if __name__ == "__main__": above what it calls; what was finished before is saved'  # fmt: skip
             raise RuntimeError(f"{name}: {lost}") from error
         except Exception as error:
             self.errors[name] = error
@@ -57,7 +58,7 @@ def run_all(
     aer_seeds: int | None = None, say: Callable[[str], None] = print,
 ) -> None:  # fmt: skip
     """Run experiments, on all cores; each leaves its record as soon as it is done. Arguments as of `pipeline.run`, and
-    `say`, which prints a line for the reader."""
+    `say`, which prints a line for the reader. In a script it stands below `if __name__ == "__main__":`."""
     wanted, root = [check_experiment(experiment) for experiment in experiments], Workspace.of(workspace).folder()
     # The longest first, so that no core waits for a long last one.
     wanted.sort(key=lambda e: -(e.train_per_class or 10**4) * len(e.classes) * e.epochs)

@@ -106,7 +106,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any) -> Self:
         """Train the student on X (N, D), (N, H, W) or (N, C, H, W) and labels y (N,)."""
-        given = X
+        given = X  # such as a frame, whose columns a teacher may know by name
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], allow_nd=True)
         check_classification_targets(y)
         self.classes_, places = np.unique(y, return_inverse=True)

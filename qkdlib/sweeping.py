@@ -103,7 +103,8 @@ def sweep(
     say: Callable[[str], None] = print, **fields: Sequence,
 ) -> Sweep:  # fmt: skip
     """Run an experiment with every combination of values, several at once (`parallel.run_all`), and return the `Sweep`.
-    One that was interrupted, when it is called again, runs what is missing.
+    One that was interrupted, when it is called again, runs what is missing. In a script it stands below
+    `if __name__ == "__main__":`, because other processes import the script.
 
     Args:
         experiment: what all have in common.
@@ -157,7 +158,7 @@ def _combined(experiment: Experiment, values: dict[str, Any]) -> Experiment:
 
     if "teacher" in values and values["teacher"] is None:
         values = values | {"kd_weight": 0.0}
-    elif "teacher" in values and values.get("kd_weight", experiment.kd_weight) == 0 and "kd_weight" not in values:
+    elif "teacher" in values and "kd_weight" not in values and experiment.kd_weight == 0:
         checks.fail("kd_weight", experiment.kd_weight, "more than 0, or values to take, where teachers are swept")
     changed = datasets.identified(dataclasses.replace(experiment, **values))
     return changed.placebo() if names.is_silent(changed) else changed

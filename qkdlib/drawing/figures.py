@@ -148,10 +148,7 @@ def seed_spread(records: Mapping[str, Record]) -> Figure:
     axis = figure.subplots()
     for place, record in enumerate(records.values()):
         values = np.sort(statistics.accuracies(record, statistics.kept_outcome(record)))
-        # Points side by side, in an order that repeats, because jitter would need a seed.
-        offsets = 0.3 * np.linspace(-1, 1, len(values)) if len(values) > 1 else np.zeros(1)
-        axis.scatter(place + offsets, values, s=18, color=colour(record), alpha=0.75, linewidths=0)
-        axis.hlines(values.mean(), place - 0.36, place + 0.36, color=colour(record), linewidth=1.2)
+        _points(axis, place, values, colour(record))
     chance = {100 / len(record.experiment.classes) for record in records.values()}
     for number, level in enumerate(sorted(chance)):
         axis.axhline(level, color="#999999", linewidth=0.8, linestyle=":", label=None if number else "chance")
@@ -160,6 +157,14 @@ def seed_spread(records: Mapping[str, Record]) -> Figure:
     axis.grid(axis="x", visible=False)
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
+
+
+def _points(axis: Axes, place: int, values: np.ndarray, colour: str) -> None:
+    """Sorted values as points around a place of the x axis, and their mean as a line."""
+    # Points side by side, in an order that repeats, because jitter would need a seed.
+    offsets = 0.3 * np.linspace(-1, 1, len(values)) if len(values) > 1 else np.zeros(1)
+    axis.scatter(place + offsets, values, s=18, color=colour, alpha=0.75, linewidths=0)
+    axis.hlines(values.mean(), place - 0.36, place + 0.36, color=colour, linewidth=1.2)
 
 
 @styled
@@ -174,13 +179,8 @@ def confusion(record: Record, names: Sequence[str] | None = None) -> Figure:
     size = max(0.42 * len(labels) + 1.2, 2.4)
     figure = Figure(figsize=(size + 0.42 * (len(columns) - len(labels)) + 0.5, size))
     axis = figure.subplots()
-    _cells(
-        axis,
-        100 * shares[:, : len(columns)],
-        [f"{100 * share:.0f}" for share in shares[:, : len(columns)].flat],
-        0,
-        100,
-    )
+    shown = 100 * shares[:, : len(columns)]
+    _cells(axis, shown, [f"{share:.0f}" for share in shown.flat], 0, 100)
     axis.set(xlabel="taken for", ylabel="class", title=f"{len(record.seeds)} seeds, % of each class")
     axis.set_xticks(range(len(columns)), columns, rotation=90 * (max(map(len, columns)) > 4))
     axis.set_yticks(range(len(labels)), labels)
@@ -194,9 +194,7 @@ def recalls(record: Record, names: Sequence[str] | None = None) -> Figure:
     figure = Figure(figsize=(0.62 * len(labels) + 1.2, 3.0))
     axis = figure.subplots()
     for place, values in enumerate(np.sort(found, axis=0).T):
-        offsets = 0.3 * np.linspace(-1, 1, len(values)) if len(values) > 1 else np.zeros(1)
-        axis.scatter(place + offsets, values, s=16, color=colour(record), alpha=0.75, linewidths=0)
-        axis.hlines(values.mean(), place - 0.36, place + 0.36, color=colour(record), linewidth=1.2)
+        _points(axis, place, values, colour(record))
     axis.set_xticks(range(len(labels)), labels, rotation=90 * (max(map(len, labels)) > 4))
     axis.set(xlabel="class", ylabel="recall (%)", ylim=(-4, 104))
     axis.grid(axis="x", visible=False)

@@ -40,7 +40,7 @@ class Extractor:
     """
 
     def __init__(self, network: nn.Module, device: str | torch.device = "cpu"):
-        check_network(network)
+        _check_extractor(network)
         self.network, self.device, self.name = network, frozen.place_of(network, device), _name(network)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
@@ -69,11 +69,11 @@ def check_features(features: object, task: Experiment, teacher: nn.Module | None
             allowed = f"{OF_TEACHER!r} with teacher=network or a qkdlib.Teacher {single}, not {named}; or a network"
             checks.fail("features", features, allowed)
     else:
-        check_network(features)
+        _check_extractor(features)
     dataclasses.replace(task, features=f"{CUSTOM}network")  # says what does not go with features
 
 
-def check_network(network: object) -> None:
+def _check_extractor(network: object) -> None:
     """Raise `ValueError` unless a feature extractor is a network."""
     if not isinstance(network, nn.Module):
         checks.fail("features", network, f"a torch.nn.Module, or {OF_TEACHER!r} for the teacher's last hidden layer")

@@ -205,7 +205,7 @@ def test_records_that_are_gone_are_named(filled):
         ({"classes": [(0, 1), (3, 10)]}, r"classes=\(3, 10\)"),
         ({"train_per_class": [5, 5000]}, "train_per_class"),
         ({"reducer": ["cnn", "fully_connected"]}, "dropout=0.5"),
-        ({"reducer": ["cnn", "pca"], "dropout": [0.0], "train_per_class": [5, 1], "qubits": [3, 7]}, "train_per_class='6 images"),
+        ({"reducer": ["pca"], "dropout": [0.0], "train_per_class": [5, 1], "qubits": [3, 7]}, "train_per_class='6 im"),
         ({"features": ["", "custom:Net-0123abcd"], "reducer": ["pca"], "dropout": [0.0]}, "features='custom:Net"),
         ({"epochs": range(1, 200), "batch_size": range(1, 200)}, "combinations=39601"),
     ],
