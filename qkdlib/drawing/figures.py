@@ -1,7 +1,7 @@
 """Figures of any records, images, circuits and teachers."""
 
 import itertools
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -11,30 +11,28 @@ from matplotlib.axes import Axes
 
 from qkdlib import checks, circuits
 from qkdlib.circuit import Circuit
-from qkdlib.drawing.style import COLOURS, OTHER, Figure, styled
+from qkdlib.drawing.style import COLOURS, Figure, colour, named_ones, some, styled
 from qkdlib.images.datasets import Splits
 from qkdlib.records import Record, statistics
 from qkdlib.records import confusion as of_classes
 from qkdlib.teachers.teacher_files import TeacherLogits
 
-
-def _some(name: str, given: Sized) -> None:
-    """Raise `ValueError` where nothing is given to be drawn."""
-    if not len(given):
-        checks.fail(name, given, "at least one to draw")
-
-
-def colour(record: Record) -> str:
-    """The colour of an arm: grey for a placebo, else its teacher's."""
-    teacher = record.experiment.teacher
-    return COLOURS.get(teacher.architecture if teacher else "placebo", OTHER)
+MOST_IMAGES = 100  # of a class that are drawn
 
 
 @styled
 def sample_images(parts: Splits | Mapping[str, Splits], per_class: int = 6) -> Figure:
-    """The first training images of each class, a row per class (v1, Fig. 2); several data sets side by side."""
+    """The first training images of each class, a row per class (v1, Fig. 2); several data sets side by side.
+
+    Args:
+        parts: of images with 1 or 3 channels, which are shown as pixels from 0 to 1, however a student sees them.
+    """
     named = parts if isinstance(parts, Mapping) else {"": parts}
-    _some("parts", named)
+    some("parts", named)
+    checks.whole("per_class", per_class, maximum=MOST_IMAGES)
+    for splits in named.values():
+        if splits.all_train.shape[0] not in (1, 3):
+            checks.fail("parts", f"images of shape {splits.all_train.shape}", "images of 1 or 3 channels")
     rows = max(len(splits.class_names) for splits in named.values())
     figure = Figure(figsize=((0.62 * per_class + 1.0) * len(named), 0.62 * rows + 0.3 * isinstance(parts, Mapping)))
     panels = figure.subfigures(1, len(named), squeeze=False)[0]
@@ -42,11 +40,13 @@ def sample_images(parts: Splits | Mapping[str, Splits], per_class: int = 6) -> F
         if title:
             panel.suptitle(title)
         axes = panel.subplots(len(splits.class_names), per_class, squeeze=False)
+        pixels = splits.all_train.x[splits.students_rows()[0]]
         for place, name in enumerate(splits.class_names):
-            chosen = splits.train.x[splits.train.y == place][:per_class]
-            for axis, image in zip(axes[place], chosen, strict=True):
-                axis.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray_r", vmin=0, vmax=1)
+            chosen = pixels[splits.train.y == place][:per_class]
+            for axis in axes[place]:
                 _only_the_image(axis)
+            for axis, image in zip(axes[place], chosen, strict=False):  # there may be fewer
+                axis.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray_r", vmin=0, vmax=1)
             axes[place, 0].set_ylabel(name, rotation=0, ha="right", va="center")
     return figure
 
@@ -59,7 +59,7 @@ def _only_the_image(axis: Axes) -> None:
 @styled
 def circuit_diagram(*named: circuits.GateList | Circuit) -> Figure:
     """Circuits as Qiskit draws them, side by side (v1, Fig. 5)."""
-    _some("named", named)
+    some("named", named)
     drawn = [circuits.to_qiskit(circuit) for circuit in named]
     widths = [3.6 * max(1, quantum.depth() / 5) for quantum in drawn]
     figure = Figure(figsize=(sum(widths), 2.6))
@@ -74,7 +74,7 @@ def circuit_diagram(*named: circuits.GateList | Circuit) -> Figure:
 def loss_curves(records: Mapping[str, Record]) -> Figure:
     """Training and validation loss over the epochs, median and middle half of the seeds, on their true scale. Both are
     the same loss (v1, Fig. 6 rescales each curve to [0, 1], and leaves distillation out of validation)."""
-    _some("records", records)
+    named_ones("records", records)
     figure = Figure(figsize=(3.2 * len(records), 2.8))
     for axis, (label, record) in zip(figure.subplots(1, len(records), squeeze=False)[0], records.items(), strict=True):
         epochs = np.arange(1, record.experiment.epochs + 1)
@@ -97,7 +97,7 @@ def loss_curves(records: Mapping[str, Record]) -> Figure:
 @styled
 def teacher_curves(teachers: Mapping[str, TeacherLogits]) -> Figure:
     """Test accuracy of teachers over their epochs; an ensemble of trained networks is one line across."""
-    _some("teachers", teachers)
+    named_ones("teachers", teachers)
     figure = Figure(figsize=(4.6 if len(teachers) <= 3 else 7.0, 2.8))
     axis = figure.subplots()
     colours = itertools.cycle(matplotlib.color_sequences["tab20"])
@@ -124,7 +124,7 @@ def softened(
         image: (H, W) or (H, W, C); None: not shown.
         logits: (classes,).
     """
-    _some("temperatures", temperatures)
+    some("temperatures", temperatures)
     figure = Figure(figsize=(1.6 * (image is not None) + 2.2 * len(temperatures), 1.9))
     widths = [1] * (image is not None) + [1.6] * len(temperatures)
     axes = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
@@ -143,7 +143,7 @@ def softened(
 @styled
 def seed_spread(records: Mapping[str, Record]) -> Figure:
     """Every seed's accuracy, of the weights that are kept, as a point: one look shows how much one run can tell."""
-    _some("records", records)
+    named_ones("records", records)
     figure = Figure(figsize=(2.2 * len(records) + 1.2, 3.2))
     axis = figure.subplots()
     for place, record in enumerate(records.values()):
@@ -174,7 +174,7 @@ def confusion(record: Record, names: Sequence[str] | None = None) -> Figure:
     Args:
         names: of the classes, such as `splits(experiment).class_names`; None: their indices in the data set.
     """
-    labels, shares = _class_names(record, names), _shares(record).mean(0)
+    shares, labels = _shares(record).mean(0), _class_names(record, names)
     columns = [*labels, "none"] if shares[:, -1].any() else labels
     size = max(0.42 * len(labels) + 1.2, 2.4)
     figure = Figure(figsize=(size + 0.42 * (len(columns) - len(labels)) + 0.5, size))
@@ -190,7 +190,7 @@ def confusion(record: Record, names: Sequence[str] | None = None) -> Figure:
 @styled
 def recalls(record: Record, names: Sequence[str] | None = None) -> Figure:
     """The recall of each class, every seed a point: a class at 0 % is lost. `names` as of `confusion`."""
-    labels, found = _class_names(record, names), 100 * of_classes.recalls(record)
+    found, labels = 100 * of_classes.recalls(record), _class_names(record, names)
     figure = Figure(figsize=(0.62 * len(labels) + 1.2, 3.0))
     axis = figure.subplots()
     for place, values in enumerate(np.sort(found, axis=0).T):
@@ -209,7 +209,7 @@ def heatmap(table: pd.DataFrame, label: str = "") -> Figure:
         table: numbers, NaN for a cell that is empty; its columns and rows, and their names, are the axes'.
         label: what the numbers are.
     """
-    _some("table", table.columns)
+    some("table", table.columns)
     columns, rows = [str(each) for each in table.columns], [str(each) for each in table.index]
     wide = max(map(len, columns))
     figure = Figure(figsize=(max(0.62, 0.09 * wide) * len(columns) + 1.9, 0.42 * len(rows) + 1.2))

@@ -1,18 +1,20 @@
-"""The one style of all figures, and how a figure is saved."""
+"""The one style of all figures, what may be drawn, and how a figure is saved."""
 
 import base64
 import functools
 import importlib.resources
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sized
 from pathlib import Path
 from typing import ParamSpec
 
 import matplotlib
 import matplotlib.figure
 
+from qkdlib import checks
 from qkdlib.files import atomic
+from qkdlib.records import Record
 
 P = ParamSpec("P")
 
@@ -46,6 +48,25 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
         return figure
 
     return wrapper
+
+
+def some(name: str, given: Sized) -> None:
+    """Raise `ValueError` where nothing is given to be drawn."""
+    if not len(given):
+        checks.fail(name, given, "at least one to draw")
+
+
+def named_ones(name: str, given: Mapping) -> None:
+    """Raise `ValueError` unless things to be drawn have names."""
+    if not isinstance(given, Mapping):
+        checks.fail(name, given, "a dictionary of what to draw, by what it is called")
+    some(name, given)
+
+
+def colour(record: Record) -> str:
+    """The colour of an arm: grey for a placebo, else its teacher's."""
+    teacher = record.experiment.teacher
+    return COLOURS.get(teacher.architecture if teacher else "placebo", OTHER)
 
 
 def _first_sentence(text: str) -> str:

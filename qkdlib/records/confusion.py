@@ -10,6 +10,8 @@ def confusions(record: Record) -> np.ndarray:
     """Whole numbers (S, C, C + 1), in the order of seeds: how many test images of each class (rows) the weights that
     are kept take for each class (columns, both in the order of `experiment.classes`), or, in the last column, for none
     of them. `ValueError`: a seed has none, because an earlier version made it, or there are more than 100 classes."""
+    if not isinstance(record, Record):
+        checks.fail("record", record, "a record, as qkdlib.run and records.find return it")
     lacking = [seed for seed in sorted(record.seeds) if "confusion" not in record.seeds[seed]]
     if lacking:
         value = f"seeds {checks.shortened(lacking)} without confusion"
