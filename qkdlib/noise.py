@@ -1,6 +1,7 @@
 """Noise on a quantum computer's gates and read-out: what is meant by it, in our simulators and in Qiskit Aer's.
 
-Noise acts on every wire of a gate, after the gate, as the circuit is written down. RZ and the other diagonal gates on
+Noise acts on every wire of a gate, after the gate, as the circuit is written down (CH as the CNOT and the gates on one
+wire that it is made of). RZ and the other diagonal gates on
 one wire have none: devices turn frames in their place.
 """
 

@@ -45,7 +45,8 @@ def register(kind: str, name: str | None = None, version: str | None = None, *, 
 
     What a part has to be:
         loss: a function (student_logits (S, B, L), labels (S, B), teacher_logits (S, B, C)) -> loss per seed (S,), of
-            which seed s depends on its own rows alone; the first C of L logits are the classes. Field `kd_loss`.
+            which seed s depends on its own rows alone; the first C of L logits are the classes. Field `kd_loss`. A sum
+            that torch rounds by how many seeds stand side by side may differ in its last digit.
         reducer: an `nn.Module` class, made as (shape, features, generators, dropout), whose `forward(images, keep)`
             turns images (S, B, C, H, W), or (B, C, H, W) where all seeds see the same, into features (S, B, F);
             `students.Reducer` says what else it may have, and what `keep` is.
@@ -54,7 +55,9 @@ def register(kind: str, name: str | None = None, version: str | None = None, *, 
         head: a function of outcomes (..., 2^Q), or of <Z> (..., Q) with read-out `pauli_z`, that gives logits (..., L),
             of which the first C are the classes; or an `nn.Module` class with weights, made as (measured, classes,
             generators).
-    Weights have a leading axis of seeds (`students.stacked`).
+    Weights have a leading axis of seeds (`students.stacked`), and seeds do not mix. Buffers stay as they are once a
+    reducer is fitted, and nothing is drawn at random but by its `masks`. The last batch of an epoch, and so what a loss
+    is given, may be of a single image.
 
     Args:
         kind: loss, reducer, encoder or head.

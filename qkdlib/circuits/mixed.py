@@ -75,11 +75,7 @@ def _rotate(state: torch.Tensor, gate: Gate, theta: torch.Tensor, noise: Noise) 
 def _fixed(state: torch.Tensor, gate: Gate, qubits: int, noise: Noise) -> torch.Tensor:
     # Kept as numpy's: a tensor made in inference mode would have no gradient later.
     order, weights = map(torch.from_numpy, _permutation(gate, qubits, noise))
-    state = state[:, order.to(state.device)] * weights.to(state)
-    if noise.kind != "depolarising":
-        for wire in gate.wires if noise.bloch() != (1, 1, 0) else ():
-            state = torch.stack(_after_noise(_wire(state, wire).unbind(2), noise), 2).flatten(1)
-    return state
+    return _each_wire(state[:, order.to(state.device)] * weights.to(state), gate, noise)
 
 
 def _any(state: torch.Tensor, gate: Gate, qubits: int, angles: torch.Tensor, noise: Noise) -> torch.Tensor:
@@ -94,9 +90,13 @@ def _any(state: torch.Tensor, gate: Gate, qubits: int, angles: torch.Tensor, noi
     grid = state.view(-1, *[4] * qubits).permute(order)
     moved = (grid.reshape(len(state), -1, transfer.shape[-1]) @ transfer.transpose(1, 2)).view(grid.shape)
     state = moved.permute([order.index(axis) for axis in range(qubits + 1)]).flatten(1)
-    if noise.kind != "depolarising" and not quiet and noise.bloch() != (1, 1, 0):
-        for wire in gate.wires:
-            state = torch.stack(_after_noise(_wire(state, wire).unbind(2), noise), 2).flatten(1)
+    return state if quiet else _each_wire(state, gate, noise)
+
+
+def _each_wire(state: torch.Tensor, gate: Gate, noise: Noise) -> torch.Tensor:
+    """What noise does to each wire of a gate by itself, as only damping does."""
+    for wire in gate.wires if noise.kind == "amplitude_damping" else ():
+        state = torch.stack(_after_noise(_wire(state, wire).unbind(2), noise), 2).flatten(1)
     return state
 
 
@@ -137,7 +137,7 @@ def _after_noise(parts: Sequence[torch.Tensor], noise: Noise) -> list[torch.Tens
 
 @functools.cache
 def _permutation(gate: Gate, qubits: int, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
-    """A gate without angle is a Clifford gate: new[i] = weights[i] old[order[i]] for the 4^Q coefficients. The weights
+    """A gate of `FIXED` is a Clifford gate: new[i] = weights[i] old[order[i]] for the 4^Q coefficients. The weights
     are signs, and depolarising noise in them shrinks what is not the identity on all wires of the gate."""
     transfer = _transfer(gate.name)  # (4^n, 4^n), the first of the gate's wires being the slower digit
     index = np.arange(4**qubits)

@@ -79,11 +79,6 @@ def final_state(circuit: GateList, angles: torch.Tensor, amplitudes: torch.Tenso
     return _run(circuit, rows, _planes(amplitudes, len(lead))).permute(2, 1, 0).contiguous().view(*lead, -1, 2)
 
 
-def memory_needed(qubits: int, rows: int, bytes_each: int = 4) -> float:
-    """Bytes that so many rows take, with a gradient."""
-    return float(STATES * 2 * 2**qubits * rows * bytes_each)
-
-
 def _planes(amplitudes: torch.Tensor | None, lead: int) -> torch.Tensor | None:
     """(2, 2^Q, N) of amplitudes (..., 2^Q) or (..., 2^Q, 2) with so many leading axes."""
     if amplitudes is None:

@@ -90,7 +90,8 @@ def _try_head(student: Any, images: torch.Tensor) -> None:
     count = logits.shape[-1] if isinstance(logits, torch.Tensor) and logits.ndim else 0
     _check_numbers("head", description, says, logits, (seeds, 2, max(count, classes)))
     _check_buffers("head", description, module, before)
-    _check_apart("head", description, student.head, torch.linspace(0.1, 0.9, measured.numel()).view_as(measured))
+    others = torch.linspace(0.1, 0.9, measured.numel()).to(measured).view_as(measured)
+    _check_apart("head", description, student.head, others)
 
 
 def _check_buffers(field: str, description: str, module: nn.Module, before: dict[str, torch.Tensor]) -> None:

@@ -114,4 +114,4 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     unit = 1 if sys.platform == "darwin" else 1024
-    assert int(ran.stdout) * unit < 3 * statevector.memory_needed(14, rows=16)
+    assert int(ran.stdout) * unit < 3 * statevector.STATES * 2 * 2**14 * 16 * 4  # bytes
