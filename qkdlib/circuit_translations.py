@@ -143,6 +143,11 @@ def to_torchquantum(circuit: Described) -> "torch.nn.Module":
             import torch
 
             given = {"x": x, "w": w}
+            for name, values, count in (("x", x, circuit.features), ("w", w, circuit.weights)):
+                if values.shape[-1] < count:
+                    checks.fail(name, tuple(values.shape), f"a last axis of {count} for circuit {circuit.name}")
+            if device.n_wires != circuit.qubits:
+                checks.fail("device", f"{device.n_wires} wires", f"{circuit.qubits} wires for circuit {circuit.name}")
             for gate in circuit.parsed:
                 ones = torch.ones(device.bsz, device=x.device)
                 columns = [a.factor * (given[a.kind][..., a.place] if a.kind else 1.0) * ones for a in gate.angles]

@@ -75,6 +75,9 @@ def _check_rates(e: Any) -> None:
 
 def _check_ansatz(e: Any) -> None:
     """What goes with a circuit of one's own, which replaces the number of qubits, or one that has its entanglers."""
+    if not isinstance(e.ansatz, (str, Circuit)):
+        made = "a qkdlib.Circuit, which Circuit.from_qiskit and Circuit.from_torchquantum make"
+        checks.fail("ansatz", e.ansatz, f"one of {', '.join(ANSATZE)}, or {made}")
     if not isinstance(e.ansatz, Circuit):
         check_fields(e, checks.one_of, "ansatz", allowed=ANSATZE)
     elif e.qubits not in (type(e).qubits, e.ansatz.qubits):

@@ -9,11 +9,18 @@ from dataclasses import dataclass
 import torch
 
 from qkdlib import checks
-from qkdlib.circuit import Angle, Circuit
+from qkdlib.circuit import MOST_QUBITS, Angle, Circuit
 from qkdlib.circuit import Gate as Written
 from qkdlib.circuits.gatelist import Gate, GateList
 from qkdlib.experiment import Experiment
 from qkdlib.experiment_checks import ENTANGLERS, RINGS
+
+
+def _check(qubits: int, layers: int, entangler: str = "none") -> None:
+    """`ValueError`: one of the arguments is not allowed."""
+    checks.whole("qubits", qubits, maximum=MOST_QUBITS)
+    checks.whole("layers", layers)
+    checks.one_of("entangler", entangler, ENTANGLERS)
 
 
 def ring(entangler: str, qubits: int, reach: int = 1) -> list[str]:
@@ -32,6 +39,7 @@ def _column(name: str, qubits: int, kind: str, first: int) -> list[str]:
 def h_ry(qubits: int, layers: int = 1, entangler: str = "none") -> Circuit:
     """Hadamard on every wire, then `layers` times RY(theta_k) on wire k and the entangler (v1, section 4.4 and
     Fig. 5, where there is one layer and no entangler)."""
+    _check(qubits, layers, entangler)
     gates = [f"h {wire}" for wire in range(qubits)]
     for layer in range(layers):
         gates += _column("ry", qubits, "w", layer * qubits) + ring(entangler, qubits)
@@ -45,6 +53,7 @@ def rx_ry_rz(qubits: int, layers: int = 1, entangler: str = "none") -> Circuit:
 
 
 def _turned(names: tuple[str, ...], qubits: int, layers: int, entangler: str) -> list[str]:
+    _check(qubits, layers, entangler)
     gates: list[str] = []
     for layer in range(layers):
         for place, name in enumerate(names):
@@ -61,6 +70,7 @@ def basic_entangler(qubits: int, layers: int = 1) -> Circuit:
 def strongly_entangling(qubits: int, layers: int = 1) -> Circuit:
     """`layers` times RZ RY RZ on every wire, then CNOTs from wire k to wire k + r, r = 1, 2, ... Q - 1 by layer (Schuld
     et al. 2020, arXiv:1804.00633; PennyLane's `StronglyEntanglingLayers`)."""
+    _check(qubits, layers)
     gates: list[str] = []
     for layer in range(layers):
         for place, name in enumerate(("rz", "ry", "rz")):
@@ -72,6 +82,7 @@ def strongly_entangling(qubits: int, layers: int = 1) -> Circuit:
 def reuploading(qubits: int, layers: int = 1) -> Circuit:
     """Data re-uploading (Perez-Salinas et al. 2020, arXiv:1907.02085): `layers` times RX(x_k) on every wire k, then
     trained RZ and RY, then a ring of CNOTs. Each layer has the same Q features."""
+    _check(qubits, layers)
     gates: list[str] = []
     for layer in range(layers):
         gates += _column("rx", qubits, "x", 0)
@@ -90,8 +101,6 @@ def named(ansatz: str, qubits: int, layers: int = 1, entangler: str = "none") ->
     """The circuit called `ansatz` on `qubits` wires."""
     checks.one_of("ansatz", ansatz, CIRCUITS)
     checks.one_of("entangler", entangler, ENTANGLERS if ansatz in RINGS else ("none",))
-    checks.whole("qubits", qubits)
-    checks.whole("layers", layers)
     return CIRCUITS[ansatz](qubits, layers, entangler) if ansatz in RINGS else CIRCUITS[ansatz](qubits, layers)
 
 

@@ -86,8 +86,7 @@ class SingleStudent(nn.Module):
         images = tensor(images)
         images = images[None] if images.ndim == 3 else images
         check_images(images, self.student)
-        if not images.isfinite().all():
-            checks.fail("images", "NaN or infinity", "finite pixels")
+        _check_finite(images)
         was_training = self.training
         self.eval()
         try:
@@ -131,6 +130,11 @@ def check_images(images: object, student: Any) -> None:
         checks.fail("images", images.dtype, "real numbers as `qkdlib.splits` gives them, not bytes from 0 to 255")
 
 
+def _check_finite(images: torch.Tensor) -> None:
+    if not images.isfinite().all():
+        checks.fail("images", "NaN or infinity", "finite pixels")
+
+
 def copied(student: Any, place: int) -> SingleStudent:
     """The seed at this place of a `Student`, with its own copy of the weights; see `Student.one`."""
     with torch_settings.plain_torch(), torch.no_grad():
@@ -149,6 +153,7 @@ def bound(student: Any, image: torch.Tensor | np.ndarray, place: int) -> "Quantu
         checks.fail("ansatz", student.experiment.ansatz, "one that is a circuit: a classical twin has none")
     images = tensor(image)[None]
     check_images(images, student)
+    _check_finite(images)
     with torch.no_grad():
         angles = student.angles(images.to(student.signs))[place, 0].tolist()
     quantum = circuits.to_qiskit(student.executed)

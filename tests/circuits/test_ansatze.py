@@ -73,6 +73,21 @@ def test_angles_are_factors_times_features_and_weights_and_numbers():
     assert numbers.angles(None, torch.zeros(2, 0)).tolist() == [[0.5, 1.0]] * 2
 
 
+@pytest.mark.parametrize("name", ansatze.CIRCUITS)
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [({"qubits": 0}, "qubits=0"), ({"qubits": 17}, "qubits=17"), ({"qubits": 2.0}, "qubits=2.0"),
+     ({"layers": 0}, "layers=0"), ({"layers": "3"}, "layers='3'"), ({"entangler": "ring"}, "entangler='ring'")],
+)  # fmt: skip
+def test_a_wrong_argument_of_a_named_circuit_is_named(name, fields, message):
+    given = {"qubits": 2, **fields}
+    with pytest.raises(ValueError, match=f"^{message} "):
+        circuits.named(name, **given)
+    if name in ansatze.RINGS or "entangler" not in fields:
+        with pytest.raises(ValueError, match=f"^{message} "):
+            ansatze.CIRCUITS[name](**given)
+
+
 def test_a_circuits_name_changes_no_bit_whatever_was_compiled_before():
     angles = torch.rand(5, 8, generator=torch.Generator().manual_seed(0))
     for ansatz in ansatze.RINGS:

@@ -88,6 +88,8 @@ def test_wrong_qubits_and_wires_to_measure_are_named(fields):
         ({"ansatz": Circuit(3, ["rx(w[0]) 0"])}, r"^ansatz=.*features x\[i\]"),
         ({"ansatz": Circuit(3, OWN, measure=(0, 1))}, r"^qubits that are measured=2 .*2\^qubits >= 6 classes"),
         ({"ansatz": "reuploading", "encoder": "angle"}, "^encoder="),
+        ({"ansatz": QuantumCircuit(3)}, "^ansatz=.*or a qkdlib.Circuit, which Circuit.from_qiskit"),
+        ({"ansatz": tuple(OWN)}, "^ansatz=.*or a qkdlib.Circuit"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_with_it_is_refused(fields, message):

@@ -154,6 +154,17 @@ def test_more_wires_than_are_allowed_are_refused_before_their_state_is_made():
         Circuit.from_torchquantum(lambda device: None, 2)
 
 
+def test_what_does_not_fit_a_module_of_ours_is_named():
+    tq, module = load(), Circuit(2, ["ry(x[1]) 0", "rz(x[0]) 1", "crx(w[0]) 0 1"]).to_torchquantum()
+    for wires, x, w, message in (
+        (2, 1, 1, r"^x=\(3, 1\) .*a last axis of 2"),
+        (2, 2, 0, r"^w=\(0,\) "),
+        (3, 2, 1, "^device="),
+    ):
+        with pytest.raises(ValueError, match=message):
+            module(tq.QuantumDevice(n_wires=wires, bsz=3), torch.rand(3, x), torch.rand(w))
+
+
 def test_op_lists_of_torchquantum_itself_are_taken():
     lists = load().encoder_op_list_name_dict
     found = {name: Circuit.from_torchquantum(ops).features for name, ops in lists.items() if len(ops) <= 16}

@@ -274,7 +274,10 @@ def test_a_twin_has_no_circuit():
         stack("twin").one(0).qiskit(images(1)[0])
 
 
-@pytest.mark.parametrize("image", [images(1), torch.zeros(1, 28, 28), np.zeros((16, 16)), "x"])
+WRONG_IMAGES = [images(1), torch.zeros(1, 28, 28), np.zeros((16, 16)), "x", torch.full(GREY, torch.nan)]
+
+
+@pytest.mark.parametrize("image", WRONG_IMAGES)
 def test_the_circuit_is_of_one_image(image):
     with pytest.raises(ValueError, match="images=.* is not allowed"):
         stack("published").qiskit(image, 0)
