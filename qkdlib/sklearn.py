@@ -154,7 +154,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         if not isinstance(fields, Mapping) or set(fields) & {*TAKEN, *self.get_params()}:
             allowed = f"a dictionary of an Experiment's fields but those with a parameter here and {', '.join(TAKEN)}"
             checks.fail("fields", fields, allowed)
-        if unknown := sorted(set(fields) - set(Experiment.__dataclass_fields__)):
+        if unknown := sorted(set(fields) - set(Experiment.__dataclass_fields__), key=str):
             checks.fail("fields", unknown, "those of qkdlib.Experiment")
         content = hashlib.sha256(np.ascontiguousarray(X).data)
         content.update(np.ascontiguousarray(places).data)

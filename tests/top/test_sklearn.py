@@ -218,6 +218,7 @@ BAD = {
     "few held out": ({"patience": 2, "validation_fraction": 0.01}, "validation_fraction=0.01 .* of each class"),
     "few left": ({"patience": 2, "validation_fraction": 0.99}, "validation_fraction=0.99 .* of each class"),
     "field": ({"fields": {"colour": 3}}, r"fields=\['colour'\] is not allowed; allowed: those of qkdlib.Experiment"),
+    "fields of any kind": ({"fields": {3: 1, "colour": 3}}, r"fields=\[3, 'colour'\] is not allowed"),
     "device": ({"device": "gpu"}, "device='gpu' is not allowed"),
     "seed": ({"random_state": -1}, "random_state=-1 is not allowed"),
 }
