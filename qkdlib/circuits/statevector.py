@@ -70,7 +70,8 @@ def probabilities(circuit: GateList, angles: torch.Tensor, amplitudes: torch.Ten
         part = slice(first, first + chunk)
         real, imaginary = _run(circuit, rows[part], None if start is None else start[..., part])
         found.append((real * real + imaginary * imaginary).T)  # (N, 2^Q)
-    return torch.cat(found).reshape(*lead, -1) if len(found) > 1 else found[0].reshape(*lead, -1)
+    # Row by row in memory, too: sums over outcomes would be rounded by how many rows there are.
+    return torch.cat(found).contiguous().view(*lead, -1)
 
 
 def final_state(circuit: GateList, angles: torch.Tensor, amplitudes: torch.Tensor | None = None) -> torch.Tensor:

@@ -26,7 +26,8 @@ def train_students(
     device: str | torch.device = "cpu", folder: Path | None = None,
 ) -> tuple[Student, list[dict]]:  # fmt: skip
     """Train the students of all `seeds` side by side, on one thread. On the processors seen so far each one ends the
-    same, to the last digit, whatever others train beside it.
+    same, to the last digit, whatever others train beside it; but for the engine `torchquantum`, whose products round by
+    how many rows they have.
 
     Args:
         teacher_logits: (N, C) for the images of `parts.all_train`; None for a placebo, whose loss is computed by

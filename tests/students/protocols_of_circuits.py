@@ -21,6 +21,9 @@ OWN = {
         "ansatz": Circuit(2, ["rx(w[0]) 0", "rx(w[0]) 1", "crz(w[1]) 0 1", "ry(w[2]) 0", "ry(w[2]) 1"]),
         "encoder": "amplitude", "readout": "pauli_z", "head": "linear",
     },
+    "one feature": {
+        "ansatz": Circuit(3, ["ry(x[0]) 0", "ry(x[0]) 1", "crx(w[0]) 0 1", "ry(x[0]) 1", "cx 1 2"], measure=(2, 0)),
+    },
     "strongly entangling": {
         "ansatz": "strongly_entangling", "layers": 2, "encoder": "amplitude", "readout": "pauli_z", "head": "linear",
     },

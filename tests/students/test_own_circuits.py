@@ -34,12 +34,12 @@ def test_probabilities_are_qiskits_for_every_image_and_seed(fields):
 
 @pytest.mark.parametrize("fields", OWN.values(), ids=OWN)
 def test_a_seed_trains_to_the_same_bits_alone_and_beside_others(fields):
-    task = tried(**fields)
-    together, results = train(task, [0, 1, 2])
-    alone, (result,) = train(task, [1])
-    assert results[1] == result
-    for one, many in zip(alone.parameters(), together.parameters(), strict=True):
-        assert torch.equal(one[0], many[1])
+    for task in (tried(**fields), tried(**fields, gradient="parameter_shift", batch_size=7)):
+        together, results = train(task, [0, 1, 2])
+        alone, (result,) = train(task, [1])
+        assert results[1] == result
+        for one, many in zip(alone.parameters(), together.parameters(), strict=True):
+            assert torch.equal(one[0], many[1])
 
 
 @pytest.mark.parametrize("fields", OWN.values(), ids=OWN)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from qkdlib import torch_settings
 from qkdlib.randomness import generator
 from qkdlib.students.reducers import CNN, FullyConnected
 from qkdlib.students.stacked import StackedConv2d, StackedLinear, max_pool_relu
@@ -184,6 +185,23 @@ def test_seed_3_starts_from_the_same_weights_alone_and_in_a_stack(build):
     for one, many in zip(alone.parameters(), stacked.parameters(), strict=True):
         assert torch.equal(one[0], many[3])
         assert not torch.equal(many[2], many[3])
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 50, 784])
+@pytest.mark.parametrize("outputs", [1, 2, 3])
+@pytest.mark.parametrize("batch", [1, 7, 16])
+def test_a_linear_layer_of_any_size_has_the_same_bits_alone_and_in_a_stack(inputs, outputs, batch):
+    alone, stack = StackedLinear(inputs, outputs, generators([3])), StackedLinear(inputs, outputs, generators(range(8)))
+    x, upstream = images(8, batch, inputs), images(8, batch, outputs)
+    with torch_settings.one_thread():
+        found = []
+        for layer, rows in ((alone, slice(3, 4)), (stack, slice(None))):
+            given = x[rows].clone().requires_grad_()
+            y = layer(given)
+            y.backward(upstream[rows])
+            found.append([y, given.grad, layer.weight.grad, layer.bias.grad])
+    for one, many in zip(*found, strict=True):
+        assert torch.equal(one[0], many[3])
 
 
 def plain_cnn(cnn: CNN, seed: int, x: torch.Tensor, keep: torch.Tensor | None) -> torch.Tensor:
