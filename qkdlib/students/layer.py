@@ -111,12 +111,15 @@ class QuantumLayer:
     def numbers_kept(self) -> int:
         """About how many numbers a step of training keeps for each image."""
         state, rows, kept = 2**self.experiment.qubits, 1, 2 * STATES
-        if self.executed and self._as_executed:
+        if self.simulated and self.experiment.engine == "torchquantum":  # which keeps a state for each gate
+            turned = len(self.encoder.circuit.gates) if self.encoder and self.encoder.product else 0
+            kept = 4 * (turned + len(self.simulated.gates))
+        elif self.executed and self._as_executed:
             kind = simulation.kind(self.executed, self.noise)
             state = 4**self.experiment.qubits if kind == "mixed" else state
             if self.experiment.gradient != "autograd":
                 rows, kept = simulation.shifted_circuits(self.executed), 4
-            elif kind != "statevector" or self.experiment.engine == "torchquantum":
+            elif kind != "statevector":
                 kept = 4 * len(self.executed.gates)
         return rows * kept * state
 

@@ -142,6 +142,15 @@ def test_a_student_in_double_precision_is_one_through_and_through(fields, engine
         assert {p.grad.dtype for p in double.parameters()} == {torch.float64}
 
 
+@pytest.mark.parametrize("encoder", ["angle", "amplitude"])
+def test_torchquantum_is_said_to_keep_a_state_for_each_gate(encoder):
+    fields = {"ansatz": "strongly_entangling", "layers": 20, "encoder": encoder, "qubits": 5}
+    ours, theirs = (
+        Student(Experiment(**PLAIN | fields, engine=each), GREY, [0]) for each in ("stacked", "torchquantum")
+    )
+    assert theirs.layer.numbers_kept() > 4 * 20 * 15 * 2**5 > 10 * ours.layer.numbers_kept()
+
+
 def test_more_qubits_than_memory_say_how_much_they_need(monkeypatch):
     from qkdlib import checks, run
 
