@@ -3,6 +3,7 @@
 It has no weights of its own: those of the circuit, `theta` (S, W), are the student's and come with every call.
 """
 
+import functools
 import math
 
 import torch
@@ -57,6 +58,16 @@ class QuantumLayer:
             self.noise.check_gates(gate.name for gate in self.executed.gates)
         self.samplers = samplers.build(experiment.sampler, experiment.shots, seeds, self.noise)
 
+    @functools.cached_property
+    def _run_for_outcomes(self) -> GateList | None:
+        """The circuit that training runs from |0...0>: what is executed, but for gates of a circuit with features that
+        no measurement sees. Their gradients would be rounding noise, of which Adam makes whole steps."""
+        exact = self.noise.is_ideal and not self.samplers and self.experiment.takes_features
+        both = self.executed, self.simulated
+        if exact and all(circuit and simulation.kind(circuit) == "statevector" for circuit in both):
+            return self.simulated
+        return self.executed
+
     @property
     def is_twin(self) -> bool:
         """Whether it is the classical twin of a quantum layer."""
@@ -73,7 +84,7 @@ class QuantumLayer:
     def outcomes(self, features: torch.Tensor, theta: torch.Tensor | None, training: bool) -> torch.Tensor:
         """Exact probabilities (S, B, 2^M), or frequencies of samples, the first of the M measured wires being the least
         significant."""
-        if self.simulated is None or self.executed is None:
+        if self.simulated is None or self._run_for_outcomes is None:
             return twins.bernoulli(features, self.experiment.angle_reach)
         if self.experiment.engine == "torchquantum":
             found = self._by_torchquantum(features, theta, self.simulated)
@@ -84,7 +95,7 @@ class QuantumLayer:
         else:
             draw = self.samplers[0 if training else 1] if self.samplers else None
             angles = self.angles(features, theta)
-            found = simulation.probabilities(self.executed, angles, self.experiment.gradient, draw, self.noise)
+            found = simulation.probabilities(self._run_for_outcomes, angles, self.experiment.gradient, draw, self.noise)
         return readouts.marginal(found, self.measured)
 
     def expectations(

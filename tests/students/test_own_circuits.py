@@ -159,3 +159,14 @@ def test_more_qubits_than_memory_say_how_much_they_need(monkeypatch):
     task = dataclasses.replace(tried(), **fields, seeds=3)
     with pytest.raises(ValueError, match=r"^seeds=3 .*their training fits into memory: it takes about \d+\.\d GB"):
         run(task)
+
+
+def test_weights_that_no_measurement_sees_stay_where_they_are():
+    unseen = ["rz(w[1]) 0", "ry(w[2]) 2", "crx(w[3]) 2 1"]  # diagonal at the end; and on wires that are not measured
+    circuit = Circuit(3, ["rx(x[0]) 0", "ry(x[1]) 1", "cx 0 1", "ry(w[0]) 0", *unseen], measure=(0,))
+    task = tried(ansatz=circuit, classes=(0, 1))
+    start = Student(task, GREY, [0, 1]).theta.detach()
+    for gradient in ("autograd", "parameter_shift"):
+        student, _ = train(dataclasses.replace(task, gradient=gradient), [0, 1])
+        moved = (student.theta.detach() != start).all(0)
+        assert moved.tolist() == [True, False, False, False]
