@@ -8,6 +8,7 @@ from qkdlib import names
 from qkdlib.circuit import Circuit
 from qkdlib.experiment import Experiment, Teacher
 
+LONGEST_NUMBER = 8  # characters of one that is shown whole
 OF_DISTILLATION = ("kd_weight", "kd_loss", "dkd_beta", "temperature", "kd_temperature_squared")
 
 
@@ -40,6 +41,7 @@ def shown(name: str, value: object) -> str:
         text = ", ".join(shown(name, each) for each in value) or "none"
     else:
         text = str(value)
+        text = f"{value:.4g}" if isinstance(value, float) and len(text) > LONGEST_NUMBER else text
     return fit(text)
 
 

@@ -161,3 +161,9 @@ def test_values_are_said_in_words():
     assert differences.differing(values) == {
         "train_per_class": ["all", "150"], "learning_rates": ["none", "0.1, 1.0"], "tested": ["every_epoch", "at_end"],
     }  # fmt: skip
+
+
+def test_long_numbers_are_shortened_and_still_told_apart():
+    rates = [0.001 / 3, 0.001 / 3 + 1e-12, 5.0]
+    one, other, last = differences.told_apart("learning_rate", rates)
+    assert one.startswith("0.0003333 #") and other.startswith("0.0003333 #") and one != other and last == "5.0"
