@@ -1,12 +1,12 @@
 """The benchmarks: each imports, names only what qkdlib has, and does its steps at a tiny size."""
 
-import ast
 import importlib
 import sys
 import types
 from pathlib import Path
 
 import pytest
+from names_of_qkdlib import missing
 
 from qkdlib import circuits
 
@@ -29,18 +29,6 @@ def benchmark(monkeypatch, one_thread):
     yield load
     for name in {HELPER, *NAMES} & set(sys.modules) - before:
         del sys.modules[name]
-
-
-def missing(source: str, names: dict) -> list[str]:
-    """Each `name.attribute` of the source that is not there, where `name` is a module of qkdlib."""
-    found = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            module = names.get(node.value.id)
-            ours = isinstance(module, types.ModuleType) and module.__name__.split(".")[0] == "qkdlib"
-            if ours and not hasattr(module, node.attr):
-                found.append(f"{node.value.id}.{node.attr}")
-    return found
 
 
 def test_a_name_that_is_gone_is_seen():

@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from names_of_qkdlib import imported, missing
 
 from qkdlib import records
 from qkdlib.study import contents, notebooks
@@ -38,6 +39,13 @@ def test_template_is_clean(path):
     assert sum(len(text.splitlines()) for text in code) <= 150
     kernel = json.loads(path.read_text())["metadata"]["kernelspec"]["name"]
     assert kernel == "python3"
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+def test_every_name_of_qkdlib_in_a_notebook_is_there(path):
+    code = "\n".join("".join(cell["source"]) for cell in cells(path) if cell["cell_type"] == "code")
+    source = re.sub(r"^( *)%.*$", r"\1pass", code, flags=re.M)  # a notebook's own commands
+    assert missing(source, imported(source)) == []
 
 
 @pytest.mark.parametrize("path", EXECUTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
