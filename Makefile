@@ -72,7 +72,7 @@ verify: $(STAMP) ## retrain one seed block of five experiments and compare bits 
 
 test: $(STAMP) ## pytest with coverage, then nbval over the notebooks
 	@$(PY) -m pytest tests -n auto --maxprocesses 4 --dist loadfile --cov=qkdlib --cov-report=term --cov-fail-under=90
-	@$(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider -W default notebooks/executed/digits/*.ipynb
+	@QKD_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider -W default notebooks/executed/digits/*.ipynb
 
 lint: $(STAMP) ## style and formatting (ruff), who imports whom (import-linter), types (mypy)
 	@$(PY) -m ruff check .
