@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +20,7 @@ IN_WHEEL = Path(__file__).with_name("templates")  # setup.py copies them there
 LONGEST_SOCKET = 100  # bytes of its path, of the 107 that Linux takes and the 103 that macOS takes
 WRONG_INPUT = ("ValueError", "TypeError", "FileNotFoundError", "Damaged")  # what a notebook's parameters can provoke
 NOT_STARTED = ("before replying to kernel_info", "didn't respond in")  # what jupyter_client says of such a kernel
+OF_TEACHER = re.compile(r"^teacher \S+: accuracy .*\n", flags=re.M)  # as `teachers` says it
 TEXT_OF_ERROR = 500  # characters
 KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text", list: "a list"}
 
@@ -171,11 +173,16 @@ def _remarks(notebook) -> list[str]:
 
 
 def tidy(notebook):
-    """Take out of an executed notebook what differs from run to run: timings, paths, warnings on stderr."""
+    """Take out of an executed notebook what differs from run to run: timings, paths, warnings on stderr, and what is
+    said of teachers only where they are trained anew."""
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"
         cell.metadata = {"tags": cell.metadata.tags} if cell.metadata.get("tags") else {}
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for output in cell.outputs:
+                if output.get("name") == "stdout":
+                    output.text = OF_TEACHER.sub("", output.text)
+            cell.outputs = [output for output in cell.outputs if output.get("text") != ""]
     return notebook

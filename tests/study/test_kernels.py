@@ -86,3 +86,12 @@ def test_notebooks_command(monkeypatch, workspace, capsys):
     chosen = {"epochs": 3, "dataset": "mnist", "classes": [0, 1]}
     asked = ["epochs", "dataset", "classes"]
     assert calls == [(name, Path(f"there/{name}.ipynb"), chosen, asked) for name in ("audit", "baselines")]
+
+
+def test_what_a_copy_says_does_not_depend_on_which_teachers_were_there():
+    said = (
+        "teacher digits_0-2_lenet_0123456789: accuracy 99.0% on the student's 30 training images, 98.0% on its rest\n"
+    )
+    outputs = [nbformat.v4.new_output("stream", name="stdout", text=text) for text in (said, f"first\n{said}last\n")]
+    copy = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("run()", outputs=outputs)])
+    assert [output.text for output in notebooks.tidy(copy).cells[0].outputs] == ["first\nlast\n"]
