@@ -19,6 +19,7 @@ NAMES = {  # TorchQuantum's
     )},
 }  # fmt: skip
 OURS = {theirs: name for name, theirs in NAMES.items()} | {"u1": "p", "h": "h"}  # which its op lists use, too
+OF_U = (("p", 2), ("ry", 0), ("p", 1))  # U(theta, phi, lambda) as gates, each with the place of its angle, in turn
 ADDITIVE = ("rx", "ry", "rz", "p", "cp", "crx", "cry", "crz", "rxx", "ryy", "rzz")  # G(a + b) = G(a) G(b)
 
 
@@ -122,9 +123,7 @@ def _lines(name: str, angles: list[list[str]], wires: Sequence[int]) -> list[str
     if name in ADDITIVE:
         return [f"{name}({term}) {where}" for term in angles[0]]
     if any(len(terms) > 1 for terms in angles):  # u, which is made of gates that add
-        theta, phi, lam = angles
-        parts = (("p", lam), ("ry", theta), ("p", phi))
-        return [line for part, terms in parts for line in _lines(part, [terms], wires)]
+        return [line for part, place in OF_U for line in _lines(part, [angles[place]], wires)]
     return [f"{name}({', '.join(term for (term,) in angles)}) {where}" if angles else f"{name} {where}"]
 
 

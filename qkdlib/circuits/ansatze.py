@@ -11,6 +11,7 @@ import torch
 from qkdlib import checks
 from qkdlib.circuit import MOST_QUBITS, Angle, Circuit
 from qkdlib.circuit import Gate as Written
+from qkdlib.circuit_translations import OF_U
 from qkdlib.circuits.gatelist import Gate, GateList
 from qkdlib.experiment import Experiment
 from qkdlib.experiment_checks import ENTANGLERS, RINGS
@@ -172,8 +173,7 @@ def _compiled(circuit: Circuit, called: str) -> tuple[GateList, Binding]:  # cir
 def _parts(gate: Written) -> list[tuple[str, tuple[Angle, ...], tuple[int, ...]]]:
     """Name, angles and wires of the gates that make up one."""
     if gate.name == "u":
-        theta, phi, lam = gate.angles
-        return [(name, (angle,), gate.wires) for name, angle in (("p", lam), ("ry", theta), ("p", phi))]
+        return [(name, (gate.angles[place],), gate.wires) for name, place in OF_U]
     if gate.name == "ch":
         target = gate.wires[1:]
         turns = [[(name, (), target) for name in names] for names in (("s", "h", "t"), ("tdg", "h", "sdg"))]

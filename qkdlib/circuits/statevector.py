@@ -135,17 +135,17 @@ class _Run(torch.autograd.Function):
         for step in steps(circuit):
             _apply(step, state, circuit.qubits, cos, sin)
         ctx.circuit = circuit
-        ctx.save_for_backward(angles, state)
+        ctx.save_for_backward(cos, sin, state)
         return state
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[None, torch.Tensor, torch.Tensor]:
-        angles, state = ctx.saved_tensors
+        cos, sin, state = ctx.saved_tensors
         size, qubits = state.shape[-1], ctx.circuit.qubits
         both = torch.cat([state, upstream], -1)  # (2, 2^Q, 2 N)
-        cos, sin = (each.repeat(1, 2) for each in _turns(ctx.circuit, -angles))
-        gradient = torch.zeros_like(angles)
+        gradient = torch.zeros_like(cos)
+        cos, sin = cos.repeat(1, 2), -sin.repeat(1, 2)
         for step in reversed(steps(ctx.circuit)):
             if step.angle is not None:
                 for a, b, sign in _views(step, both, qubits):
@@ -156,12 +156,15 @@ class _Run(torch.autograd.Function):
 
 def _turns(circuit: GateList, angles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosines and sines (A, N): of phases, and of half the angles of rotations."""
-    scales = [1.0] * len(angles)
-    for step in steps(circuit):
-        if step.angle is not None and step.kernel in TURNS:
-            scales[step.angle] = 0.5
-    scaled = angles * angles.new_tensor(scales)[:, None]  # (A, N)
+    scaled = angles * angles.new_tensor(_scales(circuit, len(angles)))[:, None]  # (A, N)
     return torch.cos(scaled), torch.sin(scaled)
+
+
+@functools.lru_cache(maxsize=1024)
+def _scales(circuit: GateList, count: int) -> list[float]:
+    """What each of so many angles is multiplied by."""
+    turned = {step.angle for step in steps(circuit) if step.kernel in TURNS}
+    return [0.5 if place in turned else 1.0 for place in range(count)]
 
 
 def _views(step: Step, state: torch.Tensor, qubits: int) -> list[Pair]:

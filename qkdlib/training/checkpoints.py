@@ -63,6 +63,8 @@ class Now:
 
     def resume(self) -> list[dict]:
         """As `Kept` says. A file that is damaged, or another training's, is set aside, and nothing of it taken."""
+        if not self.path.exists():
+            return []
         before = copy.deepcopy(self.training.state_dict())
         most = 8 * sum(each.nbytes for each in before["model"].values()) + files.MOST_TEXT  # with Adam's and the chosen
         found = files.or_aside(self._read, most)
@@ -74,9 +76,7 @@ class Now:
     def _read(self, most: int) -> list[dict]:
         files.check_zip(self.path, most)
         with files.checked(self.path):
-            saved = torch.load(self.path, weights_only=True, map_location="cpu")
-            if saved.get("title") != self.title:
-                raise ValueError(f"it is a checkpoint of another training, {saved.get('title')!r}")
+            saved = _loaded(self.path, self.title)
             self.training.load_state_dict(saved["training"])
             return saved["history"]
 
@@ -86,8 +86,7 @@ class Now:
             return
         state = {"title": self.title, "training": self.training.state_dict(), "history": history}
         try:
-            with files.atomic(self.path) as temporary, open(temporary, "wb") as file:
-                torch.save(state, file)
+            _write(self.path, state)
         except (OSError, MemoryError, RuntimeError) as error:
             self.pause = float("inf")
             warnings.warn(f"the training is not kept while it runs: {self.path}: {error}", stacklevel=2)
@@ -119,8 +118,7 @@ def forget(folder: Path, experiment: Experiment, seeds: list[int], device: str |
 def keep(path: Path, title: str, model: torch.nn.Module, optimizer: torch.optim.Optimizer, history: list[dict]) -> None:
     """Write the checkpoint of the training called `title`, atomically."""
     state = {"title": title, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
-    with files.atomic(path) as temporary, open(temporary, "wb") as file:
-        torch.save(state, file)
+    _write(path, state)
 
 
 def resume(path: Path, title: str, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> list[dict]:
@@ -132,9 +130,7 @@ def resume(path: Path, title: str, model: torch.nn.Module, optimizer: torch.opti
     try:
         files.check_zip(path, 4 * sum(each.nbytes for each in own.values()) + files.MOST_TEXT)  # Adam keeps three
         with files.checked(path):
-            saved = torch.load(path, weights_only=True, map_location="cpu")
-            if saved.get("title") != title:
-                raise ValueError(f"it is a checkpoint of another training, {saved.get('title')!r}")
+            saved = _loaded(path, title)
             check_history(saved["history"])
             _check_tensors("weights", saved["model"], {name: (each.shape,) for name, each in own.items()})
             _check_optimizer(saved["optimizer"], optimizer)
@@ -144,6 +140,19 @@ def resume(path: Path, title: str, model: torch.nn.Module, optimizer: torch.opti
     model.load_state_dict(saved["model"])
     optimizer.load_state_dict(saved["optimizer"])
     return saved["history"]
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
+    with files.atomic(path) as temporary, open(temporary, "wb") as file:
+        torch.save(state, file)
+
+
+def _loaded(path: Path, title: str) -> dict[str, Any]:
+    """What a file keeps of the training called `title`; `ValueError`: it is another's."""
+    saved = torch.load(path, weights_only=True, map_location="cpu")
+    if saved.get("title") != title:
+        raise ValueError(f"it is a checkpoint of another training, {saved.get('title')!r}")
+    return saved
 
 
 def _check_tensors(what: str, given: dict, shapes: dict[str, tuple]) -> None:
