@@ -18,6 +18,7 @@ NEARLY = 0.02  # of it: 16 bits round otherwise with another batch
 BARELY = 0.2  # of the way from chance to always right
 COPIES = 4  # of a training's parameters: themselves, gradients and Adam's two means
 SINGLE = ("lenet", "alexnet")
+LARGE = ("alexnet", "ensemble")  # which take minutes an epoch; an ensemble that is trained is one network
 
 
 class OfImages(nn.Sequential):

@@ -89,7 +89,6 @@ def _combine(task: Experiment, teacher: Teacher, parts: Splits, members: list[Te
     return TeacherLogits(train, test, history, meta_of(task, teacher, sum(m.meta["parameters"] for m in members)))
 
 
-@portable.convolutions()
 def _train(
     task: Experiment, teacher: Teacher, parts: Splits, checkpoint: Path, device: str | torch.device, fresh: bool
 ) -> TeacherLogits:
@@ -99,13 +98,12 @@ def _train(
     with _surroundings(teacher):
         network, history = _fitted(task, teacher, images, parts, checkpoint, device)
         train, test = (logits_of(network, split.x, device) for split in (parts.all_train, parts.all_test))
-        made = {"trained_on": len(images), "threads": torch.get_num_threads()}
+        made = {"trained_on": len(images), "threads": torch.get_num_threads(), **_rounding(teacher, device)}
     count = sum(parameter.numel() for parameter in network.parameters())
     return TeacherLogits(train, test, history, meta_of(task, teacher, count, device) | made)
 
 
 @torch_settings.plain_torch()
-@portable.convolutions()
 def trained_network(
     task: Experiment, teacher: Teacher, parts: Splits, workspace: Workspace, device: str | torch.device = "cpu"
 ) -> torch.nn.Module:
@@ -133,10 +131,29 @@ def _taught_with(task: Experiment, teacher: Teacher, parts: Splits) -> Images:
 
 @contextlib.contextmanager
 def _surroundings(teacher: Teacher) -> Iterator[None]:
-    """What a training leaves as it was: PyTorch's own layers draw from the global generator."""
-    alone = teacher.architecture == "lenet"  # a second thread brings it nothing, and rounds differently
-    with torch.random.fork_rng(), torch_settings.one_thread(alone):
-        yield
+    """What a training leaves as it was: PyTorch's own layers draw from the global generator. A small network has
+    portable bits, on one thread, to which a second would bring nothing; a large one takes what is fastest, three times
+    as fast."""
+    with torch.random.fork_rng():
+        if teacher.architecture in networks.LARGE:
+            yield
+        else:
+            with torch_settings.one_thread(), portable.convolutions():
+                yield
+
+
+def _rounding(teacher: Teacher, device: str | torch.device) -> dict:
+    """What a teacher's record says of its arithmetic beside what the process says."""
+    if teacher.architecture not in networks.LARGE:
+        return {}
+    return {"portable": False, "products": "bfloat16" if _in_half(teacher, device) else "float32"}
+
+
+def _in_half(teacher: Teacher, device: str | torch.device) -> bool:
+    """Whether the products of a training are computed in bfloat16: of a large network, where the processor has it.
+    Weights, their gradients' sums, Adam and all evaluation stay in float32."""
+    large = teacher.architecture in networks.LARGE
+    return large and torch.device(device).type == "cpu" and portable.has("avx512_bf16")
 
 
 def _fitted(
@@ -145,6 +162,9 @@ def _fitted(
     """The trained network and its history."""
     torch.manual_seed(number(teacher.seed, "weights"))
     network = networks.build(teacher.architecture, images.shape, len(task.classes)).to(device)
+    if teacher.architecture in networks.LARGE:
+        network = network.to(memory_format=torch.channels_last)
+    half = torch.autocast("cpu", torch.bfloat16, enabled=_in_half(teacher, device))
     optimizer = torch.optim.Adam(network.parameters(), lr=teacher.learning_rate, fused=True)
     losses: list[torch.Tensor] = []
     now = 0
@@ -158,7 +178,9 @@ def _fitted(
             yield images.x[rows].to(device), images.y[rows].to(device)
 
     def loss_of(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        loss = torch.nn.functional.cross_entropy(network(x), y)
+        with half:
+            logits = network(x)
+        loss = torch.nn.functional.cross_entropy(logits.float(), y)
         losses.append(loss.detach() * len(y))
         return loss
 
