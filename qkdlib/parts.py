@@ -160,6 +160,5 @@ def check_registered(experiment: Any, kinds: Iterable[str] = FIELDS) -> None:
 
 
 def of_this_process(experiment: Any) -> bool:
-    """Whether the experiment needs what lives in this process alone: a part of one's own, or images as arrays."""
-    own = any(is_own(getattr(experiment, field)) for field in FIELDS.values())
-    return own or experiment.dataset.startswith("arrays:")
+    """Whether the experiment needs what lives in this process alone: a part of one's own."""
+    return any(is_own(getattr(experiment, field)) for field in FIELDS.values())

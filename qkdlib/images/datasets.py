@@ -25,6 +25,8 @@ CIFAR10_JPEG = "cifar10-images"  # folder below QKD_DATA: {train,test}/<class na
 CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 CIFAR10_SHAPE = (3, 32, 32)
 
+_handed: dict[tuple[str, int | None], arrays.Loaded] = {}  # by data set and image size
+
 
 @dataclass(frozen=True)
 class Images:
@@ -164,22 +166,40 @@ def fingerprint(experiment: Experiment) -> str:
     and on nothing else; "" for a named data set or arrays, whose images are always the same."""
     if not experiment.dataset.startswith(IMAGEFOLDER):
         return ""
-    return _fingerprint(experiment.dataset, experiment.image_size, *_source(experiment.dataset))
+    return content(experiment.dataset, experiment.image_size)[:12]
+
+
+def content(dataset: str, image_size: int | None = None) -> str:
+    """64 hexadecimal digits of class names, labels and pixels of all images of a data set, in their order."""
+    if dataset.startswith(arrays.NAME) or (dataset, image_size) in _handed:
+        return _digest(load(dataset, image_size))
+    return _content(dataset, image_size, *_source(dataset))
 
 
 @lru_cache(maxsize=64)
-def _fingerprint(dataset: str, image_size: int | None, root: Path, signature: str) -> str:
-    *arrays, names = _load(dataset, image_size, root, signature)
-    content = hashlib.sha256(json.dumps([names, [list(array.shape) for array in arrays]]).encode())
-    for array in arrays:
-        content.update(array.numpy().data)
-    return content.hexdigest()[:12]
+def _content(dataset: str, image_size: int | None, root: Path, signature: str) -> str:
+    return _digest(_load(dataset, image_size, root, signature))
+
+
+def _digest(loaded: arrays.Loaded) -> str:
+    *tensors, names = loaded
+    found = hashlib.sha256(json.dumps([names, [list(each.shape) for each in tensors]]).encode())
+    for each in tensors:
+        found.update(each.numpy().data)
+    return found.hexdigest()
+
+
+def hand_over(dataset: str, image_size: int | None, loaded: arrays.Loaded) -> None:
+    """Take these images, as `load` returns them on another machine, for that data set as long as this process lives."""
+    _handed[dataset, image_size] = loaded
 
 
 def load(dataset: str, image_size: int | None = None) -> arrays.Loaded:
     """Both parts of a data set: x_train, y_train, x_test, y_test, class names. Images are (N, C, H, W), uint8 or, of
     `arrays`, also float32 in [0, 1]; labels int64 (N,). The last three data sets stay in memory, folders until a file
-    changes, arrays for good."""
+    changes, arrays for good, as does what was handed over."""
+    if (dataset, image_size) in _handed:
+        return _handed[dataset, image_size]
     if dataset.startswith(arrays.NAME):
         return arrays.load(dataset)
     return _load(dataset, image_size, *_source(dataset))

@@ -170,9 +170,9 @@ def test_any_text_is_a_part_or_one_error(text):
         assert e.reducer == text and Experiment(reducer=e.reducer) == e
 
 
-def test_an_experiment_of_own_parts_or_of_arrays_belongs_to_this_process():
+def test_an_experiment_of_own_parts_belongs_to_this_process_and_one_of_arrays_does_not():
     assert not parts.of_this_process(Experiment())
     qkdlib.register("loss", code=focal)
     assert parts.of_this_process(Experiment(kd_loss="focal"))
     assert parts.of_this_process(Experiment(reducer="mine@1"))
-    assert parts.of_this_process(Experiment(dataset="arrays:0123456789ab"))
+    assert not parts.of_this_process(Experiment(dataset="arrays:0123456789ab"))  # they can be handed over
