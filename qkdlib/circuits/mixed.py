@@ -35,19 +35,34 @@ def probabilities(circuit: GateList, angles: torch.Tensor, noise: Noise = IDEAL)
         checks.fail("angles", tuple(angles.shape), f"a last axis of {circuit.angles} for circuit {circuit.name}")
     rows = angles.reshape(-1, angles.shape[-1])
     strings = _diagonal(circuit, rows, noise)  # (N, 2^Q): expectations of products of Z
-    bits = torch.arange(2**circuit.qubits)
-    ones = torch.tensor([bit.bit_count() for bit in bits.tolist()], device=rows.device)
-    strings = strings * (1 - 2 * noise.flips) ** ones.to(rows)
-    signs = 1 - 2 * (torch.tensor([[(i & j).bit_count() for i in bits.tolist()] for j in bits.tolist()]) % 2)
-    outcomes = shared_product(strings.view(*angles.shape[:-1], -1), signs.to(rows)) / len(bits)
+    if noise.flips:
+        strings = strings * _kept(circuit.qubits, noise.flips, rows.dtype, rows.device)
+    signs = _signs(circuit.qubits, rows.dtype, rows.device)
+    outcomes = shared_product(strings.view(*angles.shape[:-1], -1), signs) / len(signs)
     return outcomes.clamp_min(0)
+
+
+@functools.cache
+@torch.inference_mode(False)  # what is kept may be needed in a training later
+def _kept(qubits: int, flips: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """What flipped bits leave of each Z string (2^Q,)."""
+    ones = torch.tensor([bits.bit_count() for bits in range(2**qubits)], dtype=dtype)
+    return ((1 - 2 * flips) ** ones).to(device)
+
+
+@functools.cache
+@torch.inference_mode(False)
+def _signs(qubits: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """(2^Q, 2^Q): the sign of each Z string in each outcome."""
+    places = torch.arange(2**qubits)
+    common = places[:, None] & places
+    parity = torch.stack([common >> wire & 1 for wire in range(qubits)]).sum(0) % 2
+    return (1 - 2 * parity).to(device, dtype)
 
 
 def _diagonal(circuit: GateList, angles: torch.Tensor, noise: Noise) -> torch.Tensor:
     """<Z string> (N, 2^Q); the k-th binary digit says whether wire k has a Z."""
-    ground = angles.new_tensor([1.0, 0.0, 0.0, 1.0])
-    state = functools.reduce(lambda low, _: torch.kron(ground, low), range(circuit.qubits - 1), ground)
-    state = state.expand(len(angles), -1)
+    state = _start(circuit.qubits, angles.dtype, angles.device).expand(len(angles), -1)
     for gate in circuit.gates:
         if gate.name in TURNED:
             state = _rotate(state, gate, angles[:, gate.angle], noise)
@@ -57,8 +72,22 @@ def _diagonal(circuit: GateList, angles: torch.Tensor, noise: Noise) -> torch.Te
             state = _any(state, gate, circuit.qubits, angles, noise)
     grid = state.view(-1, *[4] * circuit.qubits)
     for axis in range(1, circuit.qubits + 1):
-        grid = grid.index_select(axis, torch.tensor([0, 3], device=grid.device))
+        grid = grid.index_select(axis, _identity_and_z(grid.device))
     return grid.reshape(len(angles), -1)
+
+
+@functools.cache
+@torch.inference_mode(False)
+def _start(qubits: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Coefficients (4^Q,) of |0...0>."""
+    ground = torch.tensor([1.0, 0.0, 0.0, 1.0], dtype=dtype, device=device)
+    return functools.reduce(lambda low, _: torch.kron(ground, low), range(qubits - 1), ground)
+
+
+@functools.cache
+@torch.inference_mode(False)
+def _identity_and_z(device: torch.device) -> torch.Tensor:
+    return torch.tensor([0, 3], device=device)
 
 
 def _rotate(state: torch.Tensor, gate: Gate, theta: torch.Tensor, noise: Noise) -> torch.Tensor:
@@ -73,9 +102,8 @@ def _rotate(state: torch.Tensor, gate: Gate, theta: torch.Tensor, noise: Noise) 
 
 
 def _fixed(state: torch.Tensor, gate: Gate, qubits: int, noise: Noise) -> torch.Tensor:
-    # Kept as numpy's: a tensor made in inference mode would have no gradient later.
-    order, weights = map(torch.from_numpy, _permutation(gate, qubits, noise))
-    return _each_wire(state[:, order.to(state.device)] * weights.to(state), gate, noise)
+    order, weights = _permutation(gate, qubits, noise, state.dtype, state.device)
+    return _each_wire(state[:, order] * weights, gate, noise)
 
 
 def _any(state: torch.Tensor, gate: Gate, qubits: int, angles: torch.Tensor, noise: Noise) -> torch.Tensor:
@@ -107,18 +135,19 @@ def _transfer_of(gate: Gate, angles: torch.Tensor) -> torch.Tensor:
     basis = torch.eye(size, dtype=angles.dtype, device=angles.device).expand(len(angles), -1, -1)
     columns = statevector.final_state(alone, angles[:, None].expand(-1, size, -1), basis)  # (N, in, out, 2)
     unitary = torch.view_as_complex(columns.contiguous()).transpose(1, 2)  # (N, out, in)
-    strings = torch.as_tensor(_strings(len(wires)), device=angles.device).to(unitary.dtype)  # (4^n, 2^n, 2^n)
+    strings = _strings(len(wires), unitary.dtype, unitary.device)
     after = unitary[:, None] @ strings @ unitary.conj().transpose(1, 2)[:, None]  # (N, 4^n, 2^n, 2^n): U P_j U^+
     return torch.einsum("iab,njba->nij", strings, after).real / size
 
 
 @functools.cache
-def _strings(wires: int) -> np.ndarray:
+@torch.inference_mode(False)
+def _strings(wires: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """Pauli strings (4^n, 2^n, 2^n) on so many wires; the first wire is the fastest digit of both."""
     strings = PAULIS
     for _ in range(wires - 1):
         strings = np.array([np.kron(pauli, string) for pauli in PAULIS for string in strings])
-    return strings
+    return torch.from_numpy(strings).to(device, dtype)
 
 
 def _wire(state: torch.Tensor, wire: int) -> torch.Tensor:
@@ -136,7 +165,10 @@ def _after_noise(parts: Sequence[torch.Tensor], noise: Noise) -> list[torch.Tens
 
 
 @functools.cache
-def _permutation(gate: Gate, qubits: int, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
+@torch.inference_mode(False)
+def _permutation(
+    gate: Gate, qubits: int, noise: Noise, dtype: torch.dtype, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
     """A gate of `FIXED` is a Clifford gate: new[i] = weights[i] old[order[i]] for the 4^Q coefficients. The weights
     are signs, and depolarising noise in them shrinks what is not the identity on all wires of the gate."""
     transfer = _transfer(gate.name)  # (4^n, 4^n), the first of the gate's wires being the slower digit
@@ -151,7 +183,7 @@ def _permutation(gate: Gate, qubits: int, noise: Noise) -> tuple[np.ndarray, np.
     weights = transfer[local, source]
     if noise.kind == "depolarising":
         weights = weights * np.where(local == 0, 1, 1 - noise.level)
-    return order, weights
+    return torch.from_numpy(order).to(device), torch.from_numpy(weights).to(device, dtype)
 
 
 @functools.cache
