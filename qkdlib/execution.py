@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qkdlib import backends, checks, runtime
+from qkdlib import backends, checks, runtime, torch_settings
 from qkdlib.backends import Facts
 from qkdlib.images import Images
 from qkdlib.randomness import number
 from qkdlib.records import Record, Summary, rounded, summarise
 from qkdlib.students import Student, classified_right
+from qkdlib.trained import Block, with_weights
 from qkdlib.workspace import Workspace
 
 SECONDS = 5.0  # after which what has been executed is saved
@@ -105,19 +106,12 @@ def execute(
 def execute_record(record: Record, entry: dict, student: Student, images: Images, workspace: Workspace) -> None:
     """Execute on Aer the seeds that an entry of the record's provenance names as `unexecuted`; save the record every
     few seconds and in the end. `RuntimeError`: the execution failed; the record is saved all the same."""
-    before, accuracies, failed = entry["seconds"], {}, None
+    before, accuracies, failed = dict(entry["seconds"]), {}, None
     started = saved = time.perf_counter()
-
-    def note(found: dict[int, float]) -> None:
-        for seed, accuracy in found.items():
-            record.seeds[seed]["qasm_accuracy"] = rounded(accuracy)
-        seconds = time.perf_counter() - started
-        now = {"execution": before.get("execution", 0.0) + seconds, "all": before["all"] + seconds}
-        entry["seconds"] = before | {name: round(value, 1) for name, value in now.items()}
 
     def keep(seed: int, accuracy: float) -> None:
         nonlocal saved
-        note({seed: accuracy})
+        _note(record, entry, {seed: accuracy}, before, time.perf_counter() - started)
         entry["unexecuted"].remove(seed)
         if time.perf_counter() - saved >= SECONDS:
             record.save(workspace)
@@ -127,11 +121,60 @@ def execute_record(record: Record, entry: dict, student: Student, images: Images
         accuracies = execute(student, images, seeds=len(entry["unexecuted"]), done=keep).accuracies
     except Exception as error:  # Aer's own, no memory: hours of training do not depend on it
         failed = error
-    note(accuracies)
+    _note(record, entry, accuracies, before, time.perf_counter() - started)
     del entry["unexecuted"]
     path = record.save(workspace)
     if failed is not None:
-        raise RuntimeError(
-            f"the execution on Aer failed ({checks.line(failed, 500)}); the training is saved, without accuracies on "
-            f"the QASM simulator, in {path}"
-        ) from failed
+        raise _failure(checks.line(failed, 500), path) from failed
+
+
+@dataclass(frozen=True)
+class OnAer:
+    """Accuracies in [0, 1] of a block's seeds on Aer, without those that diverged; or why it failed."""
+
+    accuracies: dict[int, float]
+    seconds: float
+    failed: str = ""
+
+
+def execute_block(block: Block, weights: dict[str, np.ndarray]) -> OnAer:
+    """Execute the students of a block, whose weights these are, on the test images. It reads images and writes
+    nothing."""
+    device, started = runtime.start(), time.perf_counter()
+    with torch_settings.plain_torch():
+        parts = block.parts()
+        student = with_weights(block.experiment, block.seeds, weights, parts.shape)
+        student = student.fit_reducer(parts.train.x).to(device).eval()
+        try:
+            found, failed = execute(student, parts.test).accuracies, ""
+        except Exception as error:  # as `execute_record`
+            found, failed = {}, checks.line(error, 500)
+    return OnAer(found, time.perf_counter() - started, failed)
+
+
+def write_block(record: Record, entry: dict, seeds: list[int], found: OnAer, workspace: Workspace) -> None:
+    """Save in the record what became of `seeds`, which its `entry` names as unexecuted. `RuntimeError`: as of
+    `execute_record`."""
+    _note(record, entry, found.accuracies, entry["seconds"], found.seconds)
+    entry["unexecuted"] = [seed for seed in entry["unexecuted"] if seed not in seeds]
+    if not entry["unexecuted"]:
+        del entry["unexecuted"]
+    path = record.save(workspace)
+    if found.failed:
+        raise _failure(found.failed, path)
+
+
+def _note(record: Record, entry: dict, found: dict[int, float], before: dict, seconds: float) -> None:
+    """Take accuracies into the record, and the `seconds` of their execution, beside those `before` it, into its
+    entry."""
+    for seed, accuracy in found.items():
+        record.seeds[seed]["qasm_accuracy"] = rounded(accuracy)
+    now = {"execution": before.get("execution", 0.0) + seconds, "all": before["all"] + seconds}
+    entry["seconds"] = before | {name: round(value, 1) for name, value in now.items()}
+
+
+def _failure(reason: str, path: Path) -> RuntimeError:
+    return RuntimeError(
+        f"the execution on Aer failed ({reason}); the training is saved, without accuracies on the QASM simulator, in "
+        f"{path}"
+    )

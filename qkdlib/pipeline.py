@@ -1,18 +1,16 @@
 """From an experiment to its record: images, teacher, training of all seeds side by side, execution on Aer."""
 
 import dataclasses
-import datetime
-import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qkdlib import checks, files, runtime, torch_settings
+from qkdlib import blocks, checks, files, runtime, torch_settings
 from qkdlib.experiment import CUSTOM, Experiment, check_experiment
 from qkdlib.experiment_checks import MOST_WEIGHT
 from qkdlib.parts import check_registered
-from qkdlib.records import Record, find, read_all, rounded
-from qkdlib.trained import check_fit, keep, students_of, train
+from qkdlib.records import Record, find, read_all
+from qkdlib.trained import check_fit, students_of, teachers_logits, train_seeds, with_weights
 from qkdlib.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -72,10 +70,7 @@ def run(
     found = record and record.with_seeds_of(experiment)
     if found and (aer_seeds == 0 or not found.unexecuted()):
         return found
-    check_registered(experiment)
-    files.writable(*places)
-    with files.lock(workspace.checkpoints / f"{experiment.name}.lock"):
-        pass  # as saving will
+    blocks.check_places(experiment, workspace)
     processor = runtime.start(device)
     with torch_settings.plain_torch():
         parts = datasets.splits(experiment)
@@ -93,7 +88,14 @@ def run(
         if missing := record.missing():
             if fresh:
                 training.forget(workspace.checkpoints, experiment, missing, processor)
-            _compute(record, missing, parts, workspace, processor, aer_seeds)
+            logits = teachers_logits(experiment, parts, workspace, processor)
+            trained = train_seeds(experiment, missing, parts, logits, processor, workspace.checkpoints)
+            executed = missing if aer_seeds is None else missing[:aer_seeds]
+            entry = blocks.write(record, trained, parts.shape, workspace, executed)
+            if "unexecuted" in entry:
+                student = with_weights(experiment, missing, trained.weights, parts.shape)
+                student = student.fit_reducer(parts.train.x).to(processor).eval()
+                execution.execute_record(record, entry, student, parts.test, workspace)
     return dataclasses.replace(record, seeds={seed: record.seeds[seed] for seed in range(experiment.seeds)})
 
 
@@ -176,35 +178,3 @@ def _name_taught(placebo: Experiment, workspace: Workspace) -> None:
             f"{placebo.name} is the placebo, which nothing taught; a network of your own taught {named}: hand over "
             "their record, or teacher=network, to get those", stacklevel=3,
         )  # fmt: skip
-
-
-def _compute(
-    record: Record, seeds: list[int], parts: "Splits", workspace: Workspace, device: "torch.device",
-    aer_seeds: int | None,
-) -> None:  # fmt: skip
-    """Train `seeds`, save the record with their results, then the weights, which are larger, and execute them."""
-    from qkdlib import execution, training
-
-    started = time.perf_counter()
-    student, results, seconds = train(record.experiment, seeds, parts, workspace, device, workspace.checkpoints)
-    for seed, found in zip(seeds, results, strict=True):
-        record.seeds[seed] = rounded({**found, "qasm_accuracy": None})
-    entry = {
-        "seeds": seeds,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "seconds": {"training": round(seconds, 1), "execution": 0.0, "all": round(time.perf_counter() - started, 1)},
-        "threads": runtime.threads(),
-        **runtime.provenance(device),
-    }
-    # The record's own execution is that of students whose circuits differ from image to image anyway; v2's have 10,000
-    # test images, and are executed where `robustness` asks for it; a twin has no circuit.
-    if not (student.encoder or student.layer.is_twin or aer_seeds == 0):
-        entry["unexecuted"] = seeds[:aer_seeds]
-    record.provenance.append(entry)
-    record.save(workspace)
-    keep(student, workspace)
-    training.forget(workspace.checkpoints, record.experiment, seeds, device)
-    if diverged := [seed for seed in seeds if seed in record.diverged()]:
-        warnings.warn(f"{record.experiment.name}: the training of seeds {diverged} diverged", stacklevel=3)
-    if "unexecuted" in entry:
-        execution.execute_record(record, entry, student, parts.test, workspace)

@@ -1,17 +1,22 @@
-"""Trained students of a workspace: with the weights that it keeps, else trained, on the logits of their teacher."""
+"""Trained students: of a workspace, with the weights that it keeps, else trained, on the logits of their teacher; or,
+wherever they are trained, as what comes of a block of seeds."""
 
+import dataclasses
+import datetime
 import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qkdlib import checks, files
+from qkdlib import checks, files, runtime, torch_settings
 from qkdlib.experiment import Experiment
 from qkdlib.parts import check_registered
 from qkdlib.records import Record
 from qkdlib.workspace import Workspace
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from qkdlib.images import Splits
@@ -45,14 +50,16 @@ def students_of(
     return student.to(device).eval()
 
 
-def check_fit(experiment: Experiment, parts: "Splits") -> None:
-    """Raise `ValueError` where the student and its loss do not fit each other, the images or the memory."""
+def check_fit(experiment: Experiment, parts: "Splits", most: int | None = None) -> None:
+    """Raise `ValueError` where the student and its loss do not fit each other, the images or the memory, by all seeds
+    or at `most` so many at once."""
     from qkdlib import training
     from qkdlib.students import Student
 
     one = Student(experiment, parts.shape, seeds=[0]).fit_reducer(parts.train.x)
     training.check_loss(one)
-    checks.memory("seeds", experiment.seeds, experiment.seeds * one.memory_needed(parts.train.x), "their training")
+    count = min(experiment.seeds, most or experiment.seeds)
+    checks.memory("seeds", experiment.seeds, count * one.memory_needed(parts.train.x), "their training")
 
 
 def keep(student: "Student", workspace: Workspace) -> None:
@@ -71,14 +78,142 @@ def train(
     """The students of `seeds`, trained on `parts` with the logits of their teacher, which is trained first if it has
     none; their curves (`training.train_students`), and the seconds that took, without the teacher's. What `folder`
     keeps of a training that was interrupted is gone on from, and counted; `training.forget` removes it."""
-    from qkdlib import training
+    check_registered(experiment)
+    return _train(experiment, seeds, parts, teachers_logits(experiment, parts, workspace, device), device, folder)
+
+
+def teachers_logits(
+    experiment: Experiment, parts: "Splits", workspace: Workspace, device: "str | torch.device"
+) -> "torch.Tensor | None":
+    """The logits (N, C) for `parts.all_train` that the experiment's students learn from, controls included, of its
+    teacher, which is trained first if it has none; None for a placebo."""
     from qkdlib.teachers import controls, teacher_training
 
-    check_registered(experiment)
-    logits = None
-    if experiment.teacher is not None:
-        logits = teacher_training.train_teacher(experiment, experiment.teacher, parts, workspace, device).train
-        logits = controls.apply(experiment, logits, parts)
+    if experiment.teacher is None:
+        return None
+    logits = teacher_training.train_teacher(experiment, experiment.teacher, parts, workspace, device).train
+    return controls.apply(experiment, logits, parts)
+
+
+def _train(
+    experiment: Experiment, seeds: list[int], parts: "Splits", logits: "torch.Tensor | None",
+    device: "str | torch.device", folder: Path | None,
+) -> "tuple[Student, list[dict], float]":  # fmt: skip
+    from qkdlib import training
+
     started = time.perf_counter()
     student, results = training.train_students(experiment, parts, logits, seeds, device, folder)
     return student, results, time.perf_counter() - started + student.seconds_before
+
+
+@dataclass(frozen=True)
+class Block:
+    """Seeds of an experiment, and what their training takes beside the images of its data set. It can be sent to
+    another process.
+
+    Args:
+        logits: of the teacher, for the rows of `Splits.students_rows`; None for a placebo.
+        features: what students see in the place of their train, validation and test images; (): the images.
+        folder: keeps the training while it runs, where this machine has that folder.
+    """
+
+    experiment: Experiment
+    seeds: list[int]
+    logits: "np.ndarray | None" = None
+    features: "tuple[np.ndarray, ...]" = ()
+    folder: Path | None = None
+
+    @classmethod
+    def of(
+        cls, experiment: Experiment, seeds: list[int], parts: "Splits", logits: "torch.Tensor | None" = None,
+        folder: Path | None = None,
+    ) -> "Block":  # fmt: skip
+        """The block of these seeds, on `parts` as their students see them, with logits (N, C) for `parts.all_train`."""
+        import torch
+
+        rows = torch.cat(parts.students_rows())
+        seen = (parts.train, parts.validation, parts.test) if experiment.features else ()
+        features = tuple(each.x.numpy() for each in seen)
+        return cls(experiment, seeds, None if logits is None else logits[rows].numpy(), features, folder)
+
+    def parts(self) -> "Splits":
+        """The images that the students see."""
+        import torch
+
+        from qkdlib.images import datasets
+
+        found = datasets.splits(self.experiment)
+        seen = {
+            name: dataclasses.replace(getattr(found, name), x=torch.from_numpy(x))
+            for name, x in zip(("train", "validation", "test"), self.features, strict=False)
+        }
+        return dataclasses.replace(found, **seen)
+
+    def all_logits(self, parts: "Splits") -> "torch.Tensor | None":
+        """The teacher's logits (N, C) for `parts.all_train`, 0 where no student sees them."""
+        import torch
+
+        if self.logits is None:
+            return None
+        logits = torch.zeros(len(parts.all_train), self.logits.shape[1])
+        logits[torch.cat(parts.students_rows())] = torch.from_numpy(self.logits).to(logits)
+        return logits
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What comes of a block: for each seed its results, `weights` by name, each (S, ...), and the entry of the record's
+    provenance."""
+
+    results: list[dict]
+    weights: "dict[str, np.ndarray]"
+    entry: dict
+
+    @property
+    def seeds(self) -> list[int]:
+        """Which they are."""
+        return self.entry["seeds"]
+
+
+def train_block(block: Block) -> Trained:
+    """Train the students of a block on this process's device. It reads images, and writes nothing but into
+    `block.folder`."""
+    device = runtime.start()
+    with torch_settings.plain_torch():
+        parts = block.parts()
+        return train_seeds(block.experiment, block.seeds, parts, block.all_logits(parts), device, block.folder)
+
+
+def train_seeds(
+    experiment: Experiment, seeds: list[int], parts: "Splits", logits: "torch.Tensor | None", device: "torch.device",
+    folder: Path | None,
+) -> Trained:  # fmt: skip
+    """As `train_block`, of what is there: `parts` as students see them, logits (N, C) for `parts.all_train`."""
+    started = time.perf_counter()
+    student, results, seconds = _train(experiment, seeds, parts, logits, device, folder)
+    entry = {
+        "seeds": seeds,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "seconds": {"training": round(seconds, 1), "execution": 0.0, "all": round(time.perf_counter() - started, 1)},
+        "threads": runtime.threads(),
+        **runtime.provenance(device),
+    }
+    return Trained(results, weights_of(student), entry)
+
+
+def with_weights(
+    experiment: Experiment, seeds: list[int], weights: "dict[str, np.ndarray]", shape: tuple[int, int, int]
+) -> "Student":  # fmt: skip
+    """The students of `seeds` for images (C, H, W) with these weights, each (S, ...), whose reducer is not fitted."""
+    import torch
+
+    from qkdlib.students import Student
+
+    student = Student(experiment, shape, seeds)
+    student.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    return student
+
+
+def weights_of(student: "Student") -> "dict[str, np.ndarray]":
+    """The parameters of students by name, each (S, ...)."""
+    return {name: value.detach().cpu().numpy() for name, value in student.named_parameters()}

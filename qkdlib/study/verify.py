@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable
 
-from qkdlib import checks, files, pipeline, portable, records, runtime
+from qkdlib import checks, files, portable, records, runtime, trained
 from qkdlib import experiment as experiments
 from qkdlib.experiment import Experiment
 from qkdlib.study.collapse import changes
@@ -82,7 +82,7 @@ def _trained(experiment: Experiment, workspace: Workspace) -> dict[str, dict]:
     from qkdlib.images import datasets
 
     seeds, found = list(range(SEEDS)), {}
-    student, results, _ = pipeline.train(experiment, seeds, datasets.splits(experiment), workspace, "cpu")
+    student, results, _ = trained.train(experiment, seeds, datasets.splits(experiment), workspace, "cpu")
     for place, seed in enumerate(seeds):
         weights = b"".join(value[place].detach().numpy().tobytes() for _, value in sorted(student.named_parameters()))
         curves = {name: value for name, value in results[place].items() if name != "confusion"}  # weights say as much
