@@ -15,7 +15,11 @@ from qkdlib.randomness import stream
 
 class Multinomial:
     """Frequencies of `shots` samples, drawn from the exact outcome probabilities: distributed as the counts of a
-    sampling simulator, which it replaces where that would be the slowest part."""
+    sampling simulator, which it replaces where that would be the slowest part.
+
+    On CUDA they are drawn there, for all seeds at once and from another stream, which the first seed's begins: then a
+    seed's samples depend on those beside it.
+    """
 
     def __init__(self, shots: int, seeds: list[int], stage: str, noise: Noise = IDEAL):
         self.shots, self.noise = shots, noise
@@ -27,12 +31,34 @@ class Multinomial:
 
     def frequencies(self, exact: torch.Tensor) -> torch.Tensor:
         """Frequencies in the shape of the probabilities `exact` (S, ..., 2^Q)."""
+        if exact.device.type == "cuda":
+            # Seeded anew for each call, so that numpy's generators are all that a checkpoint has to keep.
+            draw = torch.Generator(exact.device).manual_seed(int(self.generators[0].integers(2**63)))
+            return (counts(exact.detach().double(), self.shots, draw) / self.shots).to(exact)
         chances = exact.detach().cpu().double().numpy().clip(min=0)
         with np.errstate(invalid="ignore"):  # of rows that are no numbers, or all zero
             chances /= chances.sum(-1, keepdims=True)
         samplings = (functools.partial(g.multinomial, self.shots) for g in self.generators)
-        counts = [_of_numbers(each, of_seed, exact.shape[-1]) for each, of_seed in zip(samplings, chances, strict=True)]
-        return torch.from_numpy(np.stack(counts) / self.shots).to(exact)
+        drawn = [_of_numbers(each, of_seed, exact.shape[-1]) for each, of_seed in zip(samplings, chances, strict=True)]
+        return torch.from_numpy(np.stack(drawn) / self.shots).to(exact)
+
+
+def counts(chances: torch.Tensor, shots: int, draw: torch.Generator | None = None) -> torch.Tensor:
+    """How often each outcome comes in `shots` samples, in the shape and on the device of `chances` (..., 2^Q), which
+    need not add up to 1. A multinomial draw by halves: of the samples in a block of outcomes those in its lower half
+    are binomial, and so on. Rows that are no numbers, or all zero, give NaN."""
+    total = chances.sum(-1, keepdim=True)
+    sound = total.isfinite() & (total > 0)
+    blocks = [torch.where(sound, chances.clamp_min(0), 1.0)]
+    while blocks[-1].shape[-1] > 1:
+        blocks.append(blocks[-1].unflatten(-1, (-1, 2)).sum(-1))
+    found = torch.full_like(total, shots)
+    for block in blocks[-2::-1]:
+        low, both = block[..., ::2], block.unflatten(-1, (-1, 2)).sum(-1)
+        share = torch.where(both > 0, low / both, 0.0).clamp(0, 1)
+        lower = torch.binomial(found, share, generator=draw)
+        found = torch.stack([lower, found - lower], -1).flatten(-2)
+    return torch.where(sound, found, torch.nan)
 
 
 class OnAer:

@@ -50,10 +50,16 @@ def place_of(network: nn.Module, otherwise: str | torch.device) -> torch.device:
 def undisturbed(network: nn.Module, device: torch.device) -> Iterator[None]:
     """Whole numbers of the network's own type, whatever the session has set, and random numbers that nobody misses."""
     kind = "float64" if networks.number_type(network) == torch.float64 else "float32"
-    generators, cudnn = [device] if device.type == "cuda" else [], torch.backends.cudnn
-    whole = cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False)  # TF32 would be another network
-    with torch_settings.plain_torch(kind, device), whole, torch.random.fork_rng(devices=generators):
+    generators = [device] if device.type == "cuda" else []
+    with torch_settings.plain_torch(kind, device), convolutions(), torch.random.fork_rng(devices=generators):
         yield
+
+
+def convolutions() -> contextlib.AbstractContextManager[None]:
+    """On CUDA, convolutions in whole float32 (by default they are rounded to TF32, which is another network), always
+    the same ones, for a while."""
+    cudnn = torch.backends.cudnn
+    return cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False)
 
 
 def steady(

@@ -14,7 +14,7 @@ from qkdlib.experiment import CUSTOM, Experiment, Teacher
 from qkdlib.images import datasets
 from qkdlib.images.datasets import Images, Splits
 from qkdlib.randomness import generator, number
-from qkdlib.teachers import frozen, networks
+from qkdlib.teachers import frozen, large, networks
 from qkdlib.teachers.teacher_files import TeacherLogits, identity, load, logits_path, stored, without_offset
 from qkdlib.workspace import Workspace
 
@@ -134,7 +134,7 @@ def _surroundings(teacher: Teacher) -> Iterator[None]:
     """What a training leaves as it was: PyTorch's own layers draw from the global generator. A small network has
     portable bits, on one thread, to which a second would bring nothing; a large one takes what is fastest, three times
     as fast."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), frozen.convolutions():
         if teacher.architecture in networks.LARGE:
             yield
         else:
@@ -152,14 +152,15 @@ def _rounding(teacher: Teacher, device: str | torch.device) -> dict:
 def _in_half(teacher: Teacher, device: str | torch.device) -> bool:
     """Whether the products of a training are computed in bfloat16: of a large network, where the processor has it.
     Weights, their gradients' sums, Adam and all evaluation stay in float32."""
-    large = teacher.architecture in networks.LARGE
-    return large and torch.device(device).type == "cpu" and portable.has("avx512_bf16")
+    of_many = teacher.architecture in networks.LARGE
+    return of_many and torch.device(device).type == "cpu" and portable.has("avx512_bf16")
 
 
 def _fitted(
     task: Experiment, teacher: Teacher, images: Images, parts: Splits, checkpoint: Path, device: str | torch.device
 ) -> tuple[torch.nn.Module, list[dict]]:
     """The trained network and its history."""
+    images = large.near(images, device)
     torch.manual_seed(number(teacher.seed, "weights"))
     network = networks.build(teacher.architecture, images.shape, len(task.classes)).to(device)
     if teacher.architecture in networks.LARGE:
@@ -195,7 +196,8 @@ def _fitted(
 
     history = training.fit(
         network, optimizer, batches, loss_of, measure, teacher.epochs,
-        title=checkpoint.stem, checkpoint=checkpoint, steps=-(-len(images) // teacher.batch_size),
+        title=checkpoint.stem, checkpoint=large.Unhurried(checkpoint, checkpoint.stem, network, optimizer),
+        steps=-(-len(images) // teacher.batch_size),
     )  # fmt: skip
     return network, history
 
