@@ -20,7 +20,7 @@ SHARE = $(if $(filter -j%,$(MAKEFLAGS)),QKD_THREADS=$${QKD_THREADS:-1})
 RUN = $(SHARE) $(PY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo paper-artifacts pages teachers notebooks verify test lint lab lock lock-check wheel wheel-check benchmark clean FORCE
+.PHONY: help setup demo paper-artifacts pages teachers notebooks verify test lint lab lock lock-check wheel wheel-check benchmark benchmark-peers clean FORCE
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,7 +84,10 @@ lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(PY) -m jupyterlab notebooks/quickstart.ipynb
 
 benchmark: $(STAMP) ## measure training, simulation and execution on this machine
-	@for file in $(filter-out benchmarks/timing.py,$(wildcard benchmarks/*.py)); do $(PY) $$file || exit 1; done
+	@for file in $(filter-out benchmarks/timing.py benchmarks/peers.py,$(wildcard benchmarks/*.py)); do $(PY) $$file || exit 1; done
+
+benchmark-peers: $(STAMP) ## measure training beside JAX, TensorCircuit-NG, PennyLane and DeepQuantum, in an environment of their own (needs a network, and MNIST for whole jobs; TINY=1: one tiny round; ONLY="whole v2": jobs whose names have these words)
+	@$(PY) benchmarks/peers.py $(if $(filter-out 0,$(TINY)),--quick) $(if $(ONLY),--only $(ONLY))
 
 lock: ## compile requirements.lock and environment.yml anew from pyproject.toml, for every platform (needs uv)
 	@$(PINS) pyproject.toml --extra dev --upgrade --universal --fork-strategy fewest --python-version 3.11 --output-file requirements.lock.new
