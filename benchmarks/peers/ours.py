@@ -29,7 +29,12 @@ def steps(path: Path) -> None:
             list(range(experiment.seeds)), "cpu",
         )  # fmt: skip
         training.student.train()
-        protocol.answer(lambda epochs: [training.epoch() for _ in range(epochs)] and None)
+
+        def train(epochs: int) -> None:
+            for _ in range(epochs):
+                training.epoch()
+
+        protocol.answer(train)
 
 
 def whole(path: Path) -> None:
@@ -41,7 +46,8 @@ def whole(path: Path) -> None:
     job = json.loads(path.read_text())
     experiment = from_dict(job["experiment"])
     record = qkdlib.run(experiment, workspace=job["workspace"], device="cpu", aer_seeds=0)
-    files.write_text(Path(job["results"]), json.dumps({"test_accuracy": [kept(each, experiment.patience) for each in record.seeds.values()]}))
+    accuracies = [kept(each, experiment.patience) for each in record.seeds.values()]
+    files.write_text(Path(job["results"]), json.dumps({"test_accuracy": accuracies}))
 
 
 def kept(curves: dict, patience: int) -> float:
