@@ -63,9 +63,8 @@ class Running:
 @contextlib.contextmanager
 def running(line: list, started: dict) -> Iterator[Running]:
     """A peer that runs until the end."""
-    process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **started)
-    try:
-        yield Running(process)
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **started) as process:
+        try:
+            yield Running(process)
+        finally:
+            process.kill()
