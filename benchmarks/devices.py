@@ -7,6 +7,7 @@ first on the CPU."""
 
 import argparse
 import csv
+import dataclasses
 import resource
 import sys
 import time
@@ -15,11 +16,10 @@ import torch
 
 from qkdlib import runtime, torch_settings
 from qkdlib.experiment import Experiment
-from qkdlib.students import Student
+from qkdlib.images.datasets import Images, Splits
 from qkdlib.study.v1 import paper
 from qkdlib.study.v2 import revised
-from qkdlib.training.optimizers import OPTIMIZERS
-from qkdlib.training.student_training import loss_function
+from qkdlib.training.student_training import StudentTraining
 
 SHAPE, ROUNDS, SECONDS = (1, 28, 28), 3, 0.5
 SEEDS = {"cpu": (1, 10, 100), "cuda": (1, 10, 100, 1000)}
@@ -33,18 +33,19 @@ JOBS = {
 
 def stepper(experiment: Experiment, batch: int, seeds: int, device: str):
     """A function that does one training step of `seeds` students on random images."""
-    student = Student(experiment, SHAPE, list(range(seeds))).to(device)
-    optimizer = OPTIMIZERS["adam"](student.parameters(), experiment.learning_rate)
-    images = student.reducer.prepare(torch.rand(seeds, batch, *SHAPE, device=device))
-    labels = torch.randint(len(experiment.classes), (seeds, batch), device=device)
-    teacher = torch.randn(seeds, batch, len(experiment.classes), device=device)
-    masks = student.reducer.masks
+    classes, count = len(experiment.classes), 10 * batch
+    of_class = torch.arange(count) % classes
+    images = Images(torch.rand(count, *SHAPE), of_class, torch.arange(count))
+    parts = Splits(images, images, images, images, images, tuple(map(str, range(classes))))
+    task = dataclasses.replace(experiment, batch_size=batch)
+    training = StudentTraining(task, task.learning_rate, parts, torch.randn(count, classes), list(range(seeds)), device)
+    masks = training.student.reducer.masks
+    rows = torch.randint(count, (seeds, batch), device=device)
     keep = torch.ones(seeds, batch, masks, device=device) if masks else None
 
+    @torch.no_grad()
     def step() -> None:
-        optimizer.zero_grad()
-        loss_function(experiment, student.logits(images, keep), labels, teacher).total.sum().backward()
-        optimizer.step()
+        training.step(rows, keep)
 
     return step
 
