@@ -16,6 +16,7 @@ import contextlib
 import csv
 import dataclasses
 import io
+import itertools
 import json
 import math
 import statistics
@@ -54,7 +55,7 @@ MODES = {"0": "not portable", "1": "portable"}  # QKD_PORTABLE
 STEPS = {ORIGINAL: 47, PUBLISHED: 300}  # of an epoch: v2's 1500 images make 47
 SAME, POINTS = 1e-4, 0.03  # of losses, of accuracies
 ROUNDS, SECONDS, REPEATS, LIMIT = 5, 0.5, 3, 1200
-SHORT = 120  # seconds of a whole job that is worth repeating
+SHORT = 30  # seconds of a whole job that is worth repeating
 
 
 def time_steps(student: str, experiment: Experiment, python: Path, quick: bool) -> dict[str, float]:
@@ -134,8 +135,8 @@ def machine() -> str:
 def rows_of_steps(only: list[str], python: Path, quick: bool) -> Iterator[dict]:
     """The lines of the step jobs; each peer's number is printed."""
     for student, experiment in jobs.step_jobs():
-        name = f"step {student}"
-        if not chosen(name, only):
+        name, size = f"step {student}", f"{experiment.qubits} qubits, {experiment.seeds} seeds"
+        if not chosen(f"{name}, {size}", only):
             continue
         seconds = time_steps(student, experiment, python, quick)
         higher = student == ORIGINAL
@@ -143,7 +144,7 @@ def rows_of_steps(only: list[str], python: Path, quick: bool) -> Iterator[dict]:
         values = {each: samples / spent if higher else 1000 * spent for each, spent in seconds.items()}
         unit = "samples/s" if higher else "ms"
         said = ", ".join(f"{each} {rounded(value)}" for each, value in values.items())
-        print(f"{name}, {experiment.qubits} qubits, {experiment.seeds} seeds, {unit}: {said}", flush=True)
+        print(f"{name}, {size}, {unit}: {said}", flush=True)
         peers = {each: value for each, value in values.items() if each in PEERS[student]}
         for mode in MODES.values():
             yield row(f"{name}, {mode}", experiment, values[mode], peers, higher, unit)
@@ -152,8 +153,8 @@ def rows_of_steps(only: list[str], python: Path, quick: bool) -> Iterator[dict]:
 def rows_of_whole(only: list[str], python: Path, quick: bool) -> Iterator[dict]:
     """The lines of the whole jobs."""
     for student, job, experiment in jobs.whole_jobs():
-        name = f"whole {job}"
-        if not chosen(name, only):
+        name, size = f"whole {job}", f"{experiment.qubits} qubits, {experiment.seeds} seeds"
+        if not chosen(f"{name}, {size}", only):
             continue
         if quick:
             experiment = dataclasses.replace(experiment, epochs=1, seeds=2, train_per_class=10)
@@ -162,7 +163,7 @@ def rows_of_whole(only: list[str], python: Path, quick: bool) -> Iterator[dict]:
             if each in WHOLE:
                 found[each] = time_whole(experiment, [python, script], "", quick)
         said = ", ".join(f"{each} {rounded(spent)} ({right:.1%})" for each, (spent, right) in found.items())
-        print(f"{name}, {experiment.qubits} qubits, {experiment.seeds} seeds, s: {said}", flush=True)
+        print(f"{name}, {size}, s: {said}", flush=True)
         wanted = 0.0 if quick else found[MODES["1"]][1] - POINTS
         peers = {each: spent for each, (spent, right) in found.items() if each in WHOLE and not right < wanted}
         for mode in MODES.values():
@@ -191,14 +192,16 @@ def main(arguments: list[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     runtime.start("cpu")
     python, rows = processes.environment(), []
-    rows += rows_of_steps(asked.only, python, asked.quick)
+    found = [rows_of_steps(asked.only, python, asked.quick)]
     if images.at_hand("mnist"):
-        rows += rows_of_whole(asked.only, python, asked.quick)
+        found.append(rows_of_whole(asked.only, python, asked.quick))
     else:
         print("no whole jobs: MNIST is not in QKD_DATA")
+    for each in itertools.chain(*found):
+        rows.append(each)
+        if not asked.quick:
+            files.write_text(RESULTS, merged(rows))
     print(table(rows), end="")
-    if not asked.quick:
-        files.write_text(RESULTS, merged(rows))
 
 
 def merged(rows: list[dict]) -> str:

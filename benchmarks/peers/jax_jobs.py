@@ -105,24 +105,26 @@ def whole(path: Path, make: Make, side_by_side: bool) -> None:
     ]
     scores, tested = ([entry for of_stack in found for entry in of_stack[place]] for place in (0, 1))
     chosen = [max(range(seed, len(scores), seeds), key=lambda place: (scores[place], -place)) for seed in range(seeds)]
-    text = json.dumps({"test_accuracy": [tested[place] for place in chosen]})
+    curves = [curve for _, _, curve in found]
+    text = json.dumps({"test_accuracy": [tested[place] for place in chosen], "train_loss": curves})
     Path(f"{job['results']}.new").write_text(text)
     os.replace(f"{job['results']}.new", job["results"])
 
 
 def _trained(
     stack: Stack, epoch: Callable, evaluate: Callable, parts: dict, experiment: dict
-) -> tuple[list[tuple[float, float]], list[float]]:
-    """For each model of a stack the best validation score, and the test accuracy of the weights that are kept."""
+) -> tuple[list[tuple[float, float]], list[float], list[list[float]]]:
+    """For each model of a stack the best validation score, and the test accuracy of the weights that are kept; and the
+    mean training losses of each epoch, which ours records as well."""
     count, patience = len(stack.rates), experiment["patience"]
     at_end = experiment["tested"] == "at_end"
     scores, best_epochs, stopped = [(-1.0, 0.0)] * count, [0] * count, [False] * count
     best, last = (jax.tree.map(np.array, stack.weights) for _ in range(2))
     accuracies: list[float] = []
+    curve: list[list[float]] = []
     for number in range(experiment["epochs"]):
-        losses = stack.train(epoch, parts["train"])
+        curve.append(np.asarray(stack.train(epoch, parts["train"])).mean(1).tolist())
         accuracy, entropy = (np.asarray(each) for each in evaluate(stack.weights, stack.drawn(), *parts["validation"]))
-        np.asarray(losses).mean(1)  # the curve, which ours records as well
         if not at_end:
             accuracies = np.asarray(evaluate(stack.weights, stack.drawn(), *parts["test"])[0]).tolist()
             continue
@@ -138,7 +140,6 @@ def _trained(
                 for name, value in kept.items():
                     value[place] = now[name][place]
             stopped[place] = bool(patience) and number - best_epochs[place] >= patience
-        del now
         if all(stopped):
             break
     if at_end:  # both are tested, as ours are
@@ -147,7 +148,7 @@ def _trained(
             for each in (last, best)
         )
         accuracies = of_best if patience else of_last
-    return scores, accuracies
+    return scores, accuracies, curve
 
 
 def initial(shapes: dict[str, tuple], seeds: int) -> dict[str, np.ndarray]:
