@@ -24,7 +24,8 @@ NEEDED = (
     "safetensors",
     "torchvision",
 )
-FOR_SOME = {"torchquantum": "students of v2", "qiskit_aer": "students of v2", "pytest": "tests", "hypothesis": "tests"}
+SOME = "students of entangling circuits"
+FOR_SOME = {"torchquantum": SOME, "qiskit_aer": SOME, "pytest": "tests", "hypothesis": "tests"}
 
 
 def pack(options: argparse.Namespace) -> None:

@@ -28,8 +28,8 @@ class Clock:
 class Plan:
     """What a visit does."""
 
-    tests: list[str]
-    benchmark: list[str]
+    tests: list[str]  # words for pytest
+    benchmark: list[str]  # words for benchmarks/devices.py
     taught: list  # (experiment, teacher)
     students: list  # experiments
     block: int  # seeds that train side by side
@@ -54,7 +54,7 @@ def real_plan() -> Plan:
     taught = [(task, teacher) for teacher in kinds for task in tasks]
     rows = [row.experiment for row in paper.rows() if row.category != "Teacher"]
     students = list(dict.fromkeys(arm for each in rows for arm in (each.placebo(), each)))
-    return Plan(tests, [], taught, students, 1000, 2000, {"teachers": 45.0, "students": 90.0})
+    return Plan([*tests, "-k", "cuda"], [], taught, students, 1000, 2000, {"teachers": 45.0, "students": 90.0})
 
 
 def toy_plan() -> Plan:

@@ -18,6 +18,7 @@ from qkdlib.teachers import TeacherLogits
 from qkdlib.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
+ABSENT = ("qiskit", "qiskit_aer", "qiskit_ibm_runtime", "torchquantum", "dask", "distributed")  # where PyTorch is
 TASK = Experiment(dataset="digits", classes=(0, 1, 2), seeds=2, epochs=2)
 
 
@@ -64,10 +65,15 @@ def came(gpu_files, folder: Path, made: list[Record] = (), logits=()) -> Path:
 
 def test_a_toy_visit_does_all_steps_and_what_it_made_can_be_taken_over(tmp_path, scripts, capsys):
     gpu, gpu_files = scripts
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    bare.joinpath("sitecustomize.py").write_text(f"import sys; sys.modules.update(dict.fromkeys({ABSENT}, None))")
     environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "OUT": str(tmp_path / "out")}
-    command = [str(ROOT / "scripts" / "gpu.sh"), "run", "--toy", "--minutes", "3", "--work", str(tmp_path / "work")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    environment["PYTHONPATH"] = str(bare)
+    command = [str(ROOT / "scripts" / "gpu.sh"), "run", "--toy", "--minutes", "60", "--work", str(tmp_path / "work")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "missing here, for students of entangling circuits: torchquantum" in done.stdout
     assert "tests: status 0" in done.stdout and "benchmarks: status 0" in done.stdout
     assert (tmp_path / "out" / "devices.csv").read_text().count("\n") == 1 + 1
     said = gpu_files.merge(tmp_path / "out", tmp_path / "root")
@@ -164,7 +170,9 @@ def test_the_plan_has_every_student_of_the_tables_and_teachers_of_ten_epochs(scr
     assert all(each.placebo() in plan.students for each in plan.students) and plan.most == 2000
     assert {teacher.epochs for _, teacher in plan.taught} == {10} and len(plan.taught) == 3 * 7
     assert {task.dataset for task, _ in plan.taught} == set(gpu_files.SETS)
-    assert plan.tests and all(Path(path).name.startswith("test_devices") for path in plan.tests)
+    *paths, last, word = plan.tests
+    assert (last, word) == ("-k", "cuda") and all(Path(path).name.startswith("test_devices") for path in paths)
+    assert len(paths) == len(list((ROOT / "tests").rglob("test_devices*.py")))
 
 
 def test_a_machine_without_a_gpu_or_a_package_is_told_so(tmp_path, scripts, monkeypatch, capsys):
