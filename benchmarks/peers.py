@@ -109,7 +109,10 @@ def time_whole(experiment: Experiment, script: list, mode: str, quick: bool) -> 
 
 
 def row(job: str, experiment: Experiment, ours: float, peers: dict[str, float], higher: bool, unit: str) -> dict:
-    """A line of the table; `higher` numbers are better, or lower ones. A peer that was stopped took infinitely long."""
+    """A line of the table; `higher` numbers are better, or lower ones. A peer that was stopped took infinitely long.
+    `RuntimeError`: all peers were refused."""
+    if not peers:
+        raise RuntimeError(f"{job}: no peer computes the same")
     peer = (max if higher else min)(peers, key=peers.get)
     fastest = peers[peer]
     bound = math.isinf(fastest)

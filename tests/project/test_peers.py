@@ -130,6 +130,11 @@ def test_a_ratio_above_one_says_that_ours_is_faster(peers, ours, peers_numbers, 
     assert tuple(row[name] for name in ("ours", "fastest", "peer", "ratio")) == expected
 
 
+def test_a_job_that_no_peer_does_right_has_no_row(peers):
+    with pytest.raises(RuntimeError, match="job: no peer computes the same"):
+        peers.row("job", Experiment(), 1.0, {}, True, "unit")
+
+
 def test_new_rows_take_the_place_of_those_of_the_same_job(peers, monkeypatch, tmp_path):
     monkeypatch.setattr(peers, "RESULTS", tmp_path / "peers.csv")
     first, other = (peers.row(job, Experiment(), 1.0, {"a": 2.0}, False, "s") for job in ("one", "two"))
