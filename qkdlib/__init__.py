@@ -6,7 +6,7 @@ imports only from those before it:
     images, circuits, backends, students, training, teachers, records, drawing
 
 On top of them `pipeline` (from an experiment to its record), `execution` (of trained students on a backend),
-`parallel` (many experiments) and `sweeping` (an experiment over values of its fields). What the paper says, row by row,
+`cluster` (many experiments) and `sweeping` (an experiment over values of its fields). What the paper says, row by row,
 is the study: `qkdlib.study`, a chapter a folder, which none of these imports.
 
 A first run, in seconds; the README's "Distil your own" goes on from there:

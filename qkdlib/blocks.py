@@ -37,7 +37,7 @@ class Task:
     """A piece of work: `call(*given)`, which reads images and returns its results, and `done`, which writes them in
     this process."""
 
-    experiment: Experiment  # whose images it needs
+    experiment: Experiment | None  # whose images it needs
     call: Callable[..., Any]
     given: tuple
     done: Callable[[Any], None]
@@ -129,6 +129,9 @@ class Missing:
             if not blocks:
                 return []
             check_fit(experiment, parts, max(map(len, blocks)))  # before a teacher trains
+            taught = experiment.teacher and teachers.logits_path(self.workspace, experiment, experiment.teacher)
+            if taught and not taught.exists():
+                raise RuntimeError(f"there are no logits of its teacher, {taught.stem}")
             logits = teachers_logits(experiment, parts, self.workspace, device)
             folder = self.workspace.checkpoints if self.near else None
             block = Block.of(experiment, [], parts, logits, folder)

@@ -1,6 +1,7 @@
 """Cores, device and provenance of the running process."""
 
 import contextlib
+import functools
 import importlib.metadata
 import json
 import os
@@ -68,23 +69,25 @@ def provenance(device: "str | torch.device" = "cpu") -> dict:
     made = portable.facts()
     return {
         "device": str(device),
-        "commit": _commit(),
+        "commit": commit(),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in ("qkdlib", *VERSIONED)},
+        "versions": {name: version(name) for name in ("qkdlib", *VERSIONED)},
         "machine": platform.machine(),
         **made,
         "portable": made["portable"] and str(device) == "cpu",
     }
 
 
-def _version(name: str) -> str | None:
+def version(name: str) -> str | None:
+    """The version of an installed package."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def _commit() -> str | None:
+@functools.cache
+def commit() -> str | None:
     """The commit of the checkout that this code runs from, `+` marking changes to it that are not committed; else the
     one that pip installed it from. A repository that merely surrounds the code does not count."""
     root = Path(__file__).resolve().parent.parent

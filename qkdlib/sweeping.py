@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from qkdlib import checks, names, parallel, trained
+from qkdlib import checks, cluster, names, trained
 from qkdlib.experiment import Experiment, check_experiment
 from qkdlib.records import Record, complete, differences, find, statistics
 from qkdlib.workspace import Workspace
@@ -102,7 +102,7 @@ def sweep(
     experiment: Experiment, *, workspace: Workspace | str | Path = ".", fresh: bool = False, aer_seeds: int | None = 0,
     say: Callable[[str], None] = print, **fields: Sequence,
 ) -> Sweep:  # fmt: skip
-    """Run an experiment with every combination of values, several at once (`parallel.run_all`), and return the `Sweep`.
+    """Run an experiment with every combination of values, several at once (`cluster.run_all`), and return the `Sweep`.
     One that was interrupted, when it is called again, runs what is missing. In a script it stands below
     `if __name__ == "__main__":`, because other processes import the script.
 
@@ -130,7 +130,7 @@ def sweep(
     missing = [each for each in kinds.values() if fresh or not _is_done(each, workspace, aer_seeds)]
     _check_fit(missing, workspace)
     if missing:
-        parallel.run_all(missing, workspace, fresh=fresh, aer_seeds=aer_seeds, say=say)
+        cluster.run_all(missing, workspace, fresh=fresh, aer_seeds=aer_seeds, say=say)
     return Sweep(values, tuple(experiments), workspace)
 
 

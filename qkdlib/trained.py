@@ -144,7 +144,7 @@ class Block:
 
         found = datasets.splits(self.experiment)
         seen = {
-            name: dataclasses.replace(getattr(found, name), x=torch.from_numpy(x))
+            name: dataclasses.replace(getattr(found, name), x=torch.tensor(x))
             for name, x in zip(("train", "validation", "test"), self.features, strict=False)
         }
         return dataclasses.replace(found, **seen)
@@ -156,7 +156,7 @@ class Block:
         if self.logits is None:
             return None
         logits = torch.zeros(len(parts.all_train), self.logits.shape[1])
-        logits[torch.cat(parts.students_rows())] = torch.from_numpy(self.logits).to(logits)
+        logits[torch.cat(parts.students_rows())] = torch.tensor(self.logits)
         return logits
 
 
@@ -210,7 +210,7 @@ def with_weights(
     from qkdlib.students import Student
 
     student = Student(experiment, shape, seeds)
-    student.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    student.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
     return student
 
 

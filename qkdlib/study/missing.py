@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from qkdlib import checks, images, parallel, records, runtime, teachers
-from qkdlib.experiment import Experiment, Teacher
+from qkdlib import checks, cluster, images, records, teachers, workers
+from qkdlib.experiment import Experiment
 from qkdlib.study import contents
 from qkdlib.study.chapter import Part, copies, on_copy
 from qkdlib.workspace import Workspace
@@ -23,10 +23,11 @@ def run(
         say: prints a line for the reader.
 
     Raises:
-        Exception: of what failed, after everything else is done; as `parallel.each`.
+        Exception: of what failed, after everything else is done; as `cluster.each`.
     """
     checks.one_of("fresh", fresh, FRESH)
-    parts, failures = contents.chosen(only), parallel.Failures(say)
+    parts, failures = contents.chosen(only), cluster.Failures(say)
+    workers.check()
     with failures.of("training what has no record"):
         train(missing(parts, workspace, fresh), workspace, fresh, say)
     for chapter in contents.CHAPTERS:
@@ -71,36 +72,20 @@ def train(wanted: list[Experiment], workspace: Workspace, fresh: str, say: Calla
     """
     if not wanted:
         return
-    failures = parallel.Failures(say)
+    failures = cluster.Failures(say)
     with failures.of("training the teachers"):
         train_teachers([e for e in wanted if e.teacher], workspace, fresh == "all", say)
     say(f"{len(wanted)} experiments to run")
     with failures.of("training the students"):
-        parallel.run_all(wanted, workspace, fresh=fresh != "no", aer_seeds=AER_SEEDS, say=say)
+        cluster.run_all(wanted, workspace, fresh=fresh != "no", aer_seeds=AER_SEEDS, say=say)
     failures.end()
 
 
 def train_teachers(
     taught: list[Experiment], workspace: Workspace, fresh: bool, say: Callable[[str], None] = print
 ) -> None:
-    """Train the teachers of experiments that have no logits yet, with all cores, going on from their last epoch."""
-    wanted: dict[str, tuple[Experiment, Teacher]] = {}
-    for experiment in taught:
-        for teacher in (*experiment.teacher.trained(), experiment.teacher):  # members before their ensemble
-            wanted.setdefault(teachers.teacher_name(experiment, teacher), (experiment, teacher))
-    there = {path.stem for path in workspace.teachers.glob("*.npz")}
-    lacking = {name: pair for name, pair in wanted.items() if fresh or name not in there}
-    if not lacking:
-        return
-    device, failures = runtime.start(), parallel.Failures(say)
-    for name, (task, teacher) in lacking.items():
-        say(f"teacher {name}")
-        alone = fresh and teacher.trained() == (teacher,)  # an ensemble's members are fresh already
-        if fresh and not alone:
-            teachers.logits_path(workspace, task, teacher).unlink(missing_ok=True)
-        with failures.of(name):
-            teachers.train_teacher(task, teacher, images.splits(task), workspace, device, fresh=alone)
-    failures.end()
+    """Train the teachers of experiments that have no logits yet, as `cluster.train_teachers`."""
+    cluster.train_teachers(taught, workspace, fresh, say)
 
 
 def all_teachers(workspace: Workspace) -> list[Experiment]:

@@ -7,7 +7,7 @@ import pytest
 from synthetic import fill, fill_bars, record, revised_record, save_all_teachers
 from tiny_study import TINY, declared, forbid, lacking
 
-from qkdlib import parallel, records
+from qkdlib import cluster, records
 from qkdlib.__main__ import main
 from qkdlib.experiment import Teacher
 from qkdlib.study import contents, missing
@@ -178,9 +178,9 @@ def test_a_bar_is_complete_on_any_copy_of_its_images(workspace, at_hand):
 
 @pytest.fixture
 def asked(monkeypatch) -> list:
-    """The experiments and options that would be run in parallel."""
+    """The experiments and options that would be run side by side."""
     calls = []
-    monkeypatch.setattr(parallel, "run_all", lambda wanted, place, **options: calls.append((wanted, place, options)))
+    monkeypatch.setattr(cluster, "run_all", lambda wanted, place, **options: calls.append((wanted, place, options)))
     return calls
 
 

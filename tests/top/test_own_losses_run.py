@@ -7,7 +7,7 @@ import torch
 from tiny import TINY, run
 
 import qkdlib
-from qkdlib import parallel, parts, records, trained
+from qkdlib import cluster, parts, records, trained, workers
 from qkdlib.experiment import Teacher
 from qkdlib.images import datasets
 from qkdlib.workspace import Workspace
@@ -103,8 +103,8 @@ def test_a_loss_that_does_not_fit_is_found_before_a_teacher_trains(workspace):
 def test_own_losses_run_one_after_the_other_in_this_process(taught, monkeypatch):
     monkeypatch.setenv("QKD_THREADS", "2")
     tasks = [of(absolute, "one"), of(patched, "two")]
-    assert parallel.workers_for(tasks) == parallel.workers_for([TINY, tasks[0]]) == 1
-    parallel.run_all(tasks, taught, aer_seeds=0, say=lambda _text: None)
+    monkeypatch.setattr(workers, "connected", lambda *_: pytest.fail("another process is started"))
+    cluster.run_all([*tasks, TINY], taught, aer_seeds=0, say=lambda _text: None)
     assert all(records.complete(task, taught) for task in tasks)
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 from tiny import TINY
 
 import qkdlib
-from qkdlib import parallel, pipeline, sweeping, training
+from qkdlib import cluster, pipeline, sweeping, training
 from qkdlib.circuit import Circuit
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.records import Record, find, read_all
@@ -38,7 +38,7 @@ def filled(workspace, monkeypatch):
     for temperature, weight in itertools.product((1.0, 5.0), (0.0, 0.5, 0.9)):
         task = dataclasses.replace(TAUGHT, temperature=temperature, kd_weight=weight)
         made_up(workspace, task if weight else task.placebo(), accuracies(temperature, weight))
-    monkeypatch.setattr(parallel, "run_all", lambda *_given, **_named: pytest.fail("something is run"))
+    monkeypatch.setattr(cluster, "run_all", lambda *_given, **_named: pytest.fail("something is run"))
     return workspace
 
 
@@ -211,7 +211,7 @@ def test_records_that_are_gone_are_named(filled):
     ],
 )  # fmt: skip
 def test_what_is_no_sweep_is_refused_before_any_work(workspace, monkeypatch, fields, said):
-    monkeypatch.setattr(parallel, "run_all", lambda *_given, **_named: pytest.fail("something is run"))
+    monkeypatch.setattr(cluster, "run_all", lambda *_given, **_named: pytest.fail("something is run"))
     with pytest.raises(ValueError, match=f"^{said}"):
         qkdlib.sweep(TINY, workspace=workspace, **fields)
 
@@ -230,7 +230,7 @@ def test_options_that_are_none_are_refused(workspace, option, value):
 
 
 def test_a_teacher_that_does_not_fit_its_images_is_refused_before_any_work(workspace, monkeypatch):
-    monkeypatch.setattr(parallel, "run_all", lambda *_given, **_named: pytest.fail("something is run"))
+    monkeypatch.setattr(cluster, "run_all", lambda *_given, **_named: pytest.fail("something is run"))
     x, y = np.random.default_rng(0).random((40, 8, 8)), np.arange(40) % 2
     name = qkdlib.images.from_arrays(x[:20], y[:20], x[20:], y[20:])
     task = Experiment(

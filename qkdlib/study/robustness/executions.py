@@ -5,28 +5,23 @@ its condition; the file by the experiment's digest.
 """
 
 import dataclasses
-import datetime
 import json
 import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from qkdlib import backends, checks, files, runtime
+from qkdlib import backends, checks, files
 from qkdlib import experiment as experiments
 from qkdlib.backends import Backend, Facts
+from qkdlib.execution import Executed
 from qkdlib.experiment import Experiment
 from qkdlib.noise import MOST, Noise
-from qkdlib.records import Record, statistics
 from qkdlib.records.results import seed_of
 from qkdlib.workspace import Workspace
 
 DEVICE = "device"
 DIGITS = 6
-SAME, SAMPLED = 0.2, 5.0  # points of accuracy between equal weights: rounding; other samples
 
 
 @dataclass(frozen=True)
@@ -88,84 +83,20 @@ def missing(experiment: Experiment, conditions: list[Condition], workspace: Work
     return [each for each in conditions if each not in there or not seeds <= set(there[each].accuracies)]
 
 
-def run(
-    experiment: Experiment, conditions: list[Condition], workspace: Workspace, fresh: bool = False, device: str = "auto"
-) -> None:
-    """Execute the trained students of an experiment under each condition that has no record, saving after each.
-    Students without a record or without weights are trained first. A damaged file is set aside, and made anew.
-
-    Args:
-        fresh: execute under all conditions anew.
-
-    Raises:
-        RuntimeError: some conditions failed; it names them. The others are executed first.
-    """
+def wanted(experiment: Experiment, conditions: list[Condition], workspace: Workspace, fresh: bool) -> list[Condition]:
+    """The conditions to execute: those that are `missing`, or all if `fresh`. A damaged file is set aside."""
     with _locked(experiment, workspace):
         files.or_aside(_read, experiment, workspace)
-    wanted = conditions if fresh else missing(experiment, conditions, workspace)
-    if not wanted:
-        return
-    from qkdlib import pipeline
-
-    record = pipeline.run(experiment, workspace=workspace, device=device, aer_seeds=0)
-    student, failed = pipeline.trained_student(record, workspace=workspace, device=device), {}
-    _compare(student, record)
-    for condition in runtime.progress(wanted, desc=experiment.name):
-        try:
-            if fresh or missing(experiment, [condition], workspace):  # unless another process was faster
-                _execute(student, condition, workspace, fresh)
-        except Exception as error:
-            failed[condition] = error
-    if failed:
-        each = checks.line("; ".join(f"{condition}: {checks.line(error)}" for condition, error in failed.items()), 1000)
-        said = f"{experiment.name}: {len(failed)} of {len(wanted)} conditions failed: {each}"
-        raise RuntimeError(said) from next(iter(failed.values()))
+    return conditions if fresh else missing(experiment, conditions, workspace)
 
 
-def _execute(student, condition: Condition, workspace: Workspace, fresh: bool) -> None:
-    """Execute and save. Of several processes that do this at once each takes the others' finished jobs; what is removed
-    in the end is those, and never the folder to which another one is writing."""
-    from qkdlib import execution
-    from qkdlib.images import datasets
-
-    experiment = student.experiment
-    keep = workspace.folder("checkpoints", "jobs", f"{experiment.name}_{experiments.digest(condition)}")
-    if fresh:
-        _remove_jobs(keep)
-    images = datasets.splits(dataclasses.replace(experiment, test_per_class=condition.images_per_class)).test
-    executed = execution.execute(student, images, shots=condition.shots, on=condition.backend(), keep=keep)
-    _save(student, condition, executed, workspace)
-    _remove_jobs(keep)
-
-
-def _remove_jobs(folder: Path) -> None:
-    for path in folder.glob("job_*"):
-        path.unlink(missing_ok=True)
-
-
-def _compare(student, record: Record) -> None:
-    """Warn if these weights are not those that the record tells of: checkpoints are not committed, and another
-    processor may train to other weights."""
-    from qkdlib import training
-    from qkdlib.images import datasets
-
-    experiment = record.experiment
-    images = datasets.splits(experiment).test
-    with torch.inference_mode():
-        x = student.reducer.prepare(images.x.to(student.signs.device))
-        prepared = dataclasses.replace(images, x=x, y=images.y.to(x.device))
-        found = np.array(training.evaluate(student, prepared)[1]) * 100
-    kept = np.array(statistics.accuracies(record, statistics.kept_outcome(record)))
-    sound = [seed not in record.diverged() for seed in student.seeds]
-    differs = np.abs(found - kept)[sound].max(initial=0)
-    if differs > (SAMPLED if experiment.sampler != "exact" else SAME):
-        text = f"{experiment.name}: weights with accuracies up to {differs:.1f} points off those of the record"
-        warnings.warn(text, stacklevel=2)
-
-
-def _save(student, condition: Condition, executed, workspace: Workspace) -> None:
-    experiment, percent = student.experiment, {seed: 100 * value for seed, value in executed.accuracies.items()}
-    of_seeds = {str(seed): percent.get(seed) for seed in student.seeds}  # None: it diverged
+def save(
+    experiment: Experiment, seeds: list[int], condition: Condition, executed: Executed, about: dict,
+    workspace: Workspace,
+) -> None:  # fmt: skip
+    """Write what came of the students of `seeds` under a condition; `about` says what computed it."""
+    percent = {seed: 100 * value for seed, value in executed.accuracies.items()}
+    of_seeds = {str(seed): percent.get(seed) for seed in seeds}  # None: it diverged
     entry = {
         "condition": dataclasses.asdict(condition),
         "facts": dataclasses.asdict(executed.facts),
@@ -173,9 +104,7 @@ def _save(student, condition: Condition, executed, workspace: Workspace) -> None
         "jobs": executed.jobs,
         "circuits": executed.images * len(executed.accuracies),
         "seconds": round(executed.seconds, 1),
-        "threads": runtime.threads(),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **runtime.provenance(),
+        **about,
     }
     path = _path(experiment, workspace)
     with _locked(experiment, workspace):

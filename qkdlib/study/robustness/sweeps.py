@@ -9,11 +9,11 @@ from types import MappingProxyType
 
 import numpy as np
 
-from qkdlib import parallel
+from qkdlib import cluster, spreading, workers
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.noise import IDEAL, Noise
 from qkdlib.study.claims import Lacking
-from qkdlib.study.robustness import executions
+from qkdlib.study.robustness import executing, executions
 from qkdlib.study.robustness.executions import DEVICE, Condition
 from qkdlib.study.v1 import paper
 from qkdlib.study.v2 import revised
@@ -137,12 +137,12 @@ def run_missing(workspace: Workspace, fresh: bool = False, say=print, chosen: It
     wanted = missing(workspace, fresh, chosen)
     # The longest first: those that train under noise, then those with the largest density matrices.
     wanted.sort(key=lambda call: (call[0].noise == "none", -(4 ** call[0].qubits) * len(call[1])))
-    parallel.each(_execute, [(arm, conditions, workspace.folder(), fresh) for arm, conditions in wanted], say)
-
-
-def _execute(arm: Experiment, conditions: list[Condition], root, fresh: bool) -> str:
-    executions.run(arm, conditions, Workspace(root), fresh=fresh)
-    return f"{arm.name}, {len(conditions)} conditions"
+    near, jobs = workers.scheduler() is None, []
+    for arm, conditions in wanted:
+        here = functools.partial(executing.run, arm, conditions, workspace, fresh=fresh)
+        stages = executing.stages(arm, conditions, workspace, fresh, near)
+        jobs.append(spreading.Job(arm.name, arm, here, stages, f"{arm.name}, {len(conditions)} conditions done"))
+    cluster.each(jobs, say)
 
 
 def baseline(pair: Pair, name: str) -> Condition:

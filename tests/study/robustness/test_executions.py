@@ -13,7 +13,7 @@ from qkdlib import backends, execution, files, pipeline, runtime
 from qkdlib.experiment import Experiment
 from qkdlib.images import datasets
 from qkdlib.noise import Noise
-from qkdlib.study.robustness import executions
+from qkdlib.study.robustness import executing, executions
 from qkdlib.study.robustness.executions import Condition
 from qkdlib.study.v2 import revised
 from qkdlib.workspace import Workspace
@@ -57,7 +57,7 @@ def executed(monkeypatch) -> list:
 
 
 def run(conditions, workspace, task: Experiment = TASK) -> None:
-    executions.run(task, conditions, workspace, device="cpu")
+    executing.run(task, conditions, workspace, device="cpu")
 
 
 def record(workspace: Workspace, task: Experiment = TASK):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from qkdlib import checks, parallel
+from qkdlib import checks, cluster, pipeline
 from qkdlib.experiment import Experiment
 from qkdlib.records import Record, read_all
 from qkdlib.workspace import Workspace
@@ -36,7 +36,7 @@ def test_two_processes_give_the_records_of_one(tmp_path, monkeypatch):
     for threads in ("1", "2"):
         monkeypatch.setenv("QKD_THREADS", threads)
         workspace, said[threads] = Workspace(tmp_path / threads), []
-        parallel.run_all(wanted, workspace, aer_seeds=1, say=said[threads].append)
+        cluster.run_all(wanted, workspace, aer_seeds=1, say=said[threads].append)
         found[threads] = by_name(workspace)
     assert found["1"].keys() == found["2"].keys() == {experiment.name for experiment in wanted}
     for name, alone in found["1"].items():
@@ -52,7 +52,7 @@ def test_error_of_an_experiment_is_raised_and_the_others_records_stay(tmp_path, 
     longer = dataclasses.replace(TINY, epochs=4)  # the longest is the first
     workspace = Workspace(tmp_path)
     with pytest.raises(ValueError, match="^classes=.*10"):
-        parallel.run_all([FAILS, longer], workspace, aer_seeds=0, say=lambda _text: None)
+        cluster.run_all([FAILS, longer], workspace, aer_seeds=0, say=lambda _text: None)
     assert by_name(workspace).keys() == {longer.name}
 
 
@@ -60,7 +60,7 @@ def test_records_that_are_there_are_not_made_again_but_where_asked(tmp_path, mon
     monkeypatch.setenv("QKD_THREADS", "1")
     workspace = Workspace(tmp_path)
     for aer_seeds, fresh, executed in ((0, False, 0), (2, False, 0), (2, True, 2), (0, False, 2)):
-        parallel.run_all([TINY], workspace, fresh=fresh, aer_seeds=aer_seeds, say=lambda _text: None)
+        cluster.run_all([TINY], workspace, fresh=fresh, aer_seeds=aer_seeds, say=lambda _text: None)
         results = by_name(workspace)[TINY.name].seeds.values()
         assert sum(of_seed["qasm_accuracy"] is not None for of_seed in results) == executed
 
@@ -68,24 +68,24 @@ def test_records_that_are_there_are_not_made_again_but_where_asked(tmp_path, mon
 def test_longest_experiments_come_first(tmp_path, monkeypatch):
     monkeypatch.setenv("QKD_THREADS", "1")
     order = []
-    monkeypatch.setattr(parallel, "_run", lambda experiment, *_rest: order.append(experiment) or experiment.name)
+    monkeypatch.setattr(pipeline, "run", lambda experiment, **_options: order.append(experiment))
     longer, all_images = dataclasses.replace(TINY, epochs=3), dataclasses.replace(TINY, train_per_class=None)
     more_classes = dataclasses.replace(TINY, classes=tuple(range(8)))  # eight instead of six
-    parallel.run_all([TINY, more_classes, longer, all_images], Workspace(tmp_path), say=lambda _text: None)
+    cluster.run_all([TINY, more_classes, longer, all_images], Workspace(tmp_path), say=lambda _text: None)
     assert order == [all_images, longer, more_classes, TINY]
 
 
 def test_what_is_no_experiment_is_refused_before_any_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(parallel, "each", lambda *_given: pytest.fail("something runs"))
+    monkeypatch.setattr(cluster, "each", lambda *_given: pytest.fail("something runs"))
     with pytest.raises(ValueError, match="^experiment='digits'"):
-        parallel.run_all([TINY, "digits"], str(tmp_path))
+        cluster.run_all([TINY, "digits"], str(tmp_path))
 
 
 def test_nothing_to_run_is_nothing_done(tmp_path):
     said = []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        parallel.run_all([], str(tmp_path), say=said.append)
+        cluster.run_all([], str(tmp_path), say=said.append)
     assert said == [] and by_name(Workspace(tmp_path)) == {}
 
 
@@ -94,7 +94,7 @@ def test_several_that_fail_are_all_named_after_the_others_are_done(tmp_path, mon
     many = dataclasses.replace(TINY, train_per_class=500)
     workspace, said = Workspace(tmp_path), []
     with pytest.raises(ValueError, match="^2 failed: ") as error:
-        parallel.run_all([FAILS, many, TINY], workspace, aer_seeds=0, say=said.append)
+        cluster.run_all([FAILS, many, TINY], workspace, aer_seeds=0, say=said.append)
     assert by_name(workspace).keys() == {TINY.name}
     for failed, parameter in ((FAILS, "classes"), (many, "train_per_class")):
         assert f"{failed.name} (ValueError: {parameter}" in str(error.value)
@@ -103,14 +103,14 @@ def test_several_that_fail_are_all_named_after_the_others_are_done(tmp_path, mon
 
 
 def test_errors_of_different_kinds_are_one_runtime_error():
-    failures = parallel.Failures(lambda _: None)
+    failures = cluster.Failures(lambda _: None)
     for name, error in (("first", ValueError("wrong")), ("second", MemoryError("full")), ("third", None)):
         with failures.of(name):
             if error:
                 raise error
     with pytest.raises(RuntimeError, match=r"^2 failed: first \(ValueError: wrong\); second \(MemoryError: full\)$"):
         failures.end()
-    parallel.Failures(lambda _: None).end()  # nothing failed
+    cluster.Failures(lambda _: None).end()  # nothing failed
 
 
 # How many processes
@@ -118,25 +118,25 @@ def test_errors_of_different_kinds_are_one_runtime_error():
 
 def test_as_many_processes_as_there_are_cores_experiments_and_memory(monkeypatch):
     mnist, cifar10 = (dataclasses.replace(TINY, dataset=name, test_per_class=None) for name in ("mnist", "cifar10"))
-    monkeypatch.setattr(parallel, "_cuda", lambda: False)
+    monkeypatch.setattr(cluster, "_cuda", lambda: False)
     monkeypatch.setenv("QKD_THREADS", "6")
     for free, of_mnist, of_cifar10 in ((4e9, 2, 1), (8e9, 5, 2), (1e9, 1, 1), (float("inf"), 6, 6)):
         monkeypatch.setattr(checks, "available_memory", lambda free=free: free)
-        assert parallel.workers_for([mnist] * 20) == of_mnist
-        assert parallel.workers_for([cifar10] * 20) == of_cifar10
-        assert parallel.workers_for([mnist, cifar10] * 20) == of_cifar10  # any of them may be the large one
-    assert parallel.workers_for([mnist] * 3) == 3
-    assert parallel.workers_for([]) == 1
+        assert cluster.workers_for([mnist] * 20) == of_mnist
+        assert cluster.workers_for([cifar10] * 20) == of_cifar10
+        assert cluster.workers_for([mnist, cifar10] * 20) == of_cifar10  # any of them may be the large one
+    assert cluster.workers_for([mnist] * 3) == 3
+    assert cluster.workers_for([]) == 1
 
 
 def test_memory_of_the_data_sets():
     """CIFAR10 was seen to take 2.4 to 3.6 GB for each process, the most with its full set, and MNIST 1 GB or more."""
     few = dataclasses.replace(TINY, dataset="cifar10", train_per_class=150, test_per_class=150)
     full = dataclasses.replace(few, train_per_class=None, test_per_class=None)
-    assert parallel.memory_of(TINY) < 0.9e9
-    assert parallel.memory_of(dataclasses.replace(full, dataset="mnist")) < 1.7e9
-    assert 1.8e9 < parallel.memory_of(few) < 2.6e9 < 3.2e9 < parallel.memory_of(full) < 3.7e9
-    assert parallel.memory_of(dataclasses.replace(full, dataset="imagefolder:mine")) == parallel.memory_of(full)
+    assert cluster.memory_of(TINY) < 0.9e9
+    assert cluster.memory_of(dataclasses.replace(full, dataset="mnist")) < 1.7e9
+    assert 1.8e9 < cluster.memory_of(few) < 2.6e9 < 3.2e9 < cluster.memory_of(full) < 3.7e9
+    assert cluster.memory_of(dataclasses.replace(full, dataset="imagefolder:mine")) == cluster.memory_of(full)
 
 
 # Workers end with their parent
@@ -145,18 +145,24 @@ def test_memory_of_the_data_sets():
 PARENT = """
 import os, signal, sys, time
 from pathlib import Path
-from qkdlib import parallel
+from qkdlib import cluster
+from qkdlib.blocks import Task
 from qkdlib.experiment import Experiment
+from qkdlib.spreading import Job
 
-def wait_for(_experiment, folder):
+def wait_for(folder):
     (folder / str(os.getpid())).touch()  # says which process works, and never ends
     while True:
         time.sleep(0.1)
 
+def tasks(_pieces):
+    return [Task(None, wait_for, (Path(sys.argv[1]),), print)]
+
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background it is ignored
-    parallel._cuda = lambda: False  # else torch is imported, which takes seconds
-    parallel.each(wait_for, [(Experiment(dataset="digits"), Path(sys.argv[1]))] * 2)
+    cluster._cuda = lambda: False
+    digits = Experiment(dataset="digits")
+    cluster.each([Job(name, digits, None, (tasks,)) for name in "ab"])
 """
 
 
@@ -167,7 +173,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_workers_end_with_their_parent(tmp_path, ending):
     script, pids = tmp_path / "parent.py", tmp_path / "pids"
     script.write_text(PARENT)
@@ -193,9 +199,9 @@ def test_a_script_that_other_processes_cannot_import_is_told_why(tmp_path):
     script.write_text(f"""
 import dataclasses, os
 os.environ["QKD_THREADS"] = "2"
-from qkdlib import Experiment, parallel
+from qkdlib import Experiment, cluster
 tasks = [Experiment(dataset="digits", epochs=each) for each in (1, 2)]
-parallel.run_all(tasks, {str(tmp_path / "runs")!r}, say=lambda text: None)
+cluster.run_all(tasks, {str(tmp_path / "runs")!r}, say=lambda text: None)
 """)
     ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
     assert ended.returncode == 1
