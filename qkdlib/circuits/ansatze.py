@@ -133,7 +133,7 @@ class Binding:
         values = weights
         if features is not None:
             values = torch.cat([features, weights[:, None].expand(-1, features.shape[1], -1)], -1)
-        if self._is_plain:
+        if self.is_plain:
             return values
         if not self.features + self.weights:  # numbers alone
             return values.new_tensor(self.numbers).expand(*values.shape[:-1], -1)
@@ -141,7 +141,8 @@ class Binding:
         return values.index_select(-1, places) * values.new_tensor(self.factors) + values.new_tensor(self.numbers)
 
     @functools.cached_property
-    def _is_plain(self) -> bool:
+    def is_plain(self) -> bool:
+        """Whether the angles are features and weights as they are."""
         given = self.features + self.weights
         return self.places == tuple(range(given)) and set(self.factors) <= {1.0} and not any(self.numbers)
 

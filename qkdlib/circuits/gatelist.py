@@ -7,6 +7,7 @@ the least significant, as in Qiskit. TorchQuantum has wire 0 leftmost (most sign
 
 import dataclasses
 import functools
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,10 +38,18 @@ class GateList:
     qubits: int
     gates: tuple[Gate, ...]
 
-    @property
+    @functools.cached_property
     def angles(self) -> int:
         """How many angles the circuit takes."""
         return sum(gate.angle is not None for gate in self.gates)
+
+    def __hash__(self) -> int:
+        return self._key
+
+    @functools.cached_property
+    def _key(self) -> int:
+        # Caches ask for it at every step; that of a text would be another in another process.
+        return zlib.crc32(repr((self.name, self.qubits, self.gates)).encode())
 
     @functools.cached_property
     def columns(self) -> list[tuple[str, tuple[int, ...] | None]]:

@@ -59,10 +59,27 @@ def _turned(
     name: str, cos: torch.Tensor, sin: torch.Tensor, x: Component, y: Component, z: Component
 ) -> tuple[Component, Component, Component]:
     if name == "rx":
-        return x, y * cos - z * sin, y * sin + z * cos
+        return x, *_in_plane(cos, sin, y, z)
     if name == "ry":
-        return x * cos + z * sin, y, z * cos - x * sin
-    return x * cos - y * sin, x * sin + y * cos, z
+        z, x = _in_plane(cos, sin, z, x)
+        return x, y, z
+    return *_in_plane(cos, sin, x, y), z
+
+
+def _in_plane(cos: torch.Tensor, sin: torch.Tensor, a: Component, b: Component) -> tuple[Component, Component]:
+    """(a cos - b sin, a sin + b cos), in fewer operations where one is the number 0, the other one perhaps 1."""
+    if isinstance(a, float) and isinstance(b, float):
+        if a == 0 and b == 0:
+            return a, b
+        if b == 0:
+            return (cos, sin) if a == 1 else (a * cos, a * sin)
+        if a == 0:
+            return (-sin, cos) if b == 1 else (-b * sin, b * cos)
+    if isinstance(a, float) and a == 0:
+        return -(b * sin), b * cos
+    if isinstance(b, float) and b == 0:
+        return a * cos, a * sin
+    return a * cos - b * sin, a * sin + b * cos
 
 
 def outcomes(z: torch.Tensor) -> torch.Tensor:
@@ -91,16 +108,45 @@ def rotate(circuit: GateList, angles: torch.Tensor) -> torch.Tensor:
     return spinors
 
 
-def expectations(spinors: torch.Tensor, wires: torch.Tensor) -> torch.Tensor:
-    """<Z> (S, B, Q) on every wire after one more matrix on each, `wires` (S, Q, 2, 2), complex."""
-    parts = torch.view_as_real(wires)[:, None].movedim((3, 4, 5), (0, 1, 2))  # (2, 2, 2, S, 1, Q)
+def directions(circuit: GateList, angles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Unit vectors, each component (..., Q), of a circuit without gates between wires, with angles (..., A): measuring
+    Z on wire k after it is measuring n_k . (X, Y, Z) before it (Heisenberg picture)."""
+    x: Component
+    y: Component
+    z: Component
+    x, y, z = 0.0, 0.0, 1.0
+    for name, places in reversed(circuit.columns):
+        if places is None:  # h
+            x, y, z = z, -y, x
+        else:
+            theta = angles[..., places[0] : places[-1] + 1] if _in_turn(places) else angles[..., list(places)]
+            x, y, z = _turned(name, torch.cos(theta), -torch.sin(theta), x, y, z)
+    shape = (*angles.shape[:-1], circuit.qubits)
+    x, y, z = (each if isinstance(each, torch.Tensor) else angles.new_full(shape, each) for each in (x, y, z))
+    return x, y, z
+
+
+def bloch(spinors: torch.Tensor) -> torch.Tensor:
+    """<X>, <Y> and <Z> of every wire, (3, S, B, Q), of spinors (2, 2, S, B, Q)."""
     (a_re, a_im), (b_re, b_im) = spinors
-    chances = []  # of 0 and of 1
-    for (u_re, u_im), (v_re, v_im) in parts:
-        real = u_re * a_re - u_im * a_im + v_re * b_re - v_im * b_im
-        imaginary = u_re * a_im + u_im * a_re + v_re * b_im + v_im * b_re
-        chances.append(real * real + imaginary * imaginary)
-    return chances[0] - chances[1]
+    x, y = a_re * b_re + a_im * b_im, a_re * b_im - a_im * b_re
+    return torch.stack([2 * x, 2 * y, a_re * a_re + a_im * a_im - b_re * b_re - b_im * b_im])
+
+
+def bloch_of_real(amplitudes: torch.Tensor) -> torch.Tensor:
+    """<X>, <Y> and <Z> of every wire, (3, S, B, Q), of real amplitudes (S, B, 2^Q)."""
+    qubits = amplitudes.shape[-1].bit_length() - 1
+    found = []
+    for wire in range(qubits):
+        zero, one = amplitudes.unflatten(-1, (-1, 2, 2**wire)).unbind(-2)  # (S, B, 2^(Q - 1 - wire), 2^wire)
+        each = (2 * zero * one, torch.zeros_like(zero), zero * zero - one * one)
+        found.append(torch.stack(each).flatten(-2).sum(-1))
+    return torch.stack(found, -1)
+
+
+def _in_turn(places: tuple[int, ...]) -> bool:
+    """Whether a slice takes them, which is faster than an index."""
+    return places == tuple(range(places[0], places[-1] + 1))
 
 
 def amplitudes(spinors: torch.Tensor) -> torch.Tensor:

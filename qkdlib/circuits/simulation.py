@@ -25,6 +25,7 @@ from qkdlib.noise import IDEAL, Noise
 
 # Qubits, and circuits with the angles of a layer on each wire, whose records were made with Pauli coefficients.
 FEW, RECORDED = 4, {"h_ry": 1, "rx_ry_rz": 3}
+SHIFTS = {"parameter_shift": (math.pi / 2, 0.5), "published_shift": (math.pi / 4, 1.0)}  # and the factor
 FOUR_TERMS = ("crx", "cry", "crz")  # their generator has the eigenvalues 0 and +-1/2
 
 Outcomes = Callable[[GateList, torch.Tensor], torch.Tensor]
@@ -49,8 +50,7 @@ def probabilities(
         if draw is not None:
             checks.fail("gradient", gradient, "parameter_shift or published_shift where outcomes are sampled")
         return exact(circuit, angles, noise)
-    shift, factor = {"parameter_shift": (math.pi / 2, 0.5), "published_shift": (math.pi / 4, 1.0)}[gradient]
-    return _Shifted.apply(circuit, angles, shift, factor, draw or functools.partial(exact, noise=noise))
+    return _Shifted.apply(circuit, angles, gradient, draw or exactly(noise))
 
 
 def exact(circuit: GateList, angles: torch.Tensor, noise: Noise = IDEAL) -> torch.Tensor:
@@ -58,6 +58,11 @@ def exact(circuit: GateList, angles: torch.Tensor, noise: Noise = IDEAL) -> torc
     return {"product": product, "mixed": mixed, "statevector": statevector}[kind(circuit, noise)].probabilities(
         circuit, angles, *([] if noise.is_ideal else [noise])
     )
+
+
+def exactly(noise: Noise = IDEAL) -> Outcomes:
+    """`exact` under this noise, as `draw` is called."""
+    return functools.partial(exact, noise=noise)
 
 
 def kind(circuit: GateList, noise: Noise = IDEAL) -> str:
@@ -98,41 +103,58 @@ def shifted_circuits(circuit: GateList) -> int:
     return 1 + 2 * circuit.angles + 2 * len(_of_four_terms(circuit))
 
 
-def _of_four_terms(circuit: GateList) -> list[int]:
-    return [gate.angle for gate in circuit.gates if gate.angle is not None and gate.name in FOUR_TERMS]
+@functools.lru_cache(maxsize=1024)
+def _of_four_terms(circuit: GateList) -> tuple[int, ...]:
+    return tuple(gate.angle for gate in circuit.gates if gate.angle is not None and gate.name in FOUR_TERMS)
 
 
-def wires_after_encoding(circuit: GateList, spinors: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-    """<Z> on each wire, (S, B, Q), of spinors (2, 2, S, B, Q) after a circuit without gates between wires whose angles
-    (S, A) all images share."""
-    return product.expectations(spinors, pure.wire_matrices(circuit, angles))
+def wires_after_encoding(circuit: GateList, state: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+    """<Z> on each wire, (S, B, Q), after a circuit without gates between wires whose angles (S, A) all images share, of
+    encoded states as `after_encoding` takes them."""
+    seen = product.bloch(state) if state.ndim == 5 else product.bloch_of_real(state)
+    pairs = zip(product.directions(circuit, angles), seen, strict=True)
+    return sum(component.unsqueeze(1) * expectation for component, expectation in pairs)
+
+
+def shifted(
+    circuit: GateList, angles: torch.Tensor, gradient: str, draw: Outcomes
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Outcomes (..., 2^Q) and what takes the place of their derivatives by the angles, (..., A, 2^Q): differences of
+    shifted circuits, as a quantum computer has to take them. Each angle turns one gate, once; what turns several is
+    bound to them before (`ansatze.Binding`). Arguments as of `probabilities`."""
+    shift, factor = SHIFTS[gradient]
+    size, four = angles.shape[-1], _of_four_terms(circuit) if shift == math.pi / 2 else ()
+    outcomes = draw(circuit, angles.unsqueeze(-2) + _shifts(size, four, shift, angles.dtype, angles.device))
+    here, plus, minus, *further = outcomes.split([1, size, size, len(four), len(four)], dim=-2)
+    jacobian = factor * (plus - minus)  # (..., A, 2^Q)
+    if four:
+        root = math.sqrt(2)
+        jacobian[..., four, :] *= (root + 1) / (2 * root)
+        jacobian[..., four, :] -= (root - 1) / (4 * root) * (further[0] - further[1])
+    return here.squeeze(-2).contiguous(), jacobian
+
+
+@functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def _shifts(size: int, four: tuple[int, ...], shift: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """What is added to the angles, (1 + 2 A + 2 E, A): nothing, then shifts of each, then of those with four terms."""
+    unit = torch.eye(size, dtype=dtype, device=device)
+    far = 3 * shift * unit[list(four)]
+    return torch.cat([torch.zeros_like(unit[:1]), shift * unit, -shift * unit, far, -far])
 
 
 class _Shifted(torch.autograd.Function):
-    """Outcomes whose gradient is a difference of shifted circuits, as a quantum computer has to take it. Each angle
-    turns one gate, once; what turns several is bound to them before (`ansatze.Binding`)."""
+    """`shifted` for autograd."""
 
     @staticmethod
-    def forward(
-        ctx: Any, circuit: GateList, angles: torch.Tensor, shift: float, factor: float, draw: Outcomes
-    ) -> torch.Tensor:
+    def forward(ctx: Any, circuit: GateList, angles: torch.Tensor, gradient: str, draw: Outcomes) -> torch.Tensor:
         if not ctx.needs_input_grad[1]:
             return draw(circuit, angles)
-        size, four = angles.shape[-1], _of_four_terms(circuit) if shift == math.pi / 2 else []
-        unit = torch.eye(size, dtype=angles.dtype, device=angles.device)
-        far = 3 * shift * unit[four]
-        shifts = torch.cat([torch.zeros_like(unit[:1]), shift * unit, -shift * unit, far, -far])  # (1 + 2 A + 2 E, A)
-        outcomes = draw(circuit, angles.unsqueeze(-2) + shifts)  # (..., 1 + 2 A + 2 E, 2^Q)
-        here, plus, minus, *further = outcomes.split([1, size, size, len(four), len(four)], dim=-2)
-        jacobian = factor * (plus - minus)  # (..., A, 2^Q)
-        if four:
-            root = math.sqrt(2)
-            jacobian[..., four, :] *= (root + 1) / (2 * root)
-            jacobian[..., four, :] -= (root - 1) / (4 * root) * (further[0] - further[1])
+        outcomes, jacobian = shifted(circuit, angles, gradient, draw)
         ctx.save_for_backward(jacobian)
-        return here.squeeze(-2).contiguous()
+        return outcomes
 
     @staticmethod
-    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[None, torch.Tensor, None, None, None]:
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[None, torch.Tensor, None, None]:
         (jacobian,) = ctx.saved_tensors
-        return None, (jacobian * upstream.unsqueeze(-2)).sum(-1), None, None, None
+        return None, (jacobian * upstream.unsqueeze(-2)).sum(-1), None, None

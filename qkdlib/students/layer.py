@@ -106,8 +106,7 @@ class QuantumLayer:
         if encoder and circuit is None:
             linear = self.experiment.ansatz == "classical_linear"
             return twins.pooled(encoder.state(features), signs, _given(theta, features), linear)
-        plain = self.experiment.engine == "stacked" and not (self._as_executed or self.measured)
-        if encoder and circuit and encoder.product and plain and product.takes(circuit):
+        if encoder and circuit and self.sees_wires:
             return simulation.wires_after_encoding(circuit, encoder.state(features), self._bound(theta, features))
         return shared_product(self.outcomes(features, theta, training), signs)
 
@@ -133,6 +132,24 @@ class QuantumLayer:
             elif kind != "statevector":
                 kept = 4 * len(self.executed.gates)
         return rows * kept * state
+
+    @functools.cached_property
+    def sees_wires(self) -> bool:
+        """Whether all that is measured is exact <Z> on every wire, after a circuit without gates between wires."""
+        plain = self.experiment.engine == "stacked" and not (self._as_executed or self.measured)
+        exact_z = plain and self.experiment.readout == "pauli_z" and self.simulated is not None
+        return exact_z and product.takes(self.simulated)
+
+    @property
+    def shifts(self) -> bool:
+        """Whether all wires are measured, after a circuit from |0...0> that training differentiates by shifts."""
+        by_shifts = self.experiment.gradient != "autograd" and self.experiment.engine == "stacked"
+        return by_shifts and self.encoder is None and not (self.is_twin or self.measured)
+
+    @property
+    def plain_weights(self) -> bool:
+        """Whether the circuit's angles are its weights, each once and as it is."""
+        return self.circuit is not None and self._binding.is_plain
 
     @property
     def _as_executed(self) -> bool:

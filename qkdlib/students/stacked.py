@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from qkdlib import checks
 
@@ -36,25 +35,28 @@ class StackedLinear(nn.Module):
         self.bias = uniform((outputs,), inputs, generators)  # (S, out)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return _Linear.apply(x, self.weight, self.bias)
-
-
-class _Linear(torch.autograd.Function):
-    """PyTorch's own gradient of the weights comes transposed, which costs more than the product where they are many."""
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(x, weight)
-        outputs = weight.shape[1]
+        weight, bias, outputs = self.weight, self.bias, self.weight.shape[1]
         if outputs == 1:  # a product with a vector, which one seed alone would round otherwise
             weight, bias = weight.expand(-1, 2, -1), bias.expand(-1, 2)
         return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))[..., :outputs]
 
-    @staticmethod
-    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]:
-        x, weight = ctx.saved_tensors
-        images = upstream @ weight if ctx.needs_input_grad[0] else None
-        return images, upstream.transpose(1, 2) @ x, upstream.sum(1)
+
+class Linear:
+    """That layer as a link (`chain`) of a training; `needed`: whether the gradient by x is."""
+
+    def __init__(self, layer: StackedLinear, needed: bool):
+        self.layer, self.needed = layer, needed
+
+    def forward(self, x: torch.Tensor, keep: None = None) -> torch.Tensor:
+        self.x = x
+        return self.layer(x)
+
+    def backward(self, upstream: torch.Tensor) -> torch.Tensor | None:
+        layer = self.layer
+        assert layer.weight.grad is not None and layer.bias.grad is not None
+        torch.bmm(upstream.transpose(1, 2), self.x, out=layer.weight.grad)
+        torch.sum(upstream, 1, out=layer.bias.grad)
+        return torch.bmm(upstream, layer.weight) if self.needed else None
 
 
 class StackedConv2d(nn.Module):
@@ -71,66 +73,77 @@ class StackedConv2d(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Convolve (S, in, B, H, W); S is 1 where all seeds see the same images."""
         height, width = (side - self.size + 1 for side in x.shape[-2:])
-        return self._product(_Patches.apply(x, self.size)).unflatten(2, (x.shape[2], height, width))
+        return self.product(windows(x, self.size)).unflatten(2, (x.shape[2], height, width))
 
     def pooled(self, images: torch.Tensor) -> torch.Tensor:
-        """`max_pool_relu(self(images))` for images that need no gradient: their patches are laid out such that the
-        four places of a 2x2 cell are four contiguous blocks, which pool several times faster. They are
-        (S, in, B, H, W), S being 1 where all seeds see the same."""
-        windows = images.unfold(3, self.size, 1).unfold(4, self.size, 1)  # (S, in, B, H', W', k, k), a view
-        height, width = (side // 2 for side in windows.shape[3:5])
-        cells = windows[:, :, :, : 2 * height, : 2 * width].unflatten(3, (height, 2)).unflatten(5, (width, 2))
-        blocks = cells.permute(0, 1, 7, 8, 4, 6, 2, 3, 5)  # (S, in, k, k, 2, 2, B, H'/2, W'/2)
-        products = self._product(blocks.reshape(len(images), self.weight[0, 0].numel(), -1))
-        places = products.unflatten(2, (4, images.shape[2], height, width)).unbind(2)
-        return _MaxReLU.apply(*places)
+        """`max_pool_relu(self(images))` for images (S, in, B, H, W) that need no gradient, by `blocks`."""
+        patches, shape = self.blocks(images)
+        return _MaxReLU.apply(*self.product(patches).unflatten(2, (4, *shape)).unbind(2))
 
-    def _product(self, patches: torch.Tensor) -> torch.Tensor:
-        patches = patches.expand(len(self.weight), -1, -1)  # (S, in k k, N)
-        return torch.baddbmm(self.bias.unsqueeze(2), self.weight.flatten(2), patches)  # (S, out, N)
+    def blocks(self, images: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int, int]]:
+        """The patches of images (S, in, B, H, W) as columns (S, in k k, 4 B H'/2 W'/2), such that the four places of a
+        2x2 cell are four contiguous blocks of the product, which pool several times faster; and (B, H'/2, W'/2)."""
+        found = images.unfold(3, self.size, 1).unfold(4, self.size, 1)  # (S, in, B, H', W', k, k), a view
+        height, width = (side // 2 for side in found.shape[3:5])
+        parted = found[:, :, :, : 2 * height, : 2 * width].unflatten(3, (height, 2)).unflatten(5, (width, 2))
+        ordered = parted.permute(0, 1, 7, 8, 4, 6, 2, 3, 5)  # (S, in, k, k, 2, 2, B, H'/2, W'/2)
+        columns = ordered.reshape(len(images), self.weight[0, 0].numel(), -1)
+        return columns, (images.shape[2], height, width)
+
+    def product(self, patches: torch.Tensor) -> torch.Tensor:
+        """(S, out, N) of patches (S, in k k, N), S being 1 where all seeds see the same."""
+        patches = patches.expand(len(self.weight), -1, -1)
+        return torch.baddbmm(self.bias.unsqueeze(2), self.weight.flatten(2), patches)
 
 
-class _Patches(torch.autograd.Function):
+def windows(x: torch.Tensor, size: int) -> torch.Tensor:
     """All k x k patches of images (S, in, B, H, W) as columns: (S, in k k, B H' W')."""
+    found = x.unfold(3, size, 1).unfold(4, size, 1)  # (S, in, B, H', W', k, k), a view
+    return found.permute(0, 1, 5, 6, 2, 3, 4).reshape(len(x), x.shape[1] * size * size, -1)
 
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, size: int) -> torch.Tensor:
-        ctx.shape, ctx.size = x.shape, size
-        windows = x.unfold(3, size, 1).unfold(4, size, 1)  # (S, in, B, H', W', k, k), a view
-        return windows.permute(0, 1, 5, 6, 2, 3, 4).reshape(len(x), x.shape[1] * size * size, -1)
 
-    @staticmethod
-    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor, None]:
-        seeds, channels, batch, *sides = ctx.shape
-        columns = upstream.view(seeds, upstream.shape[1], batch, -1).transpose(1, 2)  # (S, B, in k k, H' W')
-        images = functional.fold(columns.flatten(0, 1), sides, ctx.size)  # (S B, in, H, W)
-        return images.view(seeds, batch, channels, *sides).transpose(1, 2), None
+def cells(x: torch.Tensor) -> list[torch.Tensor]:
+    """Views of the four places of 2x2 cells, each (..., H // 2, W // 2), of (..., H, W)."""
+    height, width = (side // 2 * 2 for side in x.shape[-2:])
+    return [x[..., row:height:2, column:width:2] for row in (0, 1) for column in (0, 1)]
 
 
 def max_pool_relu(x: torch.Tensor) -> torch.Tensor:
     """ReLU of the maximum over 2x2 cells: (..., H, W) -> (..., H // 2, W // 2). The same numbers and gradients as
-    PyTorch's pooling (where numbers tie, the first one takes the gradient), which is slower on images this small."""
-    height, width = (side // 2 * 2 for side in x.shape[-2:])
-    return _MaxReLU.apply(*(x[..., row:height:2, column:width:2] for row in (0, 1) for column in (0, 1)))
+    PyTorch's pooling, which is slower on images this small."""
+    return _MaxReLU.apply(*cells(x))
+
+
+def max_relu(places: Sequence[torch.Tensor]) -> torch.Tensor:
+    """ReLU of the largest of four tensors, place by place."""
+    first, second, third, fourth = places
+    return torch.maximum(torch.maximum(first, second), torch.maximum(third, fourth)).clamp_min_(0)
+
+
+def by_places(
+    upstream: torch.Tensor, places: Sequence[torch.Tensor], best: torch.Tensor, gradients: Sequence[torch.Tensor]
+) -> None:
+    """Write the gradients by the four tensors of `max_relu` into `gradients`, from that by its result, `best`: where
+    numbers tie, the first one takes it."""
+    mask = torch.empty_like(best)  # 0 or 1 as numbers: products of numbers and truth values are slow
+    left = upstream * torch.gt(best, 0, out=mask)
+    for values, gradient in zip(places, gradients, strict=True):
+        torch.mul(left, torch.eq(values, best, out=mask), out=gradient)
+        left = left - gradient
 
 
 class _MaxReLU(torch.autograd.Function):
-    """ReLU of the largest of four tensors, place by place."""
+    """`max_relu` with that gradient; autograd's own would divide it among equal numbers."""
 
     @staticmethod
-    def forward(
-        ctx: Any, first: torch.Tensor, second: torch.Tensor, third: torch.Tensor, fourth: torch.Tensor
-    ) -> torch.Tensor:
-        best = torch.maximum(torch.maximum(first, second), torch.maximum(third, fourth))
-        ctx.save_for_backward(first, second, third, fourth, best)
-        return best.clamp_min(0)
+    def forward(ctx: Any, *places: torch.Tensor) -> torch.Tensor:
+        best = max_relu(places)
+        ctx.save_for_backward(*places, best)
+        return best
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor, ...]:
         *places, best = ctx.saved_tensors
-        mask = torch.empty_like(best)  # 0 or 1 as numbers: products of numbers and truth values are slow
-        left, gradients = upstream * torch.gt(best, 0, out=mask), []
-        for values in places:
-            gradients.append(left * torch.eq(values, best, out=mask))
-            left = left - gradients[-1]
+        gradients = [torch.empty_like(best) for _ in places]
+        by_places(upstream, places, best, gradients)
         return tuple(gradients)

@@ -102,12 +102,13 @@ class Student(nn.Module):
 
     def logits(self, prepared: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
         """Logits (S, B, L) of what `reducer.prepare` gave, which a training computes once."""
-        features = self.reducer(prepared, keep)
+        return self.experiment.logit_scale * self.head(self.measured(self.reducer(prepared, keep)))
+
+    def measured(self, features: torch.Tensor) -> torch.Tensor:
+        """What the head sees of features (S, B, F): outcomes (S, B, 2^M) or expectations (S, B, M)."""
         if self.experiment.readout == "outcomes":
-            measured = self.layer.outcomes(features, self.theta, self.training)
-        else:
-            measured = self.layer.expectations(features, self.theta, self.training, self.signs)
-        return self.experiment.logit_scale * self.head(measured)
+            return self.layer.outcomes(features, self.theta, self.training)
+        return self.layer.expectations(features, self.theta, self.training, self.signs)
 
     def outcomes(self, images: torch.Tensor) -> torch.Tensor:
         """What the student sees of its circuits, (S, B, 2^M) of M measured wires, the first one least significant:

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -170,20 +170,21 @@ def _fitted(
     losses: list[torch.Tensor] = []
     now = 0
 
-    def batches(epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def train(epoch: int, advance: Callable[[], object]) -> None:
         nonlocal now
         now = epoch + 1
         torch.manual_seed(number(teacher.seed, f"dropout {epoch}"))
         order = torch.randperm(len(images), generator=generator(teacher.seed, f"order {epoch}"))
         for rows in order.split(teacher.batch_size):
-            yield images.x[rows].to(device), images.y[rows].to(device)
-
-    def loss_of(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        with half:
-            logits = network(x)
-        loss = torch.nn.functional.cross_entropy(logits.float(), y)
-        losses.append(loss.detach() * len(y))
-        return loss
+            x, y = images.x[rows].to(device), images.y[rows].to(device)
+            optimizer.zero_grad()
+            with half:
+                logits = network(x)
+            loss = torch.nn.functional.cross_entropy(logits.float(), y)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.detach() * len(y))
+            advance()
 
     def measure() -> dict:
         mean = float(torch.stack(losses).sum() / len(images))
@@ -195,9 +196,8 @@ def _fitted(
         return {"train_loss": mean, "test_accuracy": accuracy(logits, parts.all_test.y)}
 
     history = training.fit(
-        network, optimizer, batches, loss_of, measure, teacher.epochs,
-        title=checkpoint.stem, checkpoint=large.Unhurried(checkpoint, checkpoint.stem, network, optimizer),
-        steps=-(-len(images) // teacher.batch_size),
+        network, train, measure, teacher.epochs, checkpoint.stem, steps=-(-len(images) // teacher.batch_size),
+        checkpoint=large.Unhurried(checkpoint, checkpoint.stem, network, optimizer),
     )  # fmt: skip
     return network, history
 

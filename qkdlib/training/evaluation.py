@@ -28,7 +28,7 @@ class LossSums:
         """Mean of each part over the images, one number per seed; starts anew."""
         means = (self.parts / self.images).tolist()
         self.images = 0
-        return {f"{prefix}_{name}": row for name, row in zip(("loss", "ce", "kl"), means, strict=True)}
+        return {f"{prefix}_{name}": row for name, row in zip(losses.PARTS, means, strict=True)}
 
 
 class Evaluated(NamedTuple):

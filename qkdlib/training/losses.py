@@ -17,6 +17,7 @@ from qkdlib.experiment import Experiment
 from qkdlib.students import Student, own_parts
 
 Term = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+PARTS = ("loss", "ce", "kl")  # of a loss, as curves name them
 ANGLE = 2.0  # weight of the angles beside the distances (Park et al., section 4)
 RELATIONS = 32.0  # bytes for each triplet of a batch: cosines, their difference and gradients
 SAME = 1e-4  # relative difference of a loss, alone and beside another seed, that is rounding

@@ -31,6 +31,11 @@ class _Flat(torch.optim.Optimizer):
             parameter.grad = gradients[: parameter.numel()].view_as(parameter)
         super().__init__([flat], lr=learning_rate, **options)  # type: ignore[call-arg]  # the next base's
 
+    def advance(self) -> None:
+        """`step`, without what PyTorch looks at before it where that would take longer than a small student's whole
+        gradient."""
+        self.step()
+
     def zero_grad(self, set_to_none: bool = False) -> None:
         """Fill the gradients with zeros; they have to stay where they are."""
         super().zero_grad(set_to_none=False)
@@ -41,6 +46,20 @@ class FlatAdam(_Flat, torch.optim.Adam):
 
     def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float):
         super().__init__(parameters, learning_rate, fused=True)
+
+    def advance(self) -> None:
+        group = self.param_groups[0]
+        (flat,) = group["params"]
+        if not (state := self.state[flat]):
+            super().advance()
+            return
+        state["step"] += 1
+        with torch.no_grad():
+            torch._fused_adam_(
+                [flat], [flat.grad], [state["exp_avg"]], [state["exp_avg_sq"]], [], [state["step"]], lr=group["lr"],
+                beta1=group["betas"][0], beta2=group["betas"][1], weight_decay=0.0, eps=group["eps"], amsgrad=False,
+                maximize=False,
+            )  # fmt: skip
 
 
 class FlatSGD(_Flat, torch.optim.SGD):

@@ -1,7 +1,7 @@
 """The training of students, all seeds of an experiment side by side."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ from qkdlib.experiment import Experiment
 from qkdlib.images.datasets import Images, Splits
 from qkdlib.randomness import generator
 from qkdlib.students import Student
-from qkdlib.training import checkpoints, confusion, losses
-from qkdlib.training.evaluation import LossSums, evaluate
+from qkdlib.students.chain import Chain
+from qkdlib.training import checkpoints, confusion, losses, steps
+from qkdlib.training.evaluation import evaluate
 from qkdlib.training.loop import fit
-from qkdlib.training.losses import Loss, distillation_loss
 from qkdlib.training.optimizers import OPTIMIZERS
 from qkdlib.training.selection import Selection, join
 
@@ -83,7 +83,9 @@ class StudentTraining:
         taught = (teacher_logits[rows].float().to(device) for rows in parts.students_rows())
         self.taught, self.taught_validation = taught
         self.train, self.validation, self.test = map(self._prepared, (parts.train, parts.validation, parts.test))
-        self.sums, self.orders = LossSums(), [generator(seed, "order") for seed in seeds]
+        self.chain = Chain(self.student)
+        self.loss = steps.loss(self.student, self.train.y, self.taught)
+        self.orders = [generator(seed, "order") for seed in seeds]
         self.drops = [generator(seed, "dropout") for seed in seeds]
         self.confusions: list[list[list[int]]] = []  # of the latest test, one of each seed
 
@@ -94,11 +96,11 @@ class StudentTraining:
 
     def run(self, file: tuple[Path, str] | None = None) -> list[dict]:
         """Train, and return each seed's curves. `file` and the title in it keep the training."""
-        epochs, steps = self.experiment.epochs, -(-len(self.train) // self.experiment.batch_size)
+        epochs, batches = self.experiment.epochs, -(-len(self.train) // self.experiment.batch_size)
         chooses, kept = self.experiment.tested == "at_end", checkpoints.Now(*file, self) if file else None
         history = fit(
-            self.student, self.optimizer, self._batches, self._loss, self._measure, epochs, self.experiment.name, steps,
-            checkpoint=kept, finished=lambda: chooses and not self.selection.running,
+            self.student, self.epoch, self._measure, epochs, self.experiment.name, batches, checkpoint=kept,
+            finished=lambda: chooses and not self.selection.running,
         )  # fmt: skip
         self.seconds_before = kept.seconds if kept else 0.0
         ends = self.selection.epochs if chooses else [len(history)] * len(self.student.seeds)
@@ -131,24 +133,24 @@ class StudentTraining:
         samplers: list[Any] = self.student.layer.samplers
         return [each for sampler in samplers for each in sampler.generators]
 
-    def _batches(self, _epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]]:
-        drawn = _draw_epoch(self.student, len(self.train), self.orders, self.drops)
-        order, keep = (each.to(self.device) for each in drawn)
-        for start in range(0, len(self.train), self.experiment.batch_size):
-            chunk = slice(start, start + self.experiment.batch_size)
-            rows = order[:, chunk]  # (S, B)
-            masks = keep[:, chunk] if self.student.reducer.masks else None
-            yield self.train.x[rows], self.train.y[rows], self.taught[rows], masks
+    @torch.no_grad()
+    def epoch(self, _number: int = 0, advance: Callable[[], object] = lambda: None) -> None:
+        """Train all seeds on all images once, in an order of their own; `advance` is called after each step."""
+        order, keep = _draw_epoch(self.student, len(self.train), self.orders, self.drops)
+        of_batches = (each.to(self.device).split(self.experiment.batch_size, 1) for each in (order, keep))
+        for rows, masks in zip(*of_batches, strict=True):
+            self.step(rows, masks if self.student.reducer.masks else None)
+            advance()
 
-    def _loss(
-        self, prepared: torch.Tensor, labels: torch.Tensor, teacher: torch.Tensor, keep: torch.Tensor | None
-    ) -> torch.Tensor:
-        loss = loss_function(self.experiment, self.student.logits(prepared, keep), labels, teacher)
-        self.sums.add(loss, labels.shape[1])
-        return loss.total.sum()
+    def step(self, rows: torch.Tensor, keep: torch.Tensor | None = None) -> None:
+        """One step of every seed, on the images in these rows (S, B), with dropout `keep` (S, B, masks)."""
+        x = self.train.x.index_select(0, rows.reshape(-1)).view(*rows.shape, *self.train.x.shape[1:])
+        logits = self.chain.forward(x, keep)
+        self.chain.backward(self.loss.gradient(logits, rows))
+        self.optimizer.advance()
 
     def _measure(self) -> dict:
-        curves: dict[str, list] = self.sums.means("train") | {"finite": self.student.finite()}
+        curves: dict[str, list] = self.loss.means("train") | {"finite": self.student.finite()}
         sums, accuracy, _ = evaluate(self.student, self.validation, self.taught_validation)
         curves |= sums.means("validation") | {"validation_accuracy": accuracy}
         if self.experiment.tested == "at_end":
@@ -192,13 +194,6 @@ def _curves(history: list[dict], seed: int) -> dict:
     epochs = zip(weights, *curves.values(), strict=True)
     sound = [finite and all(map(math.isfinite, numbers)) for finite, *numbers in epochs]
     return curves if all(sound) else curves | {"diverged": sound.index(False) + 1}
-
-
-def loss_function(
-    experiment: Experiment, logits: torch.Tensor, labels: torch.Tensor, teacher_logits: torch.Tensor
-) -> Loss:
-    """The experiment's loss; see `losses.distillation_loss`."""
-    return distillation_loss(logits, labels, teacher_logits, **losses.settings(experiment))
 
 
 def _draw_epoch(

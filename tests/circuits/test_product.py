@@ -12,7 +12,7 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from qkdlib import circuits
-from qkdlib.circuits import Gate, GateList, gatelist, product, pure
+from qkdlib.circuits import Gate, GateList, gatelist, product, simulation
 from qkdlib.experiment_checks import RINGS
 
 
@@ -72,8 +72,7 @@ def test_other_circuits_are_refused(gates):
 def test_expectations_are_those_of_the_whole_statevector(qubits, ansatz, layers):
     encoding, ansatz = rotations(qubits, ("rx", "ry", "rz")), circuits.build(ansatz, qubits, layers)
     angles, theta = draw_angles(2, 2, encoding.angles).float(), draw_angles(2, ansatz.angles, seed=1).float()
-    spinors = product.rotate(encoding, angles)
-    found = product.expectations(spinors, pure.wire_matrices(ansatz, theta))
+    found = simulation.wires_after_encoding(ansatz, product.rotate(encoding, angles), theta)
     assert found.shape == (2, 2, qubits)
     for seed, image in np.ndindex(2, 2):
         turns = circuits.to_qiskit(ansatz, measure=False).assign_parameters(theta[seed].tolist())
@@ -82,14 +81,34 @@ def test_expectations_are_those_of_the_whole_statevector(qubits, ansatz, layers)
 
 
 @settings(max_examples=30, database=None)
+@given(
+    qubits=st.integers(1, 4), columns=st.lists(st.sampled_from(["h", *gatelist.ROTATIONS]), max_size=5),
+    seed=st.integers(0, 99),
+)  # fmt: skip
+def test_expectations_of_real_amplitudes_are_qiskits(qubits, columns, seed):
+    gates, count = [], 0
+    for name in columns:
+        for wire in range(qubits):
+            gates.append(Gate(name, (wire,), None if name == "h" else count))
+            count += name != "h"
+    ansatz = GateList("columns", qubits, tuple(gates))
+    theta, values = draw_angles(2, count, seed=seed), draw_angles(2, 3, 2**qubits, seed=seed + 1)
+    amplitudes = values / values.norm(dim=-1, keepdim=True)
+    found = simulation.wires_after_encoding(ansatz, amplitudes, theta)
+    for place in np.ndindex(2, 3):
+        turns = circuits.to_qiskit(ansatz, measure=False).assign_parameters(theta[place[0]].tolist())
+        expected = expected_z(Statevector(amplitudes[place].numpy()).evolve(turns))
+        np.testing.assert_allclose(found[place], expected, atol=1e-12)
+
+
+@settings(max_examples=30, database=None)
 @given(columns=COLUMNS, seed=st.integers(0, 2**31))
-def test_spinors_have_norm_1_and_expectations_lie_in_plus_minus_1(columns, seed):
+def test_spinors_have_norm_1_and_bloch_vectors_too(columns, seed):
     spinors = product.rotate(rotations(3, columns), draw_angles(2, 3, 3 * len(columns), seed=seed))
     torch.testing.assert_close(spinors.square().sum((0, 1)), torch.ones(2, 3, 3).double())
-    same = torch.eye(2, dtype=torch.complex128).expand(2, 3, 2, 2)
-    found = product.expectations(spinors, same)
-    assert found.abs().max() <= 1 + 1e-12
-    torch.testing.assert_close(found, (spinors[0] ** 2 - spinors[1] ** 2).sum(0))  # |a|^2 - |b|^2
+    vectors = product.bloch(spinors)
+    torch.testing.assert_close(vectors.square().sum(0), torch.ones(2, 3, 3).double())
+    torch.testing.assert_close(vectors[2], (spinors[0] ** 2 - spinors[1] ** 2).sum(0))  # |a|^2 - |b|^2
 
 
 def test_one_wire_turned_over_is_the_outcome_of_its_digit():
@@ -104,15 +123,15 @@ def test_one_wire_turned_over_is_the_outcome_of_its_digit():
 
 def test_gradients_pass_gradcheck():
     circuit, angles = rotations(2, ("rx", "ry", "rz", "rx")), draw_angles(2, 2, 8).requires_grad_()
-    matrices = draw_angles(2, 2, 2, 2, 2, seed=1).requires_grad_()  # of wires, not unitary, real and imaginary part
+    theta = draw_angles(2, 8, seed=1).requires_grad_()
 
-    def expectations(turns: torch.Tensor, parts: torch.Tensor) -> torch.Tensor:
-        return product.expectations(product.rotate(circuit, turns), torch.view_as_complex(parts))
+    def expectations(turns: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+        return simulation.wires_after_encoding(circuit, product.rotate(circuit, turns), theta)
 
     def amplitudes(turns: torch.Tensor) -> torch.Tensor:
         return product.amplitudes(product.rotate(circuit, turns))
 
-    assert torch.autograd.gradcheck(expectations, (angles, matrices))
+    assert torch.autograd.gradcheck(expectations, (angles, theta))
     assert torch.autograd.gradcheck(amplitudes, angles)
 
 

@@ -28,15 +28,15 @@ def watched(experiment, root: Path, ends_with: int = 0, epoch: int = 0, fresh: b
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background it is ignored
     checkpoints.SECONDS, checkpoints.SHARE, begun = 0.0, 1e9, []
-    batches = student_training.StudentTraining._batches
+    trained = student_training.StudentTraining.epoch
 
-    def counted(self, number):
+    def counted(self, number, advance):
         begun.append(number)
         if len(begun) == epoch:
             os.kill(os.getpid(), ends_with)
-        return batches(self, number)
+        trained(self, number, advance)
 
-    student_training.StudentTraining._batches = counted
+    student_training.StudentTraining.epoch = counted
     record = pipeline.run(experiment, workspace=Workspace(root), device="cpu", fresh=fresh)
     student = pipeline.trained_student(record, workspace=Workspace(root), device="cpu")
     return {

@@ -11,7 +11,6 @@ import tempfile
 import threading
 
 import pytest
-import torch
 from tiny import TINY, run
 
 from qkdlib import execution, files, pipeline, torch_settings
@@ -21,7 +20,7 @@ from qkdlib.images import datasets
 from qkdlib.records import Record, find, summary
 from qkdlib.students import Student
 from qkdlib.study.v2 import revised
-from qkdlib.training import student_training
+from qkdlib.training import steps, student_training
 from qkdlib.workspace import Workspace
 
 
@@ -143,25 +142,21 @@ def test_threads_take_turns_because_they_share_torchs_settings_and_random_number
 
 def spoilt(monkeypatch, place: int, epoch: int):
     """From an epoch on, counted from 0, the training loss of the seed at this place is NaN."""
-    batches, now = student_training.StudentTraining._batches, []
+    trained, gradient, now = student_training.StudentTraining.epoch, steps.Distillation.gradient, []
 
-    def counted(self, number):
+    def counted(self, number, advance):
         now.append(number)
-        return batches(self, number)
+        trained(self, number, advance)
 
-    def spoil(real):
-        def changed(*given, **named):
-            loss = real(*given, **named)
-            if not torch.is_grad_enabled() or now[-1] < epoch:
-                return loss
-            factor = torch.ones(len(loss.total))
-            factor[place] = float("nan")
-            return dataclasses.replace(loss, total=loss.total * factor)
+    def spoilt_gradient(self, logits, rows):
+        found = gradient(self, logits, rows)
+        if now[-1] >= epoch:
+            found[place] = float("nan")
+            self.sums[place] = float("nan")
+        return found
 
-        return changed
-
-    monkeypatch.setattr(student_training.StudentTraining, "_batches", counted)
-    monkeypatch.setattr(student_training, "distillation_loss", spoil(student_training.distillation_loss))
+    monkeypatch.setattr(student_training.StudentTraining, "epoch", counted)
+    monkeypatch.setattr(steps.Distillation, "gradient", spoilt_gradient)
 
 
 REVISED = revised.student(

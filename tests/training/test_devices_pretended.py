@@ -12,7 +12,10 @@ from pretended_device import CASES, SEEDS, Copies
 
 SCRIPT = Path(__file__).with_name("pretended_device.py")
 # What steps still copy from the CPU: small constants of circuits, of at most so many numbers.
-KNOWN = {"circuits/pure.py", "circuits/state_preparation.py", "circuits/torchquantum_circuit.py", "elsewhere"}
+KNOWN = {
+    "circuits/pure.py", "circuits/state_preparation.py", "circuits/torchquantum_circuit.py", "students/chain.py",
+    "elsewhere",
+}  # fmt: skip
 SMALL = 256
 
 

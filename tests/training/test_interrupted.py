@@ -33,30 +33,38 @@ def after_every_epoch(monkeypatch):
 
 def train(task: Experiment, folder=None):
     """As `protocols.train`; with the number of epochs that were trained."""
-    seen, batches = [], student_training.StudentTraining._batches
+    seen, epoch = [], student_training.StudentTraining.epoch
+
+    def counted(self, number, advance):
+        seen.append(number)
+        epoch(self, number, advance)
+
     logits = teacher_logits(task) if task.teacher else None
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(
-            student_training.StudentTraining, "_batches", lambda self, epoch: seen.append(epoch) or batches(self, epoch)
-        )
+        patched.setattr(student_training.StudentTraining, "epoch", counted)
         student, results = training.train_students(task, datasets.splits(task), logits, SEEDS, "cpu", folder)
     return student, results, len(seen)
 
 
 def interrupt(task: Experiment, folder, epochs: int):
     """Train, and be interrupted in the middle of an epoch when `epochs` have been trained."""
-    begun, batches = [], student_training.StudentTraining._batches
+    begun, epoch = [], student_training.StudentTraining.epoch
 
-    def stopped(self, epoch):
-        begun.append(epoch)
-        for step, batch in enumerate(batches(self, epoch)):
-            if len(begun) > epochs and step == 2:
+    def stopped(self, number, advance):
+        begun.append(number)
+        steps = []
+
+        def count():
+            steps.append(None)
+            if len(begun) > epochs and len(steps) == 2:
                 raise KeyboardInterrupt
-            yield batch
+            advance()
+
+        epoch(self, number, count)
 
     logits = teacher_logits(task) if task.teacher else None
     with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(student_training.StudentTraining, "_batches", stopped)
+        patched.setattr(student_training.StudentTraining, "epoch", stopped)
         training.train_students(task, datasets.splits(task), logits, SEEDS, "cpu", folder)
 
 

@@ -5,10 +5,11 @@ import torch
 from torch import nn
 
 from qkdlib import training
+from qkdlib.training.checkpoints import EveryEpoch
 
 
 class Interrupter:
-    """A small training whose batches or measure can be interrupted in the second epoch."""
+    """A small training whose steps or measure can be interrupted in the second epoch."""
 
     def __init__(self, where: str | None):
         self.where = where
@@ -18,17 +19,18 @@ class Interrupter:
         self.x = torch.randn(20, 5)
         self.epochs_seen = []
 
-    def batches(self, epoch: int):
+    def train(self, epoch: int, advance):
+        assert self.model.training
         self.epochs_seen.append(epoch)
         order = torch.randperm(20, generator=torch.Generator().manual_seed(epoch))
         for step, rows in enumerate(order.split(6)):
-            if self.where == "batches" and epoch == 1 and step == 2:
+            if self.where == "steps" and epoch == 1 and step == 2:
                 raise KeyboardInterrupt
-            yield (self.x[rows],)
-
-    def loss_of(self, x):
-        assert self.model.training
-        return (self.model(x) - x.sum(1, keepdim=True)).square().mean()
+            x = self.x[rows]
+            self.optimizer.zero_grad()
+            (self.model(x) - x.sum(1, keepdim=True)).square().mean().backward()
+            self.optimizer.step()
+            advance()
 
     def measure(self) -> dict:
         assert not self.model.training
@@ -37,15 +39,15 @@ class Interrupter:
         return {"loss": float((self.model(self.x) - self.x.sum(1, keepdim=True)).square().mean())}
 
     def fit(self, checkpoint=None, epochs=4, **options) -> list[dict]:
-        parts = (self.model, self.optimizer, self.batches, self.loss_of, self.measure)
-        return training.fit(*parts, epochs, "test", 4, checkpoint, **options)
+        kept = EveryEpoch(checkpoint, "test", self.model, self.optimizer) if checkpoint else None
+        return training.fit(self.model, self.train, self.measure, epochs, "test", 4, kept, **options)
 
 
 def losses(history: list[dict]) -> list[float]:
     return [epoch["loss"] for epoch in history]
 
 
-@pytest.mark.parametrize("where", ["batches", "measure"])
+@pytest.mark.parametrize("where", ["steps", "measure"])
 def test_interrupted_training_goes_on_to_the_same_weights(tmp_path, where):
     whole = Interrupter(None)
     expected = whole.fit()

@@ -1,0 +1,127 @@
+"""The gradient of a batch's loss by the logits, and the sums of the loss's parts.
+
+With p(T) = softmax(logits / T) and the teacher's q = softmax(teacher / T), the parts (v1, Eq. 2 and 3) and what they
+add to the gradient by the logits l of an image are
+
+    CE = -log p_label(1)            dCE/dl = p(1) - onehot(label)
+    KL = sum_c q_c log(q_c / p_c)   dKL/dl = (p(T) - q) / T
+
+So both are one log-softmax with targets, of logits with the temperatures 1 and T: two rows (2, L) for each image, of
+which a row of scores a has the loss log sum_i exp(a_i) - sum_i target_i a_i, but for the teacher's entropy. A batch's
+loss is the mean over its images; the divergence's weight is `kd_weight` T^2, or `kd_weight` (Eq. 6).
+"""
+
+from typing import Protocol
+
+import torch
+
+from qkdlib import names
+from qkdlib.students import Student, own_parts
+from qkdlib.training import losses
+from qkdlib.training.evaluation import LossSums
+
+NEVER = -1e30  # a logit of no chance: infinity times a target of 0 would be NaN
+STEPS = 64  # whose parts are added up in 32 bits
+
+
+class BatchLoss(Protocol):
+    """The loss of a training's batches."""
+
+    def gradient(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """That of the sum of all seeds' losses by their logits (S, B, L), for the images in `rows` (S, B); it counts
+        the loss's parts."""
+        ...
+
+    def means(self, prefix: str) -> dict[str, list[float]]:
+        """Mean of each part over the images that were counted, one number per seed; starts anew."""
+        ...
+
+
+class Distillation:
+    """CE and KL, by that formula.
+
+    Args:
+        labels: (N,) of all training images.
+        teacher_logits: (N, C) of them.
+        outputs: L, of which KL sees the first C.
+    """
+
+    def __init__(
+        self, labels: torch.Tensor, teacher_logits: torch.Tensor, outputs: int, seeds: int, batch: int,
+        ce_weight: float, kd_weight: float, temperature: float,
+    ):  # fmt: skip
+        classes, like = teacher_logits.shape[1], teacher_logits
+        log_q = torch.log_softmax(teacher_logits / temperature, -1)
+        self.targets = like.new_zeros(len(labels), 2, outputs)
+        self.targets[:, 0].scatter_(1, labels[:, None], 1.0)
+        self.targets[:, 1, :classes] = log_q.exp()
+        self.negative_entropy = (log_q.exp() * log_q).double().sum() / len(labels)
+        self.scales, self.biases = like.new_tensor([[1.0], [1 / temperature]]), like.new_zeros(2, outputs)
+        self.biases[1, classes:] = NEVER
+        self.weights, slopes = (ce_weight, kd_weight), like.new_tensor([[ce_weight], [kd_weight / temperature]])
+        self.slopes = {count: slopes / count for count in (batch, len(labels) % batch) if count}
+        self.sums, self.norms = (like.new_zeros(seeds, batch, 2, numbers) for numbers in (outputs, 1))
+        self.totals = like.new_zeros(seeds, 2, dtype=torch.double)
+        self.steps, self.images = 0, 0
+
+    def gradient(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        targets = self.targets.index_select(0, rows.reshape(-1)).view(*rows.shape, *self.biases.shape)  # (S, B, 2, L)
+        # PyTorch's own log-softmax takes three times as long on so few logits.
+        scores = logits.unsqueeze(2) * self.scales + self.biases
+        scores -= scores.amax(-1, keepdim=True)
+        chances = torch.exp(scores)
+        norms = chances.sum(-1, keepdim=True)
+        self.sums[:, : rows.shape[1]] += targets * scores
+        self.norms[:, : rows.shape[1]] += torch.log(norms)
+        self.images += rows.shape[1]
+        self.steps += 1
+        if self.steps % STEPS == 0:
+            self._add()
+        plain, softened = ((chances / norms - targets) * self.slopes[rows.shape[1]]).unbind(2)
+        return plain + softened
+
+    def _add(self) -> None:
+        self.totals += self.sums.double().sum((1, 3)) - self.norms.double().sum((1, 3))
+        self.sums.zero_()
+        self.norms.zero_()
+
+    def means(self, prefix: str) -> dict[str, list[float]]:
+        self._add()
+        cross_entropy, divergence = (-self.totals / self.images).unbind(1)
+        divergence = divergence + self.negative_entropy
+        total = self.weights[0] * cross_entropy + self.weights[1] * divergence
+        self.totals.zero_()
+        self.images = 0
+        parts = zip(losses.PARTS, (total, cross_entropy, divergence), strict=True)
+        return {f"{prefix}_{name}": each.tolist() for name, each in parts}
+
+
+class ByAutograd:
+    """Any loss that `losses` knows."""
+
+    def __init__(self, labels: torch.Tensor, teacher_logits: torch.Tensor, settings: losses.Settings):
+        self.labels, self.teacher_logits, self.settings, self.sums = labels, teacher_logits, settings, LossSums()
+
+    def gradient(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        with torch.enable_grad():
+            logits = logits.detach().requires_grad_()
+            found = losses.distillation_loss(logits, self.labels[rows], self.teacher_logits[rows], **self.settings)
+            (gradient,) = torch.autograd.grad(found.total.sum(), logits)
+        self.sums.add(found, rows.shape[1])
+        return gradient
+
+    def means(self, prefix: str) -> dict[str, list[float]]:
+        return self.sums.means(prefix)
+
+
+def loss(student: Student, labels: torch.Tensor, teacher_logits: torch.Tensor) -> BatchLoss:
+    """The loss of a student's experiment on training images with these labels (N,) and teacher's logits (N, C)."""
+    experiment, settings = student.experiment, losses.settings(student.experiment)
+    if names.acting(experiment).kd_loss != "kl":
+        return ByAutograd(labels, teacher_logits, settings)
+    factor = settings["kd_weight"] * (settings["temperature"] ** 2 if settings["temperature_squared"] else 1.0)
+    outputs, seeds = own_parts.outputs(student), len(student.seeds)
+    return Distillation(
+        labels, teacher_logits, outputs, seeds, experiment.batch_size, settings["ce_weight"], factor,
+        settings["temperature"],
+    )  # fmt: skip
