@@ -3,7 +3,6 @@
 import argparse
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -66,16 +65,15 @@ def run(options: argparse.Namespace) -> int:
     if device == "cuda" and not torch.cuda.is_available():
         print(f"device='cuda' is not there: torch {torch.__version__} sees no GPU; allowed: --toy, or --device cpu")
         return 2
-    work = Path(options.work)
+    work, known = Path(options.work), set()
     if not options.toy:
-        gpu_files.unpack(BUILD / "pack", BUILD / "data", work)
-        os.environ.setdefault("QKD_DATA", str(BUILD / "data"))
-        for source, target in ((HERE, gpu_files.TEACHERS), (HERE / gpu_files.MADE, gpu_files.STUDENTS)):
-            (work / target).mkdir(parents=True, exist_ok=True)
-            for path in (source / target).glob("[!.]*"):  # what an earlier visit brought
-                if not (work / target / path.name).exists():
-                    shutil.copyfile(path, work / target / path.name)
-    visit = Visit(toy_plan() if options.toy else real_plan(), clock, Path(options.out), work, device)
+        data = BUILD / "data"
+        gpu_files.unpack(BUILD / "pack", data)
+        os.environ.setdefault("QKD_DATA", str(data))
+        before = [(root, gpu_files.TEACHERS) for root in (HERE, data / "logits")]
+        known = gpu_files.bring([*before, (HERE / gpu_files.MADE, gpu_files.STUDENTS)], work)  # of earlier visits, too
+    plan = toy_plan() if options.toy else real_plan()
+    visit = Visit(plan, clock, Path(options.out), work, device, known)
     name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
     visit.say(f"{name}, torch {torch.__version__}, Python {sys.version.split()[0]}")
     return 0 if visit.run(options.steps or STEPS) else 1

@@ -5,6 +5,7 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 from qkdlib import files, workspace
@@ -53,34 +54,42 @@ def _archive(path: Path, contents: dict[Path, Path]) -> None:
                 archive.addfile(entry, content)
 
 
-def unpack(folder: Path, data: Path, work: Path) -> list[str]:
-    """Unpack the archives of a folder, data sets below `data` and logits below `work`; returns the data sets' names."""
-    found = []
+def unpack(folder: Path, data: Path) -> None:
+    """Unpack the archives of a folder, data sets below `data`, logits below `data`/logits. One that was stays."""
+    data.mkdir(parents=True, exist_ok=True)
     for path in sorted(folder.glob("*.tar.xz")):
         name = path.name.partition(".")[0]
-        target = work if name == "logits" else data
         mark = data / f".{name}"  # unpacked as a whole
-        found += [name] if name in SETS else []
         if not mark.exists():
-            target.mkdir(parents=True, exist_ok=True)
             with tarfile.open(path, "r:xz") as archive:
-                archive.extractall(target, filter="data")
-            data.mkdir(parents=True, exist_ok=True)
+                archive.extractall(data / name if name == "logits" else data, filter="data")
             mark.touch()
+
+
+def bring(sources: list[tuple[Path, str]], work: Path) -> set[str]:
+    """Copy the files of some folders, each a root and a name below it, into the same folder of a workspace, but for
+    those that it has; returns the names of all."""
+    found = set()
+    for root, name in sources:
+        (work / name).mkdir(parents=True, exist_ok=True)
+        for path in (root / name).glob("[!.]*"):
+            found.add(path.name)
+            if not (work / name / path.name).exists():
+                shutil.copyfile(path, work / name / path.name)
     return found
 
 
 class Bag:
-    """Archives of what a visit has made, each below `MOST_BACK` bytes, complete after each piece."""
+    """Archives of what a visit has made, each below `MOST_BACK` bytes, complete after each piece. Logits whose names
+    are `known` stay behind."""
 
-    def __init__(self, out: Path, work: Workspace):
-        self.out, self.work = out, work
-        self.before = set(work.teachers.glob("*.npz"))
+    def __init__(self, out: Path, work: Workspace, known: Collection[str] = ()):
+        self.out, self.work, self.known = out, work, known
         out.mkdir(parents=True, exist_ok=True)
 
     def update(self) -> None:
         """Write the archives anew."""
-        logits = [path for path in sorted(self.work.teachers.glob("*.npz")) if path not in self.before]
+        logits = [path for path in sorted(self.work.teachers.glob("*.npz")) if path.name not in self.known]
         self._write("teachers", TEACHERS, logits)
         self._write("students", STUDENTS, sorted(self.work.students.glob("[!.]*.json")))
 

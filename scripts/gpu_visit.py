@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,9 +72,9 @@ def toy_plan() -> Plan:
 
 
 class Visit:
-    """One visit: its steps in turn, none of which stops the others."""
+    """One visit: its steps in turn, none of which stops the others. `known`: names of logits that need not go back."""
 
-    def __init__(self, plan: Plan, clock: Clock, out: Path, work: Path, device: str):
+    def __init__(self, plan: Plan, clock: Clock, out: Path, work: Path, device: str, known: Collection[str] = ()):
         from gpu_files import Bag
 
         from qkdlib.workspace import Workspace
@@ -83,7 +83,7 @@ class Visit:
         self.work = Workspace(work)
         out.mkdir(parents=True, exist_ok=True)
         self.log = out / "log.txt"
-        self.bag = Bag(out, self.work)
+        self.bag = Bag(out, self.work, known)
 
     def say(self, line: str) -> None:
         """Print a line with the time left, and keep it."""
@@ -119,16 +119,17 @@ class Visit:
         return self._process("benchmarks", words)
 
     def _process(self, name: str, words: list[str]) -> bool:
-        """Run Python with its output in a file of this name; whether it ended well and in time."""
+        """Run Python with its output in the log; whether it ended well and in time."""
         limit = max(5.0, SHARE[name] * self.clock.left)
-        with open(self.out / f"{name}.txt", "w", encoding="utf-8") as output:
+        with open(self.log, "ab") as output:
+            start = output.tell()
             try:
                 status = subprocess.run(
                     [sys.executable, *words], cwd=HERE, stdout=output, stderr=subprocess.STDOUT, timeout=limit
                 ).returncode
             except subprocess.TimeoutExpired:
                 status = f"stopped after {limit:.0f} s"
-        last = (self.out / f"{name}.txt").read_text(encoding="utf-8").strip().splitlines()[-1:]
+        last = self.log.read_bytes()[start:].decode(errors="replace").strip().splitlines()[-1:]
         self.say(f"{name}: status {status}; {' '.join(last)}")
         return status == 0
 

@@ -132,13 +132,18 @@ def test_data_sets_and_logits_travel_whole(tmp_path, scripts, monkeypatch):
     monkeypatch.setenv("QKD_DATA", str(tmp_path / "data"))
     packed = gpu_files.pack(["mnist", "cifar10_jpeg"], [tmp_path / "x.npz"], tmp_path / "pack")
     assert [path.name for path in packed] == ["mnist.tar.xz", "cifar10_jpeg.tar.xz", "logits.tar.xz"]
-    for _ in range(2):  # a second time nothing is left to do
-        assert gpu_files.unpack(tmp_path / "pack", tmp_path / "there", tmp_path / "work") == ["cifar10_jpeg", "mnist"]
-    there = {
-        str(path.relative_to(tmp_path / "there")): path.read_bytes() for path in (tmp_path / "there").rglob("[!.]*.*")
-    }
-    assert {**there, **{name: (tmp_path / "there" / name).read_bytes() for name in data}} == data
-    assert (tmp_path / "work" / "results" / "teachers" / "x.npz").read_bytes() == b"logits"
+    there = tmp_path / "there"
+    gpu_files.unpack(tmp_path / "pack", there)
+    assert {name: (there / name).read_bytes() for name in data} == data
+    assert len([path for path in there.rglob("*") if path.is_file()]) == 2 + 1 + 3  # and a mark of each archive
+    (there / "MNIST/raw/train-images-idx3-ubyte").write_bytes(b"mine")
+    gpu_files.unpack(tmp_path / "pack", there)
+    assert (there / "MNIST/raw/train-images-idx3-ubyte").read_bytes() == b"mine"
+    for _ in range(2):
+        known = gpu_files.bring([(there / "logits", gpu_files.TEACHERS), (tmp_path, "none")], tmp_path / "work")
+        assert known == {"x.npz"} and (tmp_path / "work/results/teachers/x.npz").read_bytes() == b"logits"
+    gpu_files.Bag(tmp_path / "out", Workspace(tmp_path / "work"), known).update()
+    assert not list((tmp_path / "out").iterdir())
     with pytest.raises(FileNotFoundError, match="fashion_mnist"):
         gpu_files.pack(["fashion_mnist"], [], tmp_path / "pack")
 
