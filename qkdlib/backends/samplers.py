@@ -38,8 +38,11 @@ class Multinomial:
         chances = exact.detach().cpu().double().numpy().clip(min=0)
         with np.errstate(invalid="ignore"):  # of rows that are no numbers, or all zero
             chances /= chances.sum(-1, keepdims=True)
-        samplings = (functools.partial(g.multinomial, self.shots) for g in self.generators)
-        drawn = [_of_numbers(each, of_seed, exact.shape[-1]) for each, of_seed in zip(samplings, chances, strict=True)]
+        samplings = [functools.partial(g.multinomial, self.shots) for g in self.generators]
+        if np.isfinite(chances).all():
+            drawn = [draw(of_seed) for draw, of_seed in zip(samplings, chances, strict=True)]
+        else:
+            drawn = [_of_numbers(*both, exact.shape[-1]) for both in zip(samplings, chances, strict=True)]
         return torch.from_numpy(np.stack(drawn) / self.shots).to(exact)
 
 
