@@ -14,6 +14,11 @@ PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin x
 PYTHONS := 3.11 3.12 3.13
 PINS := uv pip compile --quiet --no-header --no-annotate --no-emit-index-url
 
+# Programs find a Dask cluster by this.
+ifdef SCHEDULER
+export QKD_SCHEDULER := $(SCHEDULER)
+endif
+
 # Under `make -j` pages share the cores: threads that wait for each other spin, and two processes with all
 # cores each are far slower than one after the other. (make shows -j in MAKEFLAGS only inside recipes.)
 SHARE = $(if $(filter -j%,$(MAKEFLAGS)),QKD_THREADS=$${QKD_THREADS:-1})
@@ -41,7 +46,7 @@ demo: $(STAMP) ## teacher, placebo and distilled student on real digits, a line 
 	@$(PY) -m qkdlib summary --workspace $(DEMO)
 	@echo "executed notebooks in $(DEMO)/notebooks"
 
-paper-artifacts: $(STAMP) ## run what has no record, then execute the notebooks whose records or code have changed; they write all tables and figures (FRESH=students | FRESH=all: run anew; ONLY="v1 v2-entangler ...": these chapters or parts)
+paper-artifacts: $(STAMP) ## run what has no record, then execute the notebooks whose records or code have changed; they write all tables and figures (FRESH=students | FRESH=all: run anew; ONLY="v1 v2-entangler ...": these chapters or parts; SCHEDULER=tcp://...: on that Dask cluster)
 	@$(MAKE) --no-print-directory build/records; status=$$?; $(MAKE) --no-print-directory --keep-going pages && exit $$status
 
 build/records: $(CODE) $(RESULTS) $(if $(filter-out 0,$(FRESH))$(ONLY),FORCE)

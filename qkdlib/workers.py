@@ -133,11 +133,11 @@ def _check_workers(client: "distributed.Client", address: str, say: Callable[[st
 def _started(count: int) -> Iterator["distributed.Client"]:
     import distributed
 
-    shown = "127.0.0.1:0" if sys.stderr.isatty() else None
+    pages = {"dashboard": sys.stderr.isatty(), "dashboard_address": "127.0.0.1:0"}
     try:
         cluster = distributed.LocalCluster(
-            n_workers=count, threads_per_worker=1, processes=True, memory_limit=0, dashboard_address=shown,
-            silence_logs=logging.CRITICAL, env={"QKD_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            n_workers=count, threads_per_worker=1, processes=True, memory_limit=0, dashboard_address=None,
+            scheduler_kwargs=pages, silence_logs=logging.CRITICAL, env={"QKD_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
     except RuntimeError as error:
         raise RuntimeError(LOST) from error
