@@ -1,12 +1,14 @@
 """The two students in JAX, but for the circuits, which each peer brings."""
 
+import functools
 import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-DROPOUT, SHOTS, SHIFT = 0.5, 5000, math.pi / 4
+DROPOUT, SHOTS, SHIFT, CHUNK = 0.5, 5000, math.pi / 4, 20
 
 
 def original(expectations: Callable[[jax.Array, jax.Array], jax.Array]) -> Callable:
@@ -38,7 +40,9 @@ def published(probabilities: Callable[[jax.Array], jax.Array], exact: bool = Fal
 
     def draw(angles: jax.Array, key: jax.Array) -> jax.Array:
         chances = probabilities(angles)
-        return chances if exact else frequencies(chances, key)
+        if exact:
+            return chances
+        return frequencies(chances, key) if trains else frequencies_by_numpy(chances, key)
 
     @jax.custom_vjp
     def measured(angles: jax.Array, key: jax.Array) -> jax.Array:
@@ -57,7 +61,11 @@ def published(probabilities: Callable[[jax.Array], jax.Array], exact: bool = Fal
 
     def logits(weights: dict, images: jax.Array, key: jax.Array) -> jax.Array:
         dropped, shots = jax.random.split(key)
-        features = reduced(weights, images, dropped if trains and not exact else None)
+        if trains:
+            features = reduced(weights, images, None if exact else dropped)
+        else:  # as many images at once as stay in the cache
+            one = functools.partial(reduced, weights, key=None)
+            features = jax.lax.map(lambda image: one(image[None])[0], images, batch_size=CHUNK)
         squashed = jax.nn.sigmoid(measured(math.pi * jnp.tanh(features), shots))
         return jnp.concatenate([squashed, 1 - squashed], axis=-1)
 
@@ -67,6 +75,20 @@ def published(probabilities: Callable[[jax.Array], jax.Array], exact: bool = Fal
 def frequencies(chances: jax.Array, key: jax.Array) -> jax.Array:
     """Frequencies of samples from probabilities (..., 2^Q)."""
     return jax.random.multinomial(key, SHOTS, chances) / SHOTS
+
+
+def frequencies_by_numpy(chances: jax.Array, key: jax.Array) -> jax.Array:
+    """As `frequencies`, which takes many seconds to compile: by a callback, whose way to Python and back is too slow
+    for every step of a training (docs.jax.dev: "External callbacks")."""
+
+    def draw(chances: np.ndarray, seed: np.ndarray) -> np.ndarray:
+        exact = np.asarray(chances, np.float64)
+        exact /= exact.sum(-1, keepdims=True)
+        counts = np.random.default_rng(np.asarray(seed)).multinomial(SHOTS, exact)
+        return (counts / SHOTS).astype(np.float32)
+
+    shape = jax.ShapeDtypeStruct(chances.shape, chances.dtype)
+    return jax.pure_callback(draw, shape, chances, jax.random.key_data(key), vmap_method="sequential")
 
 
 def reduced(weights: dict, images: jax.Array, key: jax.Array | None) -> jax.Array:
