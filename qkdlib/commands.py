@@ -36,7 +36,8 @@ from Python:
   print(qkdlib.arms([qkdlib.run(experiment, workspace="my_runs")]))
 
 variables of the environment: QKD_DATA (folder of data sets), QKD_THREADS (how many), QKD_PORTABLE (0: not the same bits
-on every machine), QKD_SCHEDULER (address of a Dask cluster). Relative paths count from the checkout that the current folder lies in, else from that folder."""
+on every machine), QKD_SCHEDULER (address of a Dask cluster). Relative paths count from the checkout that the current
+folder lies in, else from that folder."""
 
 
 def one_line(text: str) -> str:

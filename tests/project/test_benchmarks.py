@@ -74,3 +74,14 @@ def test_training_prints_a_line_for_each_case(benchmark, capsys):
     training.main(steps=1, rounds=1)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + 2 * len(training.CASES) and all(line.endswith(" ms") for line in lines[1:])
+
+
+def test_scaling_schedules_blocks_as_a_list(benchmark, capsys):
+    """By hand: 4, 3, 3, 2 on two cores end after 6; a block of five seeds of ten takes half of what is not fixed."""
+    scaling = benchmark("scaling")
+    assert scaling.makespan([3, 2, 4, 3], 2, start=0.0) == 6.0 and scaling.makespan([3, 2], 9, start=1.0) == 4.0
+    assert scaling.in_blocks([(10, 8.0)], 5, 0.5) == [6.0, 6.0] and scaling.in_blocks([(10, 8.0)], 100, 0.5) == [8.0]
+    scaling.simulate([(10, 100.0)] * 3, 0.4)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + len(scaling.SIZES) * len(scaling.CORES)
+    assert lines[-1].endswith(", the longest block")
