@@ -270,3 +270,10 @@ def test_seeds_are_shared_out_in_order_and_not_below_what_is_worth_a_block():
     assert shares([1, 3, *range(10, 18)], 5) == [[1, 3, 10, 11, 12], [13, 14, 15, 16, 17]]
     many = shares(range(2000), 1)
     assert sum(many, []) == list(range(2000)) and {len(each) for each in many} == {100}
+
+
+def test_dask_is_imported_where_it_computes_alone():
+    code = "import sys; from qkdlib import cluster, sweeping; print({'dask', 'distributed'} & set(sys.modules))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert ended.stdout.strip() == "set()", ended.stderr
