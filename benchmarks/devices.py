@@ -7,21 +7,18 @@ first on the CPU."""
 
 import argparse
 import csv
-import dataclasses
 import resource
 import sys
 import time
 
 import torch
+from timing import stepper
 
 from qkdlib import runtime, torch_settings
-from qkdlib.experiment import Experiment
-from qkdlib.images.datasets import Images, Splits
 from qkdlib.study.v1 import paper
 from qkdlib.study.v2 import revised
-from qkdlib.training.student_training import StudentTraining
 
-SHAPE, ROUNDS, SECONDS = (1, 28, 28), 3, 0.5
+ROUNDS, SECONDS = 3, 0.5
 SEEDS = {"cpu": (1, 10, 100), "cuda": (1, 10, 100, 1000)}
 COLUMNS = ("job", "qubits", "seeds", "device", "samples_per_second", "milliseconds", "memory_mb", "name")
 JOBS = {
@@ -29,25 +26,6 @@ JOBS = {
     "v2 original, 4 qubits": (revised.student(qubits=4), 32),
     "v2 original, 8 qubits": (revised.student(qubits=8), 32),
 }
-
-
-def stepper(experiment: Experiment, batch: int, seeds: int, device: str):
-    """A function that does one training step of `seeds` students on random images."""
-    classes, count = len(experiment.classes), 10 * batch
-    of_class = torch.arange(count) % classes
-    images = Images(torch.rand(count, *SHAPE), of_class, torch.arange(count))
-    parts = Splits(images, images, images, images, images, tuple(map(str, range(classes))))
-    task = dataclasses.replace(experiment, batch_size=batch)
-    training = StudentTraining(task, task.learning_rate, parts, torch.randn(count, classes), list(range(seeds)), device)
-    masks = training.student.reducer.masks
-    rows = torch.randint(count, (seeds, batch), device=device)
-    keep = torch.ones(seeds, batch, masks, device=device) if masks else None
-
-    @torch.no_grad()
-    def step() -> None:
-        training.step(rows, keep)
-
-    return step
 
 
 def wait(device: str) -> None:
@@ -79,7 +57,7 @@ def measure(job: str, seeds: int, device: str, least: float = SECONDS) -> dict:
     if device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    seconds = seconds_of(stepper(experiment, batch, seeds, device), device, least)
+    seconds = seconds_of(stepper(experiment, seeds, device, batch), device, least)
     name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
     rate, memory = round(seeds * batch / seconds), peak(device) >> 20
     values = (job, experiment.qubits, seeds, device, rate, round(1000 * seconds, 3), memory, name)

@@ -8,15 +8,11 @@ import subprocess
 import sys
 
 import torch
-from timing import milliseconds
+from timing import milliseconds, stepper
 
 from qkdlib import portable, runtime, teachers, torch_settings
-from qkdlib.experiment import Experiment
-from qkdlib.students import Student
 from qkdlib.study.v1 import paper
 from qkdlib.study.v2 import revised
-from qkdlib.training.optimizers import FlatAdam
-from qkdlib.training.student_training import loss_function
 
 ROUNDS = 3
 CASES = {  # experiment, seeds, steps
@@ -29,23 +25,6 @@ CASES = {  # experiment, seeds, steps
     "revised, two layers, CNOTs": (revised.student(qubits=4, layers=2, entangler="ring_cnot"), 10, 200),
 }
 TEACHERS = {"teacher LeNet": ("lenet", 128, 20), "teacher AlexNet": ("alexnet", 128, 1)}
-
-
-def of_student(experiment: Experiment, seeds: int):
-    """A function that does one training step of `seeds` students on random images."""
-    student = Student(experiment, (1, 28, 28), list(range(seeds)))
-    optimizer, classes = FlatAdam(student.parameters(), experiment.learning_rate), len(experiment.classes)
-    images = student.reducer.prepare(torch.rand(seeds, experiment.batch_size, 1, 28, 28))
-    labels = torch.zeros(seeds, experiment.batch_size, dtype=torch.long)
-    teacher = torch.rand(seeds, experiment.batch_size, classes)
-    keep = torch.ones(seeds, experiment.batch_size, student.reducer.masks) if student.reducer.masks else None
-
-    def step() -> None:
-        optimizer.zero_grad()
-        loss_function(experiment, student.logits(images, keep), labels, teacher).total.sum().backward()
-        optimizer.step()
-
-    return step
 
 
 def of_teacher(architecture: str, batch: int):
@@ -65,9 +44,9 @@ def of_teacher(architecture: str, batch: int):
 def measure() -> dict[str, float]:
     """Milliseconds per step of every case in this process."""
     runtime.start("cpu")
-    steps = {name: (of_student(task, seeds), count) for name, (task, seeds, count) in CASES.items()}
+    steps = {name: (stepper(task, seeds), count) for name, (task, seeds, count) in CASES.items()}
     steps |= {name: (of_teacher(kind, batch), count) for name, (kind, batch, count) in TEACHERS.items()}
-    with torch_settings.one_thread(), portable.convolutions():
+    with torch_settings.one_thread(), torch_settings.plain_torch(), portable.convolutions():
         for step, _ in steps.values():
             step()  # warm-up
         return {name: milliseconds(step, count) for name, (step, count) in steps.items()}

@@ -133,17 +133,6 @@ def bloch(spinors: torch.Tensor) -> torch.Tensor:
     return torch.stack([2 * x, 2 * y, a_re * a_re + a_im * a_im - b_re * b_re - b_im * b_im])
 
 
-def bloch_of_real(amplitudes: torch.Tensor) -> torch.Tensor:
-    """<X>, <Y> and <Z> of every wire, (3, S, B, Q), of real amplitudes (S, B, 2^Q)."""
-    qubits = amplitudes.shape[-1].bit_length() - 1
-    found = []
-    for wire in range(qubits):
-        zero, one = amplitudes.unflatten(-1, (-1, 2, 2**wire)).unbind(-2)  # (S, B, 2^(Q - 1 - wire), 2^wire)
-        each = (2 * zero * one, torch.zeros_like(zero), zero * zero - one * one)
-        found.append(torch.stack(each).flatten(-2).sum(-1))
-    return torch.stack(found, -1)
-
-
 def _in_turn(places: tuple[int, ...]) -> bool:
     """Whether a slice takes them, which is faster than an index."""
     return places == tuple(range(places[0], places[-1] + 1))

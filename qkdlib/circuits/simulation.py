@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from qkdlib import checks
-from qkdlib.circuits import ansatze, mixed, product, pure, statevector
+from qkdlib.circuits import ansatze, mixed, product, pure, real_states, statevector
 from qkdlib.circuits.gatelist import GateList
 from qkdlib.experiment_checks import ENTANGLERS
 from qkdlib.noise import IDEAL, Noise
@@ -111,7 +111,7 @@ def _of_four_terms(circuit: GateList) -> tuple[int, ...]:
 def wires_after_encoding(circuit: GateList, state: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     """<Z> on each wire, (S, B, Q), after a circuit without gates between wires whose angles (S, A) all images share, of
     encoded states as `after_encoding` takes them."""
-    seen = product.bloch(state) if state.ndim == 5 else product.bloch_of_real(state)
+    seen = product.bloch(state) if state.ndim == 5 else real_states.bloch(state)
     pairs = zip(product.directions(circuit, angles), seen, strict=True)
     return sum(component.unsqueeze(1) * expectation for component, expectation in pairs)
 

@@ -73,8 +73,7 @@ class Splits:
 
     def students_rows(self) -> list[torch.Tensor]:
         """Where the student's training images are among `all_train`, and its validation images."""
-        place = {int(index): row for row, index in enumerate(self.all_train.index)}
-        return [torch.tensor([place[int(index)] for index in part.index]) for part in (self.train, self.validation)]
+        return [torch.searchsorted(self.all_train.index, part.index) for part in (self.train, self.validation)]
 
 
 def splits(experiment: Experiment) -> Splits:
@@ -122,7 +121,7 @@ def _of_classes(x: torch.Tensor, y: torch.Tensor, classes: tuple[int, ...]) -> I
     lookup = torch.full((max(*classes, int(y.max()) if len(y) else 0) + 1,), -1)
     lookup[list(classes)] = torch.arange(len(classes))
     index = torch.nonzero(lookup[y] >= 0).squeeze(1)
-    pixels = x[index].float() / 255 if x.dtype == torch.uint8 else x[index]
+    pixels = x[index].float().div_(255) if x.dtype == torch.uint8 else x[index]
     return Images(pixels, lookup[y[index]], index)
 
 

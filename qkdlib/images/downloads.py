@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from qkdlib import files
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 SOURCES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}  # torchvision's classes
+
+NAMES = {
+    "mnist": [str(digit) for digit in range(10)],
+    "fashion_mnist": [
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    ],
+}  # fmt: skip
 
 # MD5 of the uncompressed IDX files, as published with the data sets.
 IDX_MD5 = {
@@ -40,23 +48,21 @@ def load(dataset: str, root: Path) -> tuple[torch.Tensor, torch.Tensor, torch.Te
         ValueError: a file is not the published one; nothing of it is read.
         FileNotFoundError: the data set is neither there nor to be downloaded.
     """
-    import torchvision
-
-    source = getattr(torchvision.datasets, SOURCES[dataset])
     _check(dataset, root)
     if not are_there(dataset, root):
         _download(dataset, root)
         _check(dataset, root)
-    if dataset == "cifar10":
-        parts = [source(root, train=train) for train in (True, False)]
-        train, test = (_tensors(part.data.transpose(0, 3, 1, 2), part.targets) for part in parts)
-        return *train, *test, list(parts[0].classes)
-    mnist = torchvision.datasets.mnist  # its classes would read a folder `processed` before the published files
-    raw = root / SOURCES[dataset] / "raw"
-    x = (mnist.read_image_file(raw / f"{part}-images-idx3-ubyte")[:, None] for part in ("train", "t10k"))
-    y = (mnist.read_label_file(raw / f"{part}-labels-idx1-ubyte") for part in ("train", "t10k"))
-    train, test = map(_tensors, x, y)
-    return *train, *test, [str(name).split(" - ")[0] for name in source.classes]  # MNIST has '0 - zero'
+    if dataset in IDX_MD5:  # torchvision, which reads them too, takes two seconds to import
+        raw = root / SOURCES[dataset] / "raw"
+        x_train, y_train, x_test, y_test = (np.fromfile(raw / name, np.uint8) for name in IDX_MD5[dataset])
+        parts = ((x[16:].reshape(-1, 1, 28, 28), y[8:]) for x, y in ((x_train, y_train), (x_test, y_test)))
+        train, test = (_tensors(*part) for part in parts)
+        return *train, *test, list(NAMES[dataset])
+    from torchvision.datasets import CIFAR10
+
+    parts = [CIFAR10(root, train=train) for train in (True, False)]
+    train, test = (_tensors(part.data.transpose(0, 3, 1, 2), part.targets) for part in parts)
+    return *train, *test, list(parts[0].classes)
 
 
 def _check(dataset: str, root: Path) -> None:

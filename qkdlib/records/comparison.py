@@ -2,14 +2,16 @@
 
 import html
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from qkdlib import checks
 from qkdlib.experiment import Experiment
 from qkdlib.records import differences
 from qkdlib.records.record import Record
 from qkdlib.records.statistics import Gain, Summary, kept_accuracies, paired_gain, summarise
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHARED = ("dataset", "classes", "test_per_class", "selection", "images")  # which say what the test images are
 
@@ -28,8 +30,10 @@ class Comparison:
     difference: Gain
 
     @property
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "pd.DataFrame":
         """A row for each field that differs and one for the accuracy, a column for each record."""
+        import pandas as pd
+
         rows = {**self.differing, "accuracy [95 %]": (str(self.a), str(self.b))}
         return pd.DataFrame.from_dict(rows, orient="index", columns=["a", "b"])
 

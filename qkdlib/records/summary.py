@@ -4,8 +4,7 @@ every record."""
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from qkdlib import checks, experiment, names
 from qkdlib.records import differences, statistics
@@ -13,6 +12,9 @@ from qkdlib.records.confusion import has_confusions, lost
 from qkdlib.records.record import Record, read_all
 from qkdlib.records.results import outcomes
 from qkdlib.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TOLD = ("classes", "qubits", "teacher")  # by columns that every table has
 
@@ -23,12 +25,14 @@ def arm(record: Record) -> str:
     return differences.fit(teacher.architecture if teacher else "placebo")
 
 
-def arms(found: Iterable[Record]) -> pd.DataFrame:
+def arms(found: Iterable[Record]) -> "pd.DataFrame":
     """One row per record, with a column for each field of the experiments in which they differ (`differences`), so that
     no two rows look alike that are not the same. Accuracies are in percent: of the weights that are kept the mean
     [95 % interval] and sd, the share of collapsed seeds, the number of those that diverged, where any did, and of those
     that lost a class, where it is known, the mean on the QASM simulator, and for a distilled arm whose placebo is there
     the paired gain over the common seeds."""
+    import pandas as pd
+
     found = _records(found)
     found.sort(key=lambda record: (experiment.task_name(record.experiment), arm(record) != "placebo"))
     by_digest = {record.experiment.digest: record for record in found}
@@ -77,7 +81,7 @@ def _row(record: Record, placebo: Record | None) -> dict:
     }
 
 
-def load(found: Workspace | str | Path | Iterable[Record] = ".") -> pd.DataFrame:
+def load(found: Workspace | str | Path | Iterable[Record] = ".") -> "pd.DataFrame":
     """Every readable record of a workspace, or the given ones, as one table with a row per experiment and seed.
 
     Columns: `name`; the experiment's fields (a circuit of one's own by its name, `teacher` as its architecture, or None
@@ -85,6 +89,8 @@ def load(found: Workspace | str | Path | Iterable[Record] = ".") -> pd.DataFrame
     `outcomes` explains; `trained_epochs`, the epoch in which the seed `diverged`, the `chosen_learning_rate`,
     `zero_vectors` and the number of `lost_classes`, None where a record does not say.
     """
+    import pandas as pd
+
     rows = []
     for record in read_all(found) if isinstance(found, (Workspace, str, Path)) else _records(found):
         fields = {"name": record.experiment.name, **_fields(record.experiment)}

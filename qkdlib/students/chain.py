@@ -125,7 +125,7 @@ def _reducer(student: Any) -> Link:
 def _layer(student: Any, needed: bool) -> Link:
     layer, experiment = student.layer, student.experiment
     if type(layer.encoder) is Amplitude and layer.sees_wires and layer.plain_weights:
-        return WiresOfRealStates(layer.simulated, student.theta, student.signs, needed)
+        return WiresOfRealStates(layer.simulated, student.theta, needed)
     if layer.shifts and experiment.readout == "outcomes" and student.theta is None:
         return Sampled(layer)
     weights = [] if student.theta is None else [student.theta]

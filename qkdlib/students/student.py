@@ -149,12 +149,12 @@ class Student(nn.Module):
             logits = self.head(measured.expand(len(self.seeds), *measured.shape))
             return self.experiment.logit_scale * logits[place]
 
-    def zero_vectors(self, prepared: torch.Tensor) -> list[int]:
-        """For each seed, how many images have a zero vector of features, which amplitude encoding turns to |0...0>."""
+    def zero_vectors(self, features: torch.Tensor) -> torch.Tensor:
+        """For each seed (S,), how many of the features (S, B, F) are zero vectors, which amplitude encoding turns to
+        |0...0>."""
         if self.encoder is None or self.encoder.product:
-            return [0] * len(self.seeds)
-        chunks = prepared.split(self.evaluation_batch)
-        return torch.stack([blanks(self.reducer(chunk)).sum(1) for chunk in chunks]).sum(0).tolist()
+            return torch.zeros(len(features), dtype=torch.long, device=features.device)
+        return blanks(features).sum(1)
 
     def finite(self) -> list[bool]:
         """Whether all weights of each seed are finite."""

@@ -6,7 +6,6 @@ having those of another image of its class: they know the class, and not the ima
 """
 
 import torch
-from scipy import optimize
 
 from qkdlib.experiment import Experiment
 from qkdlib.images.datasets import Splits
@@ -32,6 +31,8 @@ def apply(experiment: Experiment, logits: torch.Tensor, parts: Splits) -> torch.
 def smoothed(logits: torch.Tensor, labels: torch.Tensor, temperature: float) -> torch.Tensor:
     """Logits whose softmax at `temperature` is (1 - e) one-hot + e / C, with the e that gives it the mean entropy of
     the teacher's softmax at that temperature."""
+    from scipy import optimize  # which takes half a second
+
     classes = logits.shape[1]
     target = float(entropy(torch.softmax(logits.double() / temperature, dim=1)).mean())
 

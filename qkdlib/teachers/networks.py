@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Iterator
 
 import torch
-from scipy import optimize
 from torch import nn
 
 from qkdlib import checks
@@ -152,14 +151,22 @@ def doubts(logits: torch.Tensor, labels: torch.Tensor, seen: str = "pixels from 
         found.append("its rows are probabilities, not logits: leave out the soft-max or sigmoid at its end")
     table = torch.bincount(labels * classes + logits.argmax(1), minlength=classes**2).view(classes, classes)
     right, chance = int(table.trace()), int(table.sum(1).max()) / count
-    _, order = optimize.linear_sum_assignment(table.numpy(), maximize=True)
-    best = int(table[torch.arange(classes), torch.from_numpy(order)].sum())
     if right / count < chance + max(BARELY * (1 - chance), 3 * math.sqrt(chance * (1 - chance) / count)):
         found.append(f"near chance, {chance:.1%}: is it trained, on these classes and on {seen}?")
+    best, order = _best_order(table) if 2 * int(table.amax(1).sum()) > count + right else (right, torch.tensor(0))
     if best - right > count - best:  # more than half of the errors are errors of order
         columns = checks.shortened(tuple(order.tolist()))
         found.append(f"it would be {best / count:.1%} with its columns in the order {columns}")
     return found
+
+
+def _best_order(table: torch.Tensor) -> tuple[int, torch.Tensor]:
+    """How many images (of classes in rows, taken for those in columns) would be right with the columns in this order,
+    and the order."""
+    from scipy import optimize  # whose import takes longer than most teachers' doubts
+
+    order = torch.from_numpy(optimize.linear_sum_assignment(table.numpy(), maximize=True)[1])
+    return int(table.gather(1, order[:, None]).sum()), order
 
 
 def same_logits(logits: torch.Tensor, others: torch.Tensor, same: float = SAME) -> bool:

@@ -1,5 +1,6 @@
 """Optimisers of stacked models, such that a seed's steps are the same whatever other seeds stand beside it."""
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +19,8 @@ class _Flat(torch.optim.Optimizer):
     which numbers of which seed those are depends on how many seeds are stacked. In the vector they are padding. The
     parameters and their gradients become views of it.
     """
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)  # PyTorch's imports its compiler: 2 s
 
     def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float, **options: Any):
         parameters = list(parameters)
@@ -46,20 +49,21 @@ class FlatAdam(_Flat, torch.optim.Adam):
 
     def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float):
         super().__init__(parameters, learning_rate, fused=True)
+        (flat,) = self.param_groups[0]["params"]
+        moments = {name: torch.zeros_like(flat, requires_grad=False) for name in ("exp_avg", "exp_avg_sq")}
+        self.state[flat] = {"step": flat.detach().new_zeros(()), **moments}
 
+    @torch.no_grad()
     def advance(self) -> None:
         group = self.param_groups[0]
         (flat,) = group["params"]
-        if not (state := self.state[flat]):
-            super().advance()
-            return
+        state = self.state[flat]
         state["step"] += 1
-        with torch.no_grad():
-            torch._fused_adam_(
-                [flat], [flat.grad], [state["exp_avg"]], [state["exp_avg_sq"]], [], [state["step"]], lr=group["lr"],
-                beta1=group["betas"][0], beta2=group["betas"][1], weight_decay=0.0, eps=group["eps"], amsgrad=False,
-                maximize=False,
-            )  # fmt: skip
+        torch._fused_adam_(
+            [flat], [flat.grad], [state["exp_avg"]], [state["exp_avg_sq"]], [], [state["step"]], lr=group["lr"],
+            beta1=group["betas"][0], beta2=group["betas"][1], weight_decay=0.0, eps=group["eps"], amsgrad=False,
+            maximize=False,
+        )  # fmt: skip
 
 
 class FlatSGD(_Flat, torch.optim.SGD):

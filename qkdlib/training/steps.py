@@ -18,21 +18,24 @@ import torch
 from qkdlib import names
 from qkdlib.students import Student, own_parts
 from qkdlib.training import losses
-from qkdlib.training.evaluation import LossSums
 
 NEVER = -1e30  # a logit of no chance: infinity times a target of 0 would be NaN
 STEPS = 64  # whose parts are added up in 32 bits
 
 
 class BatchLoss(Protocol):
-    """The loss of a training's batches."""
+    """The loss of batches of images, and the sums of its parts."""
 
     def gradient(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """That of the sum of all seeds' losses by their logits (S, B, L), for the images in `rows` (S, B); it counts
-        the loss's parts."""
+        the loss's parts, too."""
         ...
 
-    def means(self, prefix: str) -> dict[str, list[float]]:
+    def count(self, logits: torch.Tensor, rows: torch.Tensor) -> None:
+        """Add up the loss's parts."""
+        ...
+
+    def means(self) -> dict[str, list[float]]:
         """Mean of each part over the images that were counted, one number per seed; starts anew."""
         ...
 
@@ -65,7 +68,16 @@ class Distillation:
         self.steps, self.images = 0, 0
 
     def gradient(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        targets = self.targets.index_select(0, rows.reshape(-1)).view(*rows.shape, *self.biases.shape)  # (S, B, 2, L)
+        targets, chances, norms = self._counted(logits, rows)
+        plain, softened = ((chances / norms - targets) * self.slopes[rows.shape[1]]).unbind(2)
+        return plain + softened
+
+    def count(self, logits: torch.Tensor, rows: torch.Tensor) -> None:
+        self._counted(logits, rows)
+
+    def _counted(self, logits: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Targets (S, B, 2, L), and the chances whose sums are the norms (S, B, 2, 1)."""
+        targets = self.targets.index_select(0, rows.reshape(-1)).view(*rows.shape, *self.biases.shape)
         # PyTorch's own log-softmax takes three times as long on so few logits.
         scores = logits.unsqueeze(2) * self.scales + self.biases
         scores -= scores.amax(-1, keepdim=True)
@@ -77,15 +89,14 @@ class Distillation:
         self.steps += 1
         if self.steps % STEPS == 0:
             self._add()
-        plain, softened = ((chances / norms - targets) * self.slopes[rows.shape[1]]).unbind(2)
-        return plain + softened
+        return targets, chances, norms
 
     def _add(self) -> None:
         self.totals += self.sums.double().sum((1, 3)) - self.norms.double().sum((1, 3))
         self.sums.zero_()
         self.norms.zero_()
 
-    def means(self, prefix: str) -> dict[str, list[float]]:
+    def means(self) -> dict[str, list[float]]:
         self._add()
         cross_entropy, divergence = (-self.totals / self.images).unbind(1)
         divergence = divergence + self.negative_entropy
@@ -93,35 +104,51 @@ class Distillation:
         self.totals.zero_()
         self.images = 0
         parts = zip(losses.PARTS, (total, cross_entropy, divergence), strict=True)
-        return {f"{prefix}_{name}": each.tolist() for name, each in parts}
+        return {name: each.tolist() for name, each in parts}
 
 
 class ByAutograd:
     """Any loss that `losses` knows."""
 
     def __init__(self, labels: torch.Tensor, teacher_logits: torch.Tensor, settings: losses.Settings):
-        self.labels, self.teacher_logits, self.settings, self.sums = labels, teacher_logits, settings, LossSums()
+        self.labels, self.teacher_logits, self.settings = labels, teacher_logits, settings
+        self.sums, self.images = torch.zeros(()), 0
 
     def gradient(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         with torch.enable_grad():
             logits = logits.detach().requires_grad_()
-            found = losses.distillation_loss(logits, self.labels[rows], self.teacher_logits[rows], **self.settings)
-            (gradient,) = torch.autograd.grad(found.total.sum(), logits)
-        self.sums.add(found, rows.shape[1])
+            (gradient,) = torch.autograd.grad(self._counted(logits, rows).sum(), logits)
         return gradient
 
-    def means(self, prefix: str) -> dict[str, list[float]]:
-        return self.sums.means(prefix)
+    def count(self, logits: torch.Tensor, rows: torch.Tensor) -> None:
+        self._counted(logits, rows)
+
+    def _counted(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        found = losses.distillation_loss(logits, self.labels[rows], self.teacher_logits[rows], **self.settings)
+        parts = torch.stack([found.total, found.cross_entropy, found.divergence]).detach() * rows.shape[1]
+        self.sums = parts + self.sums if self.images else parts
+        self.images += rows.shape[1]
+        return found.total
+
+    def means(self) -> dict[str, list[float]]:
+        means = (self.sums / self.images).tolist()
+        self.images = 0
+        return dict(zip(losses.PARTS, means, strict=True))
 
 
-def loss(student: Student, labels: torch.Tensor, teacher_logits: torch.Tensor) -> BatchLoss:
-    """The loss of a student's experiment on training images with these labels (N,) and teacher's logits (N, C)."""
+def loss(
+    student: Student, labels: torch.Tensor, teacher_logits: torch.Tensor | None, batch: int
+) -> BatchLoss:  # fmt: skip
+    """The loss of a student's experiment on images with these labels (N,) and teacher's logits (N, C), in batches of at
+    most so many; without a teacher with the divergence from a uniform one."""
     experiment, settings = student.experiment, losses.settings(student.experiment)
-    if names.acting(experiment).kd_loss != "kl":
+    plain = teacher_logits is None or names.acting(experiment).kd_loss == "kl"
+    if teacher_logits is None:
+        teacher_logits = torch.zeros(len(labels), len(experiment.classes), device=labels.device)
+    if not plain:
         return ByAutograd(labels, teacher_logits, settings)
     factor = settings["kd_weight"] * (settings["temperature"] ** 2 if settings["temperature_squared"] else 1.0)
     outputs, seeds = own_parts.outputs(student), len(student.seeds)
     return Distillation(
-        labels, teacher_logits, outputs, seeds, experiment.batch_size, settings["ce_weight"], factor,
-        settings["temperature"],
-    )  # fmt: skip
+        labels, teacher_logits, outputs, seeds, batch, settings["ce_weight"], factor, settings["temperature"]
+    )

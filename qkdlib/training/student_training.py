@@ -84,7 +84,7 @@ class StudentTraining:
         self.taught, self.taught_validation = taught
         self.train, self.validation, self.test = map(self._prepared, (parts.train, parts.validation, parts.test))
         self.chain = Chain(self.student)
-        self.loss = steps.loss(self.student, self.train.y, self.taught)
+        self.loss = steps.loss(self.student, self.train.y, self.taught, experiment.batch_size)
         self.orders = [generator(seed, "order") for seed in seeds]
         self.drops = [generator(seed, "dropout") for seed in seeds]
         self.confusions: list[list[list[int]]] = []  # of the latest test, one of each seed
@@ -150,13 +150,13 @@ class StudentTraining:
         self.optimizer.advance()
 
     def _measure(self) -> dict:
-        curves: dict[str, list] = self.loss.means("train") | {"finite": self.student.finite()}
-        sums, accuracy, _ = evaluate(self.student, self.validation, self.taught_validation)
-        curves |= sums.means("validation") | {"validation_accuracy": accuracy}
+        curves: dict[str, list] = _named("train", self.loss.means()) | {"finite": self.student.finite()}
+        found = evaluate(self.student, self.validation, self.taught_validation)
+        curves |= _named("validation", found.losses) | {"validation_accuracy": found.accuracy}
         if self.experiment.tested == "at_end":
-            self.selection.update(accuracy, curves["validation_ce"])
+            self.selection.update(found.accuracy, found.losses["ce"])
             return curves
-        return curves | self._tested()
+        return curves | self._tested()[0]
 
     def finish(self, chosen: Selection, results: list[dict]) -> tuple[Student, list[dict]]:
         """Test the weights of each seed's last and best epoch, and leave the ones that its training keeps."""
@@ -164,27 +164,35 @@ class StudentTraining:
         with torch.inference_mode():
             measured, confusions = [], []
             for weights in (chosen.last, chosen.best):
+                if confusions and chosen.epochs == chosen.best_epochs:
+                    continue  # they are the same
                 weights.put(self.student)
                 measured.append(self._tested())
                 confusions.append(self.confusions)
             if not self.experiment.patience:
                 chosen.last.put(self.student)
-            blank = [self.student.zero_vectors(images.x) for images in (self.validation, self.test)]
+            kept = measured[-1 if self.experiment.patience else 0][1]
+            seen = evaluate(self.student, self.validation).zero_vectors
         for seed, curves in enumerate(results):
             for name in ("test_ce", "test_accuracy"):
                 curves[name] = [None] * chosen.epochs[seed]
-                for epoch, found in zip((chosen.epochs[seed], chosen.best_epochs[seed]), measured, strict=True):
+                for epoch, (found, _) in zip((chosen.epochs[seed], chosen.best_epochs[seed]), measured, strict=False):
                     curves[name][epoch - 1] = found[name][seed]
             if self.confusions and not self.experiment.patience and chosen.best_epochs[seed] != chosen.epochs[seed]:
                 self.confusions[seed] = confusions[0][seed]
-            curves["zero_vectors"] = sum(part[seed] for part in blank)
+            curves["zero_vectors"] = kept[seed] + seen[seed]
         return self.student, results
 
-    def _tested(self) -> dict:
-        sums, accuracy, predicted = evaluate(self.student, self.test)
+    def _tested(self) -> tuple[dict, list[int]]:
+        """Test curves, and how many test images have a zero vector of features."""
+        found = evaluate(self.student, self.test)
         if (classes := len(self.experiment.classes)) <= confusion.MOST_CLASSES:
-            self.confusions = confusion.matrices(predicted, self.test.y, classes)
-        return {"test_ce": sums.means("test")["test_ce"], "test_accuracy": accuracy}
+            self.confusions = confusion.matrices(found.predicted, self.test.y, classes)
+        return {"test_ce": found.losses["ce"], "test_accuracy": found.accuracy}, found.zero_vectors
+
+
+def _named(part: str, means: dict[str, list[float]]) -> dict[str, list]:
+    return {f"{part}_{name}": values for name, values in means.items()}
 
 
 def _curves(history: list[dict], seed: int) -> dict:

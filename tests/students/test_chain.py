@@ -130,7 +130,7 @@ def test_expectations_and_their_gradients_are_those_of_the_state_itself(qubits, 
     features = torch.randn(2, 3, 2**qubits, generator=draw, dtype=torch.float64)
     upstream = torch.randn(2, 3, qubits, generator=draw, dtype=torch.float64)
     with torch.no_grad():
-        link = WiresOfRealStates(circuit, theta, signs, needed=True)
+        link = WiresOfRealStates(circuit, theta, needed=True)
         found, by_features = link.forward(features), link.backward(upstream)
     f = features.clone().requires_grad_()
     state = f / f.norm(dim=-1, keepdim=True)

@@ -67,7 +67,7 @@ def trained(task, parts, teacher, batches, device: str) -> tuple[torch.Tensor, t
     of_all.student.eval()
     with torch.no_grad():
         logits = of_all.student(parts.train.x[:8].to(device)).cpu()
-    return torch.tensor(of_all.loss.means("train")["train_loss"]), logits
+    return torch.tensor(of_all.loss.means()["loss"]), logits
 
 
 def expected(task, parts, teacher, batches) -> tuple[torch.Tensor, torch.Tensor]:

@@ -160,7 +160,7 @@ def _compare(student, record: Record) -> None:
     with torch.inference_mode():
         x = student.reducer.prepare(images.x.to(student.signs.device))
         prepared = dataclasses.replace(images, x=x, y=images.y.to(x.device))
-        found = np.array(training.evaluate(student, prepared)[1]) * 100
+        found = np.array(training.evaluate(student, prepared).accuracy) * 100
     kept = np.array(statistics.accuracies(record, statistics.kept_outcome(record)))
     sound = [seed not in record.diverged() for seed in student.seeds]
     differs = np.abs(found - kept)[sound].max(initial=0)
