@@ -21,7 +21,7 @@ from qkdlib.spreading import Job, Spread
 from qkdlib.workspace import Workspace
 
 TASK = Experiment(
-    dataset="digits", train_per_class=60, validation_per_class=20, test_per_class=20, epochs=5, batch_size=6, seeds=10,
+    dataset="digits", train_per_class=60, validation_per_class=20, test_per_class=20, epochs=2, batch_size=6, seeds=10,
 )  # fmt: skip
 CORES, SIZES = (1, 10, 100, 1000), (100, 10, 5, 2, 1)
 START, IMAGES = 6.0, 0.6  # seconds of a worker to import torch, and to get MNIST's 55 MB at 100 MB/s, once
@@ -102,7 +102,7 @@ def simulate(runs: list[tuple[int, float]], share: float) -> None:
             print(f"  {size:3d}, {cores:4d}: {total / 3600:7.3f} h, {efficiency:4.0%}, {bound}")
 
 
-def main(count: int = 24) -> None:
+def main(count: int = 16) -> None:
     """Measure, then simulate."""
     one, two, killed = (blocks_per_second(*each) for each in ((1, count), (2, count), (2, count, True)))
     print(f"blocks/s: 1 process {one:.2f}, 2 processes {two:.2f} ({two / one:.2f} times), one killed {killed:.2f}")
