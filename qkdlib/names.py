@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="DataclassInstance")
 
-NUMERICS = 1  # raise when a change of the code changes numbers: every digest changes with it
+NUMERICS = 1  # raise when the code changes numbers by more than rounding: every digest changes with it
 LONGEST_SPAN = 40  # characters
 
 

@@ -42,8 +42,8 @@ def plain_torch(dtype: str = "float32", device: "str | torch.device" = "cpu") ->
             warn = torch.is_deterministic_algorithms_warn_only_enabled()
             stack.callback(torch.use_deterministic_algorithms, True, warn_only=warn)
             torch.use_deterministic_algorithms(False)
-        kernels = torch.backends.mkldnn, torch.backends.cuda
-        for part in (getattr(each, name, None) for each in kernels for name in ("matmul", "conv")):
+        kernels = torch.backends.mkldnn, torch.backends.cuda, torch.backends.cudnn
+        for part in (getattr(each, name, None) for each in kernels for name in ("matmul", "conv", "rnn")):
             # Of torch 2.9 and later, where "medium" means bfloat16, "high" TF32.
             if part is not None and hasattr(part, "fp32_precision"):
                 stack.callback(setattr, part, "fp32_precision", part.fp32_precision)

@@ -55,8 +55,8 @@ def load(dataset: str, root: Path) -> tuple[torch.Tensor, torch.Tensor, torch.Te
     if dataset in IDX_MD5:  # torchvision, which reads them too, takes two seconds to import
         raw = root / SOURCES[dataset] / "raw"
         x_train, y_train, x_test, y_test = (np.fromfile(raw / name, np.uint8) for name in IDX_MD5[dataset])
-        parts = ((x[16:].reshape(-1, 1, 28, 28), y[8:]) for x, y in ((x_train, y_train), (x_test, y_test)))
-        train, test = (_tensors(*part) for part in parts)
+        pairs = ((x_train, y_train), (x_test, y_test))
+        train, test = (_tensors(x[16:].reshape(-1, 1, 28, 28), y[8:]) for x, y in pairs)  # behind their headers
         return *train, *test, list(NAMES[dataset])
     from torchvision.datasets import CIFAR10
 

@@ -26,13 +26,21 @@ from qkdlib.students.stacked import Linear, StackedLinear
 
 
 class Link(Protocol):
-    """A part of a chain; only a reducer's takes `keep`, its dropout."""
+    """A part of a chain."""
 
-    def forward(self, x: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor: ...
+    def forward(self, x: torch.Tensor, /) -> torch.Tensor: ...
 
     def backward(self, upstream: torch.Tensor) -> torch.Tensor | None:
         """The gradient by `x`; None where nobody needs it."""
         ...
+
+
+class Reduces(Protocol):
+    """The first part, which takes dropout, too."""
+
+    def forward(self, x: torch.Tensor, keep: torch.Tensor | None, /) -> torch.Tensor: ...
+
+    def backward(self, upstream: torch.Tensor) -> torch.Tensor | None: ...
 
 
 class ByAutograd:
@@ -66,7 +74,7 @@ class Sampled:
     def __init__(self, layer: Any):
         self.layer, self.scale = layer, torch.pi * layer.experiment.angle_reach
 
-    def forward(self, features: torch.Tensor, keep: None = None) -> torch.Tensor:
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
         layer, self.tanh = self.layer, torch.tanh(features)
         draw = layer.samplers[0] if layer.samplers else simulation.exactly(layer.noise)
         angles = self.scale * self.tanh
@@ -81,7 +89,7 @@ class Sampled:
 class SigmoidComplement:
     """The head of that name."""
 
-    def forward(self, outcomes: torch.Tensor, keep: None = None) -> torch.Tensor:
+    def forward(self, outcomes: torch.Tensor) -> torch.Tensor:
         logits = readouts.sigmoid_complement(outcomes)
         self.slope = logits[..., : outcomes.shape[-1]] * logits[..., outcomes.shape[-1] :]
         return logits
@@ -113,7 +121,7 @@ class Chain:
             upstream = found
 
 
-def _reducer(student: Any) -> Link:
+def _reducer(student: Any) -> Reduces:
     reducer = student.reducer
     if type(reducer) is FullyConnected:
         return Linear(reducer.out, needed=False)

@@ -43,7 +43,11 @@ class Convolutional:
 
     def backward(self, upstream: torch.Tensor) -> None:
         reducer = self.reducer
-        g = self.hidden.backward(self.out.backward(upstream) * self.slopes).view(self.shape).transpose(1, 2)
+        by_units = self.out.backward(upstream)
+        assert by_units is not None
+        by_pooled = self.hidden.backward(by_units * self.slopes)
+        assert by_pooled is not None
+        g = by_pooled.view(self.shape).transpose(1, 2)
         if self.channels is not None:
             g = g * self.channels
         by_products = torch.zeros_like(self.products2)  # an odd row or column is in no cell
@@ -66,7 +70,7 @@ def _weights(layer: StackedConv2d, products: torch.Tensor, patches: torch.Tensor
 
 def _images(columns: torch.Tensor, shape: torch.Size, size: int) -> torch.Tensor:
     """Each pixel's sum over the patches that it is in: (S, in k k, B H' W') -> `shape` (S, in, B, H, W)."""
-    seeds, channels, batch, *sides = shape
+    seeds, channels, batch, height, width = shape
     of_images = columns.view(seeds, columns.shape[1], batch, -1).transpose(1, 2)  # (S, B, in k k, H' W')
-    images = functional.fold(of_images.flatten(0, 1), sides, size)  # (S B, in, H, W)
-    return images.view(seeds, batch, channels, *sides).transpose(1, 2)
+    images = functional.fold(of_images.flatten(0, 1), (height, width), size)  # (S B, in, H, W)
+    return images.view(seeds, batch, channels, height, width).transpose(1, 2)

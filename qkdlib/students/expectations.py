@@ -36,7 +36,7 @@ class WiresOfRealStates:
             shifts[1 + len(turning) + number, 0, list(places)] = -math.pi / 2
         self.shifts, self.two = shifts.to(theta), theta.new_tensor(2.0)
 
-    def forward(self, features: torch.Tensor, keep: None = None) -> torch.Tensor:
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
         x, _, z = product.directions(self.circuit, self.theta + self.shifts)  # (1 + 2 C, S, Q)
         self.n = torch.cat([z, x], -1)
         self.f = self.states.extended(features)

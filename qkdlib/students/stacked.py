@@ -35,7 +35,9 @@ class StackedLinear(nn.Module):
         self.bias = uniform((outputs,), inputs, generators)  # (S, out)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        weight, bias, outputs = self.weight, self.bias, self.weight.shape[1]
+        weight: torch.Tensor = self.weight
+        bias: torch.Tensor = self.bias
+        outputs = weight.shape[1]
         if outputs == 1:  # a product with a vector, which one seed alone would round otherwise
             weight, bias = weight.expand(-1, 2, -1), bias.expand(-1, 2)
         return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))[..., :outputs]
@@ -47,7 +49,7 @@ class Linear:
     def __init__(self, layer: StackedLinear, needed: bool):
         self.layer, self.needed = layer, needed
 
-    def forward(self, x: torch.Tensor, keep: None = None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
         self.x = x
         return self.layer(x)
 

@@ -55,11 +55,16 @@ def undisturbed(network: nn.Module, device: torch.device) -> Iterator[None]:
         yield
 
 
-def convolutions() -> contextlib.AbstractContextManager[None]:
-    """On CUDA, convolutions in whole float32 (by default they are rounded to TF32, which is another network), always
-    the same ones, for a while."""
+@contextlib.contextmanager
+def convolutions() -> Iterator[None]:
+    """On CUDA, always the same convolutions, for a while."""
     cudnn = torch.backends.cudnn
-    return cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False)
+    before = cudnn.deterministic
+    cudnn.deterministic = True  # type: ignore[assignment]  # torch shows its descriptor
+    try:
+        yield
+    finally:
+        cudnn.deterministic = before
 
 
 def steady(

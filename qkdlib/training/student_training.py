@@ -162,7 +162,8 @@ class StudentTraining:
         """Test the weights of each seed's last and best epoch, and leave the ones that its training keeps."""
         self.student.eval()
         with torch.inference_mode():
-            measured, confusions = [], []
+            measured: list[tuple[dict, list[int]]] = []
+            confusions: list[list[list[list[int]]]] = []
             for weights in (chosen.last, chosen.best):
                 if confusions and chosen.epochs == chosen.best_epochs:
                     continue  # they are the same

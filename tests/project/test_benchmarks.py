@@ -55,7 +55,7 @@ def test_execution_counts_circuits_and_times_epochs(benchmark, capsys):
 def test_portable_steps_every_student_and_a_teacher(benchmark):
     portable = benchmark("portable")
     for task, _, _ in portable.CASES.values():
-        portable.of_student(task, seeds=1)()
+        portable.stepper(task, seeds=1)()
     portable.of_teacher("lenet", batch=2)()  # AlexNet takes seconds
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from qkdlib import torch_settings
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.images import datasets
 from qkdlib.teachers import frozen, large, networks, train_teacher
@@ -72,11 +73,12 @@ def test_images_that_would_fill_a_device_stay(monkeypatch):
         assert copied == [torch.device("cuda")] * 2 * moved
 
 
-def test_convolutions_are_whole_for_a_while():
-    before = torch.backends.cudnn.allow_tf32
-    with frozen.convolutions():
-        assert not torch.backends.cudnn.allow_tf32 and torch.backends.cudnn.deterministic
-    assert torch.backends.cudnn.allow_tf32 == before
+def test_convolutions_are_whole_and_the_same_for_a_while():
+    cudnn = torch.backends.cudnn
+    before = cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision, cudnn.deterministic
+    with torch_settings.plain_torch(), frozen.convolutions():
+        assert (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision, cudnn.deterministic) == ("ieee", "ieee", True)
+    assert (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision, cudnn.deterministic) == before
 
 
 def test_a_large_network_is_kept_as_often_as_writing_it_is_worth(tmp_path, monkeypatch):

@@ -213,7 +213,7 @@ def test_a_damaged_file_of_features_is_set_aside_and_written_again(workspace, da
 
 def test_the_teachers_last_hidden_layer(workspace, monkeypatch):
     fit, trainings = training.fit, []
-    monkeypatch.setattr(training, "fit", lambda *a, **o: trainings.append(o["title"]) or fit(*a, **o))
+    monkeypatch.setattr(training, "fit", lambda *a, **o: trainings.append(a[4]) or fit(*a, **o))
     record = run(TAUGHT, workspace, features="teacher")
     assert record.experiment.features.startswith("custom:LeNetLastHidden-")
     (checkpoint,) = workspace.checkpoints.glob("*lenet*.pt")
