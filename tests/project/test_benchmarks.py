@@ -61,7 +61,7 @@ def test_portable_steps_every_student_and_a_teacher(benchmark):
 
 def test_engines_prints_a_line_for_each_student_and_number_of_qubits(benchmark, capsys):
     engines = benchmark("engines")
-    engines.measure(threads=1, steps=1, rounds=1)
+    engines.measure(steps=1, rounds=1)
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(" qubits")[0].split()[-1] for line in lines] == 3 * ["4"] + 3 * ["8"]
     assert all(f"{engines.SEEDS} seeds" in line and "TorchQuantum" in line for line in lines)
