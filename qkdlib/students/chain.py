@@ -47,7 +47,8 @@ class ByAutograd:
     """Any function of x (and dropout), with parameters, as one link."""
 
     def __init__(self, function: Callable[..., torch.Tensor], parameters: Sequence[nn.Parameter], needed: bool):
-        self.function, self.parameters, self.needed = function, list(parameters), needed
+        self.function, self.needed = function, needed
+        self.parameters = [each for each in parameters if each.requires_grad]
 
     def forward(self, x: torch.Tensor, *keep: torch.Tensor | None) -> torch.Tensor:
         with torch.enable_grad():
@@ -61,8 +62,10 @@ class ByAutograd:
             return None
         found = torch.autograd.grad(self.y, leaves, upstream, allow_unused=True)
         for parameter, gradient in zip(self.parameters, found[self.needed :], strict=True):
-            if gradient is not None:
-                assert parameter.grad is not None
+            assert parameter.grad is not None
+            if gradient is None:  # not seen by this batch
+                parameter.grad.zero_()
+            else:
                 parameter.grad.copy_(gradient)
         return found[0] if self.needed else None
 
@@ -104,7 +107,7 @@ class Chain:
 
     def __init__(self, student: Any):
         self.reducer = _reducer(student)
-        reduces = any(True for _ in student.reducer.parameters())
+        reduces = any(parameter.requires_grad for parameter in student.reducer.parameters())
         self.layer = _layer(student, reduces)
         self.head = _head(student, reduces or student.theta is not None)
 
@@ -134,7 +137,7 @@ def _layer(student: Any, needed: bool) -> Link:
     layer, experiment = student.layer, student.experiment
     if type(layer.encoder) is Amplitude and layer.sees_wires and layer.plain_weights:
         return WiresOfRealStates(layer.simulated, student.theta, needed)
-    if layer.shifts and experiment.readout == "outcomes" and student.theta is None:
+    if layer.shifts and experiment.readout == "outcomes" and not experiment.takes_features:
         return Sampled(layer)
     weights = [] if student.theta is None else [student.theta]
     return ByAutograd(lambda features, *_: student.measured(features), weights, needed)

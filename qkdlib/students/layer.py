@@ -148,8 +148,8 @@ class QuantumLayer:
 
     @property
     def plain_weights(self) -> bool:
-        """Whether the circuit's angles are its weights, each once and as it is."""
-        return self.circuit is not None and self._binding.is_plain
+        """Whether the circuit has weights, and its angles are these, each once and as it is."""
+        return self.circuit is not None and self.weights > 0 and self._binding.is_plain
 
     @property
     def _as_executed(self) -> bool:

@@ -144,6 +144,7 @@ class _MaxReLU(torch.autograd.Function):
         return best
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor, ...]:
         *places, best = ctx.saved_tensors
         gradients = [torch.empty_like(best) for _ in places]

@@ -39,6 +39,12 @@ class BatchLoss(Protocol):
         """Mean of each part over the images that were counted, one number per seed; starts anew."""
         ...
 
+    def state_dict(self) -> dict[str, int]:
+        """What the next sums depend on, between two epochs."""
+        ...
+
+    def load_state_dict(self, state: dict[str, int]) -> None: ...
+
 
 class Distillation:
     """CE and KL, by that formula.
@@ -55,35 +61,38 @@ class Distillation:
     ):  # fmt: skip
         classes, like = teacher_logits.shape[1], teacher_logits
         log_q = torch.log_softmax(teacher_logits / temperature, -1)
-        self.targets = like.new_zeros(len(labels), 2, outputs)
+        self.targets = like.new_zeros(len(labels), 2, classes)  # of further outputs 0
         self.targets[:, 0].scatter_(1, labels[:, None], 1.0)
-        self.targets[:, 1, :classes] = log_q.exp()
+        self.targets[:, 1] = log_q.exp()
         self.negative_entropy = (log_q.exp() * log_q).double().sum() / len(labels)
         self.scales, self.biases = like.new_tensor([[1.0], [1 / temperature]]), like.new_zeros(2, outputs)
         self.biases[1, classes:] = NEVER
         self.weights, slopes = (ce_weight, kd_weight), like.new_tensor([[ce_weight], [kd_weight / temperature]])
+        batch = min(batch, len(labels))
         self.slopes = {count: slopes / count for count in (batch, len(labels) % batch) if count}
-        self.sums, self.norms = (like.new_zeros(seeds, batch, 2, numbers) for numbers in (outputs, 1))
+        self.sums, self.norms = (like.new_zeros(seeds, batch, 2, numbers) for numbers in (classes, 1))
         self.totals = like.new_zeros(seeds, 2, dtype=torch.double)
         self.steps, self.images = 0, 0
 
     def gradient(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         targets, chances, norms = self._counted(logits, rows)
-        plain, softened = ((chances / norms - targets) * self.slopes[rows.shape[1]]).unbind(2)
+        wrong = chances / norms
+        wrong[..., : targets.shape[-1]] -= targets
+        plain, softened = (wrong * self.slopes[rows.shape[1]]).unbind(2)
         return plain + softened
 
     def count(self, logits: torch.Tensor, rows: torch.Tensor) -> None:
         self._counted(logits, rows)
 
     def _counted(self, logits: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Targets (S, B, 2, L), and the chances whose sums are the norms (S, B, 2, 1)."""
-        targets = self.targets.index_select(0, rows.reshape(-1)).view(*rows.shape, *self.biases.shape)
+        """Targets (S, B, 2, C), and the chances (S, B, 2, L) whose sums are the norms (S, B, 2, 1)."""
+        targets = self.targets.index_select(0, rows.reshape(-1)).view(*rows.shape, *self.targets.shape[1:])
         # PyTorch's own log-softmax takes three times as long on so few logits.
         scores = logits.unsqueeze(2) * self.scales + self.biases
         scores -= scores.amax(-1, keepdim=True)
         chances = torch.exp(scores)
         norms = chances.sum(-1, keepdim=True)
-        self.sums[:, : rows.shape[1]] += targets * scores
+        self.sums[:, : rows.shape[1]] += targets * scores[..., : targets.shape[-1]]
         self.norms[:, : rows.shape[1]] += torch.log(norms)
         self.images += rows.shape[1]
         self.steps += 1
@@ -105,6 +114,12 @@ class Distillation:
         self.images = 0
         parts = zip(losses.PARTS, (total, cross_entropy, divergence), strict=True)
         return {name: each.tolist() for name, each in parts}
+
+    def state_dict(self) -> dict[str, int]:
+        return {"steps": self.steps}  # which say where sums of 32 bits end, and so how they round
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.steps = state.get("steps", 0)
 
 
 class ByAutograd:
@@ -134,6 +149,12 @@ class ByAutograd:
         means = (self.sums / self.images).tolist()
         self.images = 0
         return dict(zip(losses.PARTS, means, strict=True))
+
+    def state_dict(self) -> dict[str, int]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        pass
 
 
 def loss(

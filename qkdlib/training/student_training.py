@@ -102,6 +102,7 @@ class StudentTraining:
             self.student, self.epoch, self._measure, epochs, self.experiment.name, batches, checkpoint=kept,
             finished=lambda: chooses and not self.selection.running,
         )  # fmt: skip
+        self.chain = Chain(self.student)  # that of the last step keeps its batch, beside other trainings
         self.seconds_before = kept.seconds if kept else 0.0
         ends = self.selection.epochs if chooses else [len(history)] * len(self.student.seeds)
         return [_curves(history[:end], seed) for seed, end in enumerate(ends)]
@@ -111,6 +112,7 @@ class StudentTraining:
         return {
             "model": self.student.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "loss": self.loss.state_dict(),
             "selection": self.selection.state_dict() if self.experiment.tested == "at_end" else None,
             "generators": [each.get_state() for each in (*self.orders, *self.drops)],
             "samplers": [each.bit_generator.state for each in self._samplers()],
@@ -121,6 +123,7 @@ class StudentTraining:
         """Take what `state_dict` gave, of a training of the same seeds."""
         self.student.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.loss.load_state_dict(state.get("loss", {}))  # of which earlier versions kept nothing
         if state["selection"] is not None:
             self.selection.load_state_dict(state["selection"])
         for each, drawn in zip((*self.orders, *self.drops), state["generators"], strict=True):

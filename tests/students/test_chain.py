@@ -2,13 +2,15 @@
 are tested against Qiskit; and which students have links of their own."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from qkdlib import circuits
+from qkdlib import circuits, parts
 from qkdlib.circuit import Circuit
 from qkdlib.circuits import simulation
 from qkdlib.experiment import Experiment
@@ -16,13 +18,14 @@ from qkdlib.students import Student
 from qkdlib.students.chain import ByAutograd, Chain, Sampled, SigmoidComplement
 from qkdlib.students.convolutions import Convolutional
 from qkdlib.students.expectations import WiresOfRealStates
-from qkdlib.students.stacked import Linear
+from qkdlib.students.stacked import Linear, StackedLinear
 
 REVISED = {
     "reducer": "fully_connected", "encoder": "amplitude", "ansatz": "rx_ry_rz", "readout": "pauli_z", "head": "linear",
     "dropout": 0.0, "qubits": 4,
 }  # fmt: skip
 PUBLISHED = {"gradient": "published_shift"}
+TWICE = Circuit(2, ["ry(x[1]) 0", "ry(2*x[0]) 1", "cx 0 1", "rx(x[0]) 1"], name="twice")
 OWN = Circuit(3, ["rx(2*w[0]) 0", "ry(w[0]) 1", "cx 0 1", "ry(w[1]) 2"], measure=(0, 2), name="own")
 STUDENTS = {
     "published": PUBLISHED,
@@ -42,6 +45,8 @@ STUDENTS = {
     "twin": {**REVISED, "ansatz": "classical"},
     "pooled": {**REVISED, "reducer": "avg_pool"},
     "own circuit": {**REVISED, "ansatz": OWN, "qubits": 3},
+    "without weights": {**REVISED, "ansatz": Circuit(2, ["h 0", "h 1"], name="hadamard"), "qubits": 2},
+    "own features": {"gradient": "parameter_shift", "ansatz": TWICE, "qubits": 2, "classes": (0, 1)},
     "described": {
         **REVISED, "encoder": "amplitude_tanh", "ansatz": "h_ry", "readout": "outcomes", "head": "renormalised",
     },
@@ -55,13 +60,15 @@ LINKS = {
     "pooled": (ByAutograd, WiresOfRealStates, Linear),
     "entangled": (Linear, ByAutograd, Linear),
     "own circuit": (Linear, ByAutograd, Linear),
+    "without weights": (Linear, ByAutograd, Linear),
+    "own features": (Convolutional, ByAutograd, SigmoidComplement),
 }
 SHAPES = {"grey": (1, 28, 28), "odd, colour": (3, 17, 22)}
 
 
 def made(fields: dict, shape=(1, 28, 28)) -> Student:
     """Three students in 64 bits, with gradients of which nobody knows what they hold."""
-    student = Student(Experiment(classes=(0, 1, 2), **{"qubits": 3, **fields}), shape, [0, 1, 2]).double()
+    student = Student(Experiment(**{"classes": (0, 1, 2), "qubits": 3, **fields}), shape, [0, 1, 2]).double()
     for parameter in student.parameters():
         parameter.grad = torch.full_like(parameter, 7.0)
     return student.train()
@@ -153,3 +160,57 @@ def test_a_zero_vector_is_the_ground_state_and_moves_nothing():
         by_features = link.backward(torch.ones(3, 2, 4, dtype=torch.float64))
     torch.testing.assert_close(found[:, 0], found[:, 1])
     assert not by_features[:, 0].any() and by_features.isfinite().all()
+
+
+class Frozen(nn.Module):
+    """A reducer of two layers, of which the first is not trained."""
+
+    def __init__(self, shape, features, generators, dropout):
+        super().__init__()
+        self.first = StackedLinear(math.prod(shape), 5, generators).requires_grad_(False)
+        self.second = StackedLinear(5, features, generators)
+
+    def forward(self, x: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
+        x = x.flatten(-3)
+        return self.second(torch.tanh(self.first(x if x.ndim == 3 else x.expand(len(self.first.weight), -1, -1))))
+
+
+@pytest.fixture
+def frozen(monkeypatch) -> Student:
+    monkeypatch.setattr(parts, "_registered", dict(parts._registered))
+    monkeypatch.setattr(parts, "_latest", dict(parts._latest))
+    parts.register("reducer", "frozen", "1", code=Frozen)
+    return made({**REVISED, "reducer": "frozen"})
+
+
+def test_weights_that_are_not_trained_are_left_alone(frozen):
+    prepared, _, upstream = batch(frozen)
+    with torch.no_grad():
+        chain = Chain(frozen)
+        chain.forward(prepared)
+        chain.backward(upstream)
+    assert all((parameter.grad == 7).all() for parameter in frozen.reducer.first.parameters())
+    second = list(frozen.reducer.second.parameters())
+    expected = torch.autograd.grad(frozen.logits(prepared), second, upstream)
+    torch.testing.assert_close(tuple(parameter.grad for parameter in second), expected)
+    frozen.reducer.requires_grad_(False)  # all of it
+    with torch.no_grad():
+        chain = Chain(frozen)
+        chain.forward(prepared)
+        chain.backward(upstream)
+    (expected,) = torch.autograd.grad(frozen.logits(prepared), [frozen.theta], upstream)
+    torch.testing.assert_close(frozen.theta.grad[:, :8], expected[:, :8])  # no measurement sees the last angles
+
+
+def test_weights_that_a_batch_does_not_see_have_no_gradient_of_an_earlier_one():
+    weight, other = (nn.Parameter(torch.ones(3)) for _ in range(2))
+    weight.grad, other.grad = torch.full((3,), 7.0), torch.full((3,), 7.0)
+    link = ByAutograd(lambda x: x * weight if x.any() else x * other, [weight, other], needed=True)
+    for x, expected in (
+        (torch.arange(3.0), (torch.arange(3.0), torch.zeros(3))),
+        (torch.zeros(3), (torch.zeros(3),) * 2),
+    ):
+        with torch.no_grad():
+            link.forward(x)
+            link.backward(torch.ones(3))
+        assert torch.equal(weight.grad, expected[0]) and torch.equal(other.grad, expected[1])

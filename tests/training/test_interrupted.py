@@ -12,7 +12,7 @@ from qkdlib import training
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.files import DamagedFile
 from qkdlib.images import datasets
-from qkdlib.training import checkpoints, student_training
+from qkdlib.training import checkpoints, steps, student_training
 
 PATIENT = {**REVISED, "tested": "at_end", "patience": 2, "learning_rate": 0.2}
 KINDS = {
@@ -86,6 +86,14 @@ def test_it_ends_with_the_same_bits_and_trains_only_what_was_lost(tmp_path, kind
     assert again[2] == 2 and again[0].seconds_before > 0
     training.forget(tmp_path, task, SEEDS, "cpu")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sums_over_more_steps_than_are_added_up_at_once_have_the_same_bits(tmp_path):
+    task = experiment(**{**DESCRIBED, "epochs": 4, "batch_size": 1})
+    assert steps.STEPS > len(datasets.splits(task).train) > steps.STEPS / 2
+    whole = train(task)
+    interrupt(task, tmp_path, 2)
+    check_same(train(task, tmp_path), whole)
 
 
 def test_it_can_be_interrupted_again_and_again(tmp_path):

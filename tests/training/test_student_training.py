@@ -12,6 +12,7 @@ from qkdlib import training
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.images import datasets
 from qkdlib.students import Student
+from qkdlib.students.chain import Chain
 from qkdlib.training import student_training
 
 GRADIENTS = ("autograd", "parameter_shift", "published_shift")
@@ -112,6 +113,19 @@ def test_evaluation_is_pytorchs_cross_entropy_and_accuracy_without_dropout():
         assert results[place]["test_ce"] == [pytest.approx(expected, abs=1e-5)]
         right = (logits[place].argmax(1) == images.y).double().mean().item()
         assert results[place]["test_accuracy"] == [pytest.approx(right, abs=1e-6)]
+
+
+@pytest.mark.parametrize("protocol", ["published shift", "revised", "revised, pca"])
+def test_a_training_that_has_ended_keeps_nothing_of_its_batches(protocol):
+    """Its learning rates have one each, and `memory_needed` counts one."""
+    task = experiment(**PROTOCOLS[protocol], batch_size=30)
+    parts = datasets.splits(task)
+    zeros = torch.zeros(len(parts.all_train), len(task.classes))
+    ended = student_training.StudentTraining(task, 0.001, parts, zeros, [0, 1], "cpu")
+    ended.run()
+    new = Chain(ended.student)
+    for part in ("reducer", "layer", "head"):
+        assert vars(getattr(ended.chain, part)).keys() == vars(getattr(new, part)).keys()
 
 
 def test_dropout_keeps_its_share_and_the_expectation():
