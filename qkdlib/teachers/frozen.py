@@ -60,7 +60,7 @@ def convolutions() -> Iterator[None]:
     """On CUDA, always the same convolutions, for a while."""
     cudnn = torch.backends.cudnn
     before = cudnn.deterministic
-    cudnn.deterministic = True  # type: ignore[assignment]  # torch shows its descriptor
+    cudnn.deterministic = True
     try:
         yield
     finally:
