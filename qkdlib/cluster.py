@@ -37,7 +37,7 @@ class Failures:
         try:
             yield
         except Exception as error:
-            self.errors[name] = error
+            self.errors.setdefault(name, error)  # what follows from the first one says less
             self.say(f"{name} failed: {type(error).__name__}: {error}")
 
     def end(self) -> None:
@@ -112,6 +112,8 @@ def each(jobs: list[Job], say: Callable[[str], None] = print, what: str = "exper
     Raises:
         ValueError: `QKD_SCHEDULER` is no cluster that can compute this; before any work.
     """
+    if not jobs:
+        return
     failures, (here, out, count) = Failures(say), _shared(jobs)
     with runtime.progress(total=len(jobs), desc=what) as bar:
 

@@ -1,6 +1,7 @@
 """Cores, device and provenance of the running process."""
 
 import contextlib
+import ctypes
 import functools
 import importlib.metadata
 import json
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+TRIM, MMAP = (-1, 256 << 20), (-3, 32 << 20)  # parameters of glibc's mallopt, and bytes: the most that the latter takes
 QUIET = False  # True in a worker, whose parent shows the progress
 VERSIONED = (
     "torch", "torchvision", "torchquantum", "torchquantum-ng", "qiskit", "qiskit-aer", "numpy", "scipy", "scikit-learn",
@@ -43,6 +45,15 @@ def start(device: str = "auto") -> "torch.device":
     torch.set_num_threads(threads())
     portable.is_on()
     return found
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep freed memory for the next tensor; other C libraries do as they like. Dask has workers return it at
+    once (it sets `MALLOC_TRIM_THRESHOLD_`), and to fetch it again takes a block half its time."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # not glibc; Windows
+        libc = ctypes.CDLL(None)
+        for parameter in (TRIM, MMAP):
+            libc.mallopt(*parameter)
 
 
 def found_device(device: str) -> "torch.device":

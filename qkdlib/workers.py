@@ -30,7 +30,7 @@ LOST = (
 )
 
 _turn = threading.Lock()
-_held: dict[tuple[str, int | None], str] = {}  # the content of the data sets that this process has
+_handed: dict[tuple[str, int | None], str] = {}  # the content of the data sets that this process was handed
 
 
 class Images(NamedTuple):
@@ -63,7 +63,7 @@ def facts() -> dict[str, Any]:
     same = {name: runtime.version(name) for name in ("qkdlib", "torch", "numpy")}
     python = ".".join(platform.python_version_tuple()[:2])
     return same | {"commit": runtime.commit(), "numerics": names.NUMERICS, "Python": python,
-                   "QKD_PORTABLE": int(portable.wanted())}  # fmt: skip
+                   "QKD_PORTABLE": int(portable.wanted()), "device": runtime.found_device("auto").type}  # fmt: skip
 
 
 def differences(theirs: dict[str, Any], mine: dict[str, Any]) -> str:
@@ -124,7 +124,8 @@ def _check_workers(client: "distributed.Client", address: str, say: Callable[[st
     for worker, found in client.run(facts, on_error="return").items() if threads else ():
         told = checks.line(found, 200) if isinstance(found, BaseException) else differences(found, mine)
         if told:
-            checks.fail(VARIABLE, address, f"workers with the versions of this process, unlike {worker}: {told}")
+            alike = f"workers with the versions of this process and its kind of device, unlike {worker}: {told}"
+            checks.fail(VARIABLE, address, alike)
     if not threads:
         say(f"{address} has no workers yet; waiting for some")
 
@@ -185,6 +186,7 @@ def work(
     with _turn:
         runtime.QUIET = True
         os.environ.setdefault("QKD_THREADS", "1")
+        runtime.keep_freed_memory()
         if told := differences(facts(), expected):
             raise RuntimeError(f"a worker that has {told}")
         if images is not None:
@@ -198,21 +200,21 @@ def _have(images: Images, handed: tuple | None) -> None:
     from qkdlib.images import datasets
 
     dataset, size, content = images
-    if _held.get((dataset, size)) == content:
+    if _handed.get((dataset, size)) == content:
         return
     if handed is not None:
         *arrays, labels = handed
         x_train, y_train, x_test, y_test = map(torch.tensor, arrays)
         datasets.hand_over(dataset, size, (x_train, y_train, x_test, y_test, labels))
-    else:
-        own = None
-        with contextlib.suppress(OSError, ValueError):
-            own = datasets.content(dataset, size) if datasets.at_hand(dataset) else None
-        if own != content:
-            import distributed
+        _handed[dataset, size] = content
+        return
+    own = None
+    with contextlib.suppress(OSError, ValueError):  # each time: a folder may change
+        own = datasets.content(dataset, size) if datasets.at_hand(dataset) else None
+    if own != content:
+        import distributed
 
-            raise Lacking(distributed.get_worker().address)
-    _held[dataset, size] = content
+        raise Lacking(distributed.get_worker().address)
 
 
 def handed(images: Images) -> tuple:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from qkdlib import checks, cluster, images, records, teachers, workers
+from qkdlib.cluster import train_teachers
 from qkdlib.experiment import Experiment
 from qkdlib.study import contents
 from qkdlib.study.chapter import Part, copies, on_copy
@@ -79,13 +80,6 @@ def train(wanted: list[Experiment], workspace: Workspace, fresh: str, say: Calla
     with failures.of("training the students"):
         cluster.run_all(wanted, workspace, fresh=fresh != "no", aer_seeds=AER_SEEDS, say=say)
     failures.end()
-
-
-def train_teachers(
-    taught: list[Experiment], workspace: Workspace, fresh: bool, say: Callable[[str], None] = print
-) -> None:
-    """Train the teachers of experiments that have no logits yet, as `cluster.train_teachers`."""
-    cluster.train_teachers(taught, workspace, fresh, say)
 
 
 def all_teachers(workspace: Workspace) -> list[Experiment]:

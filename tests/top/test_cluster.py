@@ -113,6 +113,15 @@ def test_errors_of_different_kinds_are_one_runtime_error():
     cluster.Failures(lambda _: None).end()  # nothing failed
 
 
+def test_the_first_error_of_a_piece_of_work_is_the_one_that_is_raised():
+    failures = cluster.Failures(lambda _: None)
+    for error in (MemoryError("training is full"), RuntimeError("no record to execute")):
+        with failures.of("experiment"):
+            raise error
+    with pytest.raises(MemoryError, match="^training is full$"):
+        failures.end()
+
+
 # How many processes
 
 

@@ -5,20 +5,23 @@ import contextlib
 import dataclasses
 import json
 import os
+import platform
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 
 import distributed
 import numpy as np
 import pytest
+import torch
 
 import qkdlib
-from qkdlib import cluster, images, trained, workers
+from qkdlib import cluster, images, runtime, trained, workers
 from qkdlib.blocks import Missing, Task, shares
 from qkdlib.experiment import Experiment, Teacher
 from qkdlib.images import datasets
@@ -219,10 +222,47 @@ def test_workers_that_compute_otherwise_are_named_before_any_work(two, tmp_path,
     with pytest.raises(ValueError, match="^QKD_SCHEDULER=.*versions of this process.*QKD_PORTABLE 1 in place of 0"):
         cluster.run_all([TASK], tmp_path, say=quiet)
     monkeypatch.delenv("QKD_PORTABLE")
+    with monkeypatch.context() as other, pytest.raises(ValueError, match="^QKD_SCHEDULER=.*device .* in place of meta"):
+        other.setattr(runtime, "found_device", lambda _name: torch.device("meta"))
+        cluster.run_all([TASK], tmp_path, say=quiet)
     wide = two.add("--nthreads", "2")
     with pytest.raises(ValueError, match="^QKD_SCHEDULER=.*workers of one thread .*, unlike tcp://.* with 2"):
         cluster.run_all([TASK], tmp_path, say=quiet)
     two.end(wide)
+
+
+def test_a_worker_looks_at_its_own_images_each_time(monkeypatch):
+    """A folder may change between two blocks."""
+    wanted, worker = workers.Images.of("digits", None), types.SimpleNamespace(address="tcp://10.0.0.2:1")
+    monkeypatch.setattr(distributed, "get_worker", lambda: worker)
+    workers._have(wanted, None)
+    monkeypatch.setattr(datasets, "content", lambda *_: "changed")
+    with pytest.raises(workers.Lacking, match=f"^{worker.address}$"):
+        workers._have(wanted, None)
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from qkdlib import workers
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        np.ones(1 << 17)  # 1 MiB, 256 pages
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(faults(), workers.work(faults, (), None, {}))
+"""
+
+
+def test_a_worker_keeps_freed_memory():
+    """Dask tells the C library to return it at once. On glibc, the one that does, pages are asked for once."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MALLOC_TRIM_THRESHOLD_": "65536"}
+    ended = subprocess.run([sys.executable, "-c", FAULTS], env=environment, capture_output=True, text=True)
+    before, after = map(int, ended.stdout.split())
+    assert after < 1000 or platform.libc_ver()[0] != "glibc"
+    assert after <= before + 1000
 
 
 def test_facts_differ_in_what_both_know():
