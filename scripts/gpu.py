@@ -1,9 +1,8 @@
-"""A visit to a machine with a GPU: see gpu.sh."""
+"""A machine with a GPU for a few minutes: see gpu.sh."""
 
 import argparse
 import importlib.util
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -28,7 +27,7 @@ FOR_SOME = {"torchquantum": SOME, "qiskit_aer": SOME, "pytest": "tests", "hypoth
 
 
 def pack(options: argparse.Namespace) -> None:
-    """Write the archives, and say what will travel."""
+    """Write the archives, and say how large they are."""
     import gpu_files
 
     from qkdlib.study.v1 import paper
@@ -39,14 +38,8 @@ def pack(options: argparse.Namespace) -> None:
     pairs = ((each, teacher) for each in taught for teacher in (each.teacher, *each.teacher.trained()))
     logits = sorted({logits_path(Workspace(HERE), each, teacher) for each, teacher in pairs})
     made = gpu_files.pack(options.sets or list(gpu_files.SETS), logits, BUILD / "pack")
-    listed = subprocess.run(["git", "ls-files"], cwd=HERE, capture_output=True, text=True, check=True)
-    sizes = [path.stat().st_size for path in made]
-    checkout = sum((HERE / name).stat().st_size for name in listed.stdout.splitlines() if (HERE / name).is_file())
-    for path, size in zip(made, sizes, strict=True):
-        print(f"{path.relative_to(HERE)}: {size / 2**20:.1f} MB")
-    total = sum(sizes) + checkout
-    fits = "fits" if total <= gpu_files.MOST_THERE else "does not fit; pack fewer data sets, or leave results/ behind"
-    print(f"{total / 2**20:.1f} MB with the checkout's {checkout / 2**20:.1f}, of {gpu_files.MOST_THERE >> 20}: {fits}")
+    for path in made:
+        print(f"{path.relative_to(HERE)}: {path.stat().st_size / 2**20:.1f} MB")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -71,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         gpu_files.unpack(BUILD / "pack", data)
         os.environ.setdefault("QKD_DATA", str(data))
         before = [(root, gpu_files.TEACHERS) for root in (HERE, data / "logits")]
-        known = gpu_files.bring([*before, (HERE / gpu_files.MADE, gpu_files.STUDENTS)], work)  # of earlier visits, too
+        known = gpu_files.bring([*before, (HERE / gpu_files.MADE, gpu_files.STUDENTS)], work)  # of earlier runs, too
     plan = toy_plan() if options.toy else real_plan()
     visit = Visit(plan, clock, Path(options.out), work, device, known)
     name = torch.cuda.get_device_name() if device == "cuda" else "CPU"

@@ -1,8 +1,8 @@
 #!/bin/sh
-# A visit to a machine with a GPU, which may lack a network and all but PyTorch:
+# A machine with a GPU for a few minutes, which may lack a network and all but PyTorch:
 #   scripts/gpu.sh pack [SET ...]     here: small archives of data sets and teachers' logits, into build/gpu/pack
 #   scripts/gpu.sh run [--toy]        there: tests, benchmarks, teachers and students, as far as MINUTES (12) go
-#   scripts/gpu.sh merge FOLDER       here: what came back, into results/ and results/gpu
+#   scripts/gpu.sh merge FOLDER       here: what was made there, into results/ and results/gpu
 # PYTHON names the interpreter (default: .venv's, else python3). Of `run` what is made lies in OUT (build/gpu/out).
 set -eu
 cd "$(dirname "$0")/.."

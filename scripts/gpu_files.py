@@ -1,4 +1,4 @@
-"""What travels to a machine with a GPU, and what comes back: archives, each below a limit."""
+"""What goes to a machine with a GPU for a few minutes, and what was made there: archives, each small enough to send."""
 
 import dataclasses
 import shutil
@@ -15,8 +15,7 @@ from qkdlib.workspace import Workspace
 
 SETS = {"mnist": "MNIST/raw", "fashion_mnist": "FashionMNIST/raw", "cifar10_jpeg": "cifar10-images"}
 MADE = Path("results", "gpu")  # the workspace of records that were made on a GPU, which are not portable
-MOST_THERE = 64 << 20  # bytes that travel, the checkout included
-MOST_BACK = 15 << 20  # bytes of an archive that comes back
+MOST_BACK = 15 << 20  # bytes of an archive of what was made
 STUDENTS, TEACHERS = "results/students", "results/teachers"
 
 
@@ -80,7 +79,7 @@ def bring(sources: list[tuple[Path, str]], work: Path) -> set[str]:
 
 
 class Bag:
-    """Archives of what a visit has made, each below `MOST_BACK` bytes, complete after each piece. Logits whose names
+    """Archives of what a run has made, each below `MOST_BACK` bytes, complete after each piece. Logits whose names
     are `known` stay behind."""
 
     def __init__(self, out: Path, work: Workspace, known: Collection[str] = ()):
@@ -115,7 +114,7 @@ def _packed(path: Path) -> int:
 
 
 def merge(folder: Path, root: Path) -> list[str]:
-    """Take over what came back in the archives of a folder: teachers' logits into `root`/results/teachers, records of
+    """Take over what is in the archives of a folder: teachers' logits into `root`/results/teachers, records of
     students, seed by seed, into the workspace `root`/results/gpu. Whatever is there stays. Returns a line for each."""
     said = []
     with tempfile.TemporaryDirectory() as temporary:

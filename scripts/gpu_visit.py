@@ -1,4 +1,4 @@
-"""What a visit to a machine with a GPU does, in which order, and for how long."""
+"""What is done on a machine with a GPU in a few minutes, and in which order."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a visit does."""
+    """What is done."""
 
     tests: list[str]  # words for pytest
     benchmark: list[str]  # words for benchmarks/devices.py
@@ -72,7 +72,7 @@ def toy_plan() -> Plan:
 
 
 class Visit:
-    """One visit: its steps in turn, none of which stops the others. `known`: names of logits that need not go back."""
+    """Its steps in turn, none of which stops the others. `known`: names of logits that were there before."""
 
     def __init__(self, plan: Plan, clock: Clock, out: Path, work: Path, device: str, known: Collection[str] = ()):
         from gpu_files import Bag
