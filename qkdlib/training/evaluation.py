@@ -20,6 +20,7 @@ class Evaluated(NamedTuple):
     predicted: torch.Tensor
 
 
+@torch.no_grad()
 def evaluate(student: Student, images: Images, teacher_logits: torch.Tensor | None = None) -> Evaluated:
     """What every seed makes of the same images.
 

@@ -110,6 +110,13 @@ def test_pooled_convolution_is_the_convolution_that_is_pooled():
     torch.testing.assert_close(stacked.pooled(x), max_pool_relu(stacked(x)), atol=1e-6, rtol=1e-5)
 
 
+def test_pooling_says_that_it_has_no_second_derivative():
+    x = images(1, 4, 4).requires_grad_()
+    (gradient,) = torch.autograd.grad(max_pool_relu(x).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
 def pytorchs_max_pool_relu(x: torch.Tensor) -> torch.Tensor:
     return functional.relu(functional.max_pool2d(x.flatten(0, -4), 2)).unflatten(0, x.shape[:-3])
 

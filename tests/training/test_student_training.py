@@ -115,6 +115,19 @@ def test_evaluation_is_pytorchs_cross_entropy_and_accuracy_without_dropout():
         assert results[place]["test_accuracy"] == [pytest.approx(right, abs=1e-6)]
 
 
+def test_evaluation_keeps_no_graph_whoever_asks_for_it():
+    task = experiment(**REVISED)
+    student, results = train(task, [0, 1])
+    images = datasets.splits(task).test
+    seen = []
+    student.reducer.register_forward_hook(lambda *_: seen.append(torch.is_grad_enabled()))
+    assert torch.is_grad_enabled()
+    prepared = dataclasses.replace(images, x=student.reducer.prepare(images.x))
+    found = training.evaluate(student, prepared)
+    assert seen == [False]
+    assert found.accuracy == [seed["test_accuracy"][-1] for seed in results]
+
+
 @pytest.mark.parametrize("protocol", ["published shift", "revised", "revised, pca"])
 def test_a_training_that_has_ended_keeps_nothing_of_its_batches(protocol):
     """Its learning rates have one each, and `memory_needed` counts one."""
