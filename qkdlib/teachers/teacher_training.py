@@ -98,7 +98,7 @@ def _train(
     with _surroundings(teacher):
         network, history = _fitted(task, teacher, images, parts, checkpoint, device)
         train, test = (logits_of(network, split.x, device) for split in (parts.all_train, parts.all_test))
-        made = {"trained_on": len(images), "threads": torch.get_num_threads(), **_rounding(teacher, device)}
+        made = {"trained_on": len(images), "threads": torch.get_num_threads()}
     count = sum(parameter.numel() for parameter in network.parameters())
     return TeacherLogits(train, test, history, meta_of(task, teacher, count, device) | made)
 
@@ -131,29 +131,10 @@ def _taught_with(task: Experiment, teacher: Teacher, parts: Splits) -> Images:
 
 @contextlib.contextmanager
 def _surroundings(teacher: Teacher) -> Iterator[None]:
-    """What a training leaves as it was: PyTorch's own layers draw from the global generator. A small network has
-    portable bits, on one thread, to which a second would bring nothing; a large one takes what is fastest, three times
-    as fast."""
-    with torch.random.fork_rng(), frozen.convolutions():
-        if teacher.architecture in networks.LARGE:
-            yield
-        else:
-            with torch_settings.one_thread(), portable.convolutions():
-                yield
-
-
-def _rounding(teacher: Teacher, device: str | torch.device) -> dict:
-    """What a teacher's record says of its arithmetic beside what the process says."""
-    if teacher.architecture not in networks.LARGE:
-        return {}
-    return {"portable": False, "products": "bfloat16" if _in_half(teacher, device) else "float32"}
-
-
-def _in_half(teacher: Teacher, device: str | torch.device) -> bool:
-    """Whether the products of a training are computed in bfloat16: of a large network, where the processor has it.
-    Weights, their gradients' sums, Adam and all evaluation stay in float32."""
-    of_many = teacher.architecture in networks.LARGE
-    return of_many and torch.device(device).type == "cpu" and portable.has("avx512_bf16")
+    """What a training leaves as it was: PyTorch's own layers draw from the global generator."""
+    alone = teacher.architecture not in networks.LARGE  # a second thread brings it nothing, and rounds differently
+    with torch.random.fork_rng(), frozen.convolutions(), portable.convolutions(), torch_settings.one_thread(alone):
+        yield
 
 
 def _fitted(
@@ -163,9 +144,10 @@ def _fitted(
     images = large.near(images, device)
     torch.manual_seed(number(teacher.seed, "weights"))
     network = networks.build(teacher.architecture, images.shape, len(task.classes)).to(device)
-    if teacher.architecture in networks.LARGE:
+    if teacher.architecture in networks.LARGE and not portable.wanted():
+        # A tenth of the time less. bfloat16, which would take a third off, does not learn: at PyTorch's initial
+        # weights what an image changes in AlexNet's activations is below its resolution.
         network = network.to(memory_format=torch.channels_last)
-    half = torch.autocast("cpu", torch.bfloat16, enabled=_in_half(teacher, device))
     optimizer = torch.optim.Adam(network.parameters(), lr=teacher.learning_rate, fused=True)
     losses: list[torch.Tensor] = []
     now = 0
@@ -178,9 +160,7 @@ def _fitted(
         for rows in order.split(teacher.batch_size):
             x, y = images.x[rows].to(device), images.y[rows].to(device)
             optimizer.zero_grad()
-            with half:
-                logits = network(x)
-            loss = torch.nn.functional.cross_entropy(logits.float(), y)
+            loss = torch.nn.functional.cross_entropy(network(x), y)
             loss.backward()
             optimizer.step()
             losses.append(loss.detach() * len(y))
