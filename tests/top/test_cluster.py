@@ -168,7 +168,8 @@ def tasks(_pieces):
     return [Task(None, wait_for, (Path(sys.argv[1]),), print)]
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background it is ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background it is ignored,
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and this one by nohup
     cluster._cuda = lambda: False
     digits = Experiment(dataset="digits")
     cluster.each([Job(name, digits, None, (tasks,)) for name in "ab"])
