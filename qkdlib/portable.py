@@ -6,7 +6,7 @@ exp), PyTorch's own kernels (softmax, sums) and oneDNN (convolutions of teachers
 computes; importing qkdlib sets them. oneDNN, which also looks at the sizes of caches, is left out (`convolutions`).
 Whether it worked is not assumed: `is_on` computes a few products and functions and compares their bits.
 
-`QKD_PORTABLE=0` switches it off: up to 2.2 times as fast, and then a sampled training is another draw on every kind of
+`QKD_PORTABLE=0` switches it off: up to 2.3 times as fast, and then a sampled training is another draw on every kind of
 processor. What a record was made with stands in its provenance (`facts`).
 """
 
