@@ -39,7 +39,7 @@ def wanted() -> bool:
 def request() -> None:
     """Ask MKL and PyTorch for portable code; they listen until they compute for the first time. What the environment
     already says stays. A processor without AVX2 is not asked: PyTorch would not look whether it has it."""
-    if os.environ.get("QKD_PORTABLE", "1") == "1" and has("avx2"):
+    if os.environ.get("QKD_PORTABLE", "1") == "1" and _has("avx2"):
         for name, value in VARIABLES.items():
             os.environ.setdefault(name, value)
 
@@ -65,7 +65,7 @@ def _warn() -> None:
 def _reason() -> str:
     import torch
 
-    if not has("avx2"):
+    if not _has("avx2"):
         return "this machine shows no x86-64 processor with AVX2"
     version = torch.__version__.split("+")[0]
     for name, value in VARIABLES.items():
@@ -115,7 +115,7 @@ def facts() -> dict:
     }
 
 
-def has(instructions: str) -> bool:
+def _has(instructions: str) -> bool:
     """Whether Linux says that the processor has these instructions, as it calls them."""
     return instructions in _of_processor("flags").split()
 

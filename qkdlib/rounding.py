@@ -10,4 +10,6 @@ def shared_product(x: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
     rows would be rounded by how many rows there are."""
     if x.ndim < 3:
         return x @ matrix
+    if x.ndim == 3:
+        return torch.bmm(x, matrix.expand(len(x), -1, -1))
     return (x.flatten(1, -2) @ matrix.expand(len(x), -1, -1)).unflatten(1, x.shape[1:-1])

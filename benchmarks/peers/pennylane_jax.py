@@ -23,10 +23,5 @@ def expectations(amplitudes: jax.Array, angles: jax.Array) -> jax.Array:
     return jnp.stack(circuit(amplitudes, columns), -1)
 
 
-def make(experiment: dict, exact: bool, trains: bool):
-    """The model of an experiment."""
-    return students_jax.original(expectations)
-
-
 if __name__ == "__main__":
-    jax_jobs.main(make, side_by_side=False)
+    jax_jobs.main(students_jax.student(expectations), side_by_side=False)

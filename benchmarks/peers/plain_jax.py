@@ -47,12 +47,5 @@ def probabilities(angles: jax.Array) -> jax.Array:
     return found
 
 
-def make(experiment: dict, exact: bool, trains: bool):
-    """The model of an experiment."""
-    if experiment["reducer"] == "cnn":
-        return students_jax.published(probabilities, exact, trains)
-    return students_jax.original(expectations)
-
-
 if __name__ == "__main__":
-    jax_jobs.main(make, side_by_side=False)
+    jax_jobs.main(students_jax.student(expectations, probabilities), side_by_side=False)

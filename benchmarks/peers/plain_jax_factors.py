@@ -25,10 +25,5 @@ def _times(matrix: jax.Array, states: jax.Array) -> jax.Array:
     return jnp.einsum("ij,bjl->bil", matrix, states)
 
 
-def make(experiment: dict, exact: bool, trains: bool):
-    """The model of an experiment."""
-    return students_jax.original(expectations)
-
-
 if __name__ == "__main__":
-    jax_jobs.main(make, side_by_side=False)
+    jax_jobs.main(students_jax.student(expectations), side_by_side=False)

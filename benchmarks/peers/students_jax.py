@@ -120,3 +120,14 @@ def pooled(x: jax.Array) -> jax.Array:
     """ReLU of the maximum of 2 x 2 cells."""
     *lead, height, width = x.shape
     return jax.nn.relu(x.reshape(*lead, height // 2, 2, width // 2, 2).max((-3, -1)))
+
+
+def student(expectations: Callable, probabilities: Callable | None = None) -> Callable:
+    """What `jax_jobs.main` takes of a peer with these circuits: (experiment, exact, trains) -> the model."""
+
+    def make(experiment: dict, exact: bool, trains: bool) -> Callable:
+        if experiment["reducer"] == "cnn":
+            return published(probabilities, exact, trains)
+        return original(expectations)
+
+    return make

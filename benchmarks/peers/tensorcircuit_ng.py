@@ -48,12 +48,5 @@ def probabilities(angles: jax.Array) -> jax.Array:
     return tc.backend.vmap(outcomes)(angles.reshape(-1, qubits)).reshape(*angles.shape[:-1], -1)
 
 
-def make(experiment: dict, exact: bool, trains: bool):
-    """The model of an experiment."""
-    if experiment["reducer"] == "cnn":
-        return students_jax.published(probabilities, exact, trains)
-    return students_jax.original(expectations)
-
-
 if __name__ == "__main__":
-    jax_jobs.main(make, side_by_side=False)
+    jax_jobs.main(students_jax.student(expectations, probabilities), side_by_side=False)

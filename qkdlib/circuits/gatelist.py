@@ -133,6 +133,12 @@ def join(first: GateList, second: GateList) -> GateList:
     return GateList(f"{first.name}+{second.name}", first.qubits, (*first.gates, *shifted))
 
 
+def pauli_z(qubits: int) -> torch.Tensor:
+    """Signs (2^Q, Q): outcome probabilities times them are the expectations <Z> on each wire."""
+    wires = torch.arange(qubits)
+    return (1 - 2 * (torch.arange(2**qubits)[:, None] >> wires & 1)).float()
+
+
 def reverse_wires(outcomes: torch.Tensor, qubits: int) -> torch.Tensor:
     """Reorder outcomes (..., 2^Q) from wire 0 most significant to wire 0 least significant, or back."""
     lead = outcomes.shape[:-1]

@@ -67,16 +67,9 @@ def _turned(
 
 
 def _in_plane(cos: torch.Tensor, sin: torch.Tensor, a: Component, b: Component) -> tuple[Component, Component]:
-    """(a cos - b sin, a sin + b cos), in fewer operations where one is the number 0, the other one perhaps 1."""
-    if isinstance(a, float) and isinstance(b, float):
-        if a == 0 and b == 0:
-            return a, b
-        if b == 0:
-            return (cos, sin) if a == 1 else (a * cos, a * sin)
-        if a == 0:
-            return (-sin, cos) if b == 1 else (-b * sin, b * cos)
+    """(a cos - b sin, a sin + b cos), in fewer operations where one is the number 0."""
     if isinstance(a, float) and a == 0:
-        return -(b * sin), b * cos
+        return (a, b) if isinstance(b, float) and b == 0 else (-(b * sin), b * cos)
     if isinstance(b, float) and b == 0:
         return a * cos, a * sin
     return a * cos - b * sin, a * sin + b * cos

@@ -14,6 +14,9 @@ import math
 
 import torch
 
+from qkdlib.circuits.gatelist import pauli_z
+from qkdlib.rounding import shared_product
+
 WHOLE = 5  # qubits of which one product with (f, h) is cheaper than two smaller ones
 
 
@@ -24,28 +27,26 @@ class RealStates:
     def __init__(self, qubits: int, dtype: torch.dtype, device: torch.device):
         self.qubits, low = qubits, qubits // 2
         self.halves = qubits > WHOLE
-        if self.halves:
-            self.lower, self.upper = hadamard(low), hadamard(qubits - low)
-            seen = [torch.arange(qubits) < low, torch.arange(qubits) >= low]
-        else:
-            self.lower = torch.cat([torch.eye(2**qubits), hadamard(qubits)], 1)
-            self.upper = self.lower.T.contiguous()
-            seen = [torch.ones(qubits)]
-        signs = 1 - 2 * (torch.arange(2**qubits)[:, None] >> torch.arange(qubits) & 1).double()
+        self.lower, self.upper = hadamard(low), hadamard(qubits - low)
+        seen = [torch.arange(qubits) < low, torch.arange(qubits) >= low] if self.halves else [torch.ones(qubits)]
+        whole = hadamard(0 if self.halves else qubits)
+        self.forth = torch.cat([torch.eye(len(whole)), whole], 1)  # f to (f, h)
+        self.back = self.forth.T.contiguous()
+        signs = pauli_z(qubits).double()
         zero = torch.zeros_like(signs)
         z = torch.cat([signs, zero, torch.ones_like(signs[:, :1])], 1)
         x = [torch.cat([zero, signs * wires, zero[:, :1]], 1) for wires in seen]
         self.matrix = torch.cat([z, *x])
         self.transposed = self.matrix.T.contiguous()
-        for name in ("lower", "upper", "matrix", "transposed"):
+        for name in ("lower", "upper", "forth", "back", "matrix", "transposed"):
             setattr(self, name, getattr(self, name).to(device, dtype))
 
     def extended(self, f: torch.Tensor) -> torch.Tensor:
-        return torch.cat([f, *self._turned(f, f)], -1) if self.halves else times(f, self.lower)
+        return torch.cat([f, *self._turned(f, f)], -1) if self.halves else shared_product(f, self.forth)
 
     def collected(self, upstream: torch.Tensor) -> torch.Tensor:
         if not self.halves:
-            return times(upstream, self.upper)
+            return shared_product(upstream, self.back)
         plain, lower, upper = upstream.chunk(3, -1)
         lower, upper = self._turned(lower, upper)
         return plain + lower + upper
@@ -54,7 +55,7 @@ class RealStates:
         """The first one with Hadamards on the lower half of the wires, the other one on the upper half."""
         seeds, batch, size = lower.shape
         low, high = len(self.lower), len(self.upper)
-        lower = times(lower.reshape(seeds, batch * high, low), self.lower).view(seeds, batch, size)
+        lower = shared_product(lower.reshape(seeds, batch * high, low), self.lower).view(seeds, batch, size)
         rows = upper.reshape(seeds * batch, high, low)
         return lower, torch.bmm(self.upper.expand(len(rows), -1, -1), rows).view(seeds, batch, size)
 
@@ -70,13 +71,8 @@ def bloch(amplitudes: torch.Tensor) -> torch.Tensor:
     """<X>, <Y> and <Z> of every wire, (3, S, B, Q), of real amplitudes (S, B, 2^Q) with norm 1."""
     sums = real_states(amplitudes.shape[-1].bit_length() - 1, amplitudes.dtype, amplitudes.device)
     extended = sums.extended(amplitudes)
-    z, x = times(extended * extended, sums.matrix)[..., :-1].chunk(2, -1)
+    z, x = shared_product(extended * extended, sums.matrix)[..., :-1].chunk(2, -1)
     return torch.stack([x, torch.zeros_like(x), z])
-
-
-def times(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-    """rows (S, B, K) times a matrix (K, N), seed by seed, so that their number rounds nothing."""
-    return torch.bmm(rows, matrix.expand(len(rows), -1, -1))
 
 
 def hadamard(wires: int) -> torch.Tensor:

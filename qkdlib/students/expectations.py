@@ -17,7 +17,8 @@ import torch
 from torch import nn
 
 from qkdlib.circuits import GateList, product
-from qkdlib.circuits.real_states import real_states, times
+from qkdlib.circuits.real_states import real_states
+from qkdlib.rounding import shared_product
 from qkdlib.students.encoders import SMALLEST
 
 
@@ -40,7 +41,7 @@ class WiresOfRealStates:
         x, _, z = product.directions(self.circuit, self.theta + self.shifts)  # (1 + 2 C, S, Q)
         self.n = torch.cat([z, x], -1)
         self.f = self.states.extended(features)
-        sums = times(self.f * self.f, self.states.matrix)  # (S, B, 2 Q + 1)
+        sums = shared_product(self.f * self.f, self.states.matrix)  # (S, B, 2 Q + 1)
         self.sums, norm = sums[..., :-1], sums[..., -1:]
         blank = norm < SMALLEST**2
         self.blank = blank if blank.device.type != "cpu" or blank.any() else None  # a GPU would wait for the answer
@@ -65,7 +66,7 @@ class WiresOfRealStates:
             g, twice = torch.where(self.blank, 0.0, g), torch.where(self.blank, 0.0, twice)
         along = (g * self.measured).sum(-1, keepdim=True)
         by_sums = torch.cat([twice * self.n[0].unsqueeze(1), -along], -1) * self.two
-        return self.states.collected(self.f * times(by_sums, self.states.transposed))
+        return self.states.collected(self.f * shared_product(by_sums, self.states.transposed))
 
     def _of_wires(self, products: torch.Tensor) -> torch.Tensor:
         """The sum of what Z and X add, (..., Q) of (..., 2 Q)."""

@@ -101,7 +101,7 @@ class QuantumLayer:
     def expectations(
         self, features: torch.Tensor, theta: torch.Tensor | None, training: bool, signs: torch.Tensor
     ) -> torch.Tensor:
-        """<Z> on each measured wire, (S, B, M); `signs` (2^M, M) as of `readouts.pauli_z`."""
+        """<Z> on each measured wire, (S, B, M); `signs` (2^M, M) as of `gatelist.pauli_z`."""
         encoder, circuit = self.encoder, self.simulated
         if encoder and circuit is None:
             linear = self.experiment.ansatz == "classical_linear"

@@ -37,12 +37,6 @@ def renormalised(outcomes: torch.Tensor, classes: int) -> torch.Tensor:
     return torch.log(kept / kept.sum(-1, keepdim=True))
 
 
-def pauli_z(qubits: int) -> torch.Tensor:
-    """Signs (2^Q, Q): outcome probabilities times them are the expectations <Z> on each wire."""
-    wires = torch.arange(qubits)
-    return (1 - 2 * (torch.arange(2**qubits)[:, None] >> wires & 1)).float()
-
-
 def marginal(outcomes: torch.Tensor, wires: Sequence[int]) -> torch.Tensor:
     """Probabilities or frequencies (..., 2^M) of the outcomes of M wires, the first one least significant, from those
     of all wires (..., 2^Q); no wires: those of all, as they are."""

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from qkdlib import checks
+from qkdlib.circuits import gatelist
 from qkdlib.experiment import Experiment
 from qkdlib.files import Damaged, checked, read_arrays, write_arrays
 from qkdlib.randomness import generator
@@ -70,7 +71,7 @@ class Student(nn.Module):
         if self.encoder:
             self.encoder.pixels = self.reducer.pixels
         self.theta = self._started(generators) if self.layer.weights else None
-        self.register_buffer("signs", readouts.pauli_z(experiment.measured_qubits), persistent=False)
+        self.register_buffer("signs", gatelist.pauli_z(experiment.measured_qubits), persistent=False)
         measured = experiment.measured_qubits if experiment.readout == "pauli_z" else len(self.signs)
         self.head = readouts.build(experiment.head, len(experiment.classes), measured, generators)
 

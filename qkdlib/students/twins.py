@@ -25,7 +25,7 @@ def pooled(state: torch.Tensor, signs: torch.Tensor, parameters: torch.Tensor, l
 
     Args:
         state: normalised features (S, B, 2^Q).
-        signs: (2^Q, Q), as `readouts.pauli_z`.
+        signs: (2^Q, Q), as `gatelist.pauli_z`.
         parameters: (S, 2 Q): scales, then shifts; the circuit has 3 Q.
         linear: sum the features themselves, and squash the result by tanh. Then all that follows sees Q linear features
             of the image, where the circuit's outcomes are functions of 2^Q.

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from probabilities import outcome_probabilities
 from torch.nn import functional
 
+from qkdlib.circuits import gatelist
 from qkdlib.experiment_checks import HEADS
 from qkdlib.students import readouts
 
@@ -31,7 +32,7 @@ def test_heads_take_shot_frequencies_in_float64():
 @pytest.mark.parametrize("qubits", [1, 2, 3, 5])
 def test_pauli_z_signs_turn_probabilities_into_expectations(qubits):
     outcomes = torch.distributions.Dirichlet(torch.ones(2**qubits)).sample((4,))
-    found = outcomes @ readouts.pauli_z(qubits)
+    found = outcomes @ gatelist.pauli_z(qubits)
     for row, wire in np.ndindex(4, qubits):
         digits = [int(f"{outcome:0{qubits}b}"[::-1][wire]) for outcome in range(2**qubits)]
         expected = sum(p if digit == 0 else -p for p, digit in zip(outcomes[row].tolist(), digits, strict=True))

@@ -4,7 +4,7 @@ take another simulator: equal within rounding. And whole trainings, whose result
 import numpy as np
 import pytest
 import torch
-from protocols import experiment, teacher_logits
+from protocols import REVISED, experiment, teacher_logits
 
 from qkdlib import training
 from qkdlib.experiment import Teacher
@@ -16,10 +16,6 @@ from qkdlib.training.student_training import StudentTraining
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 STEPS, BATCH, SEEDS, CLASSES, RATE = 20, 4, [0, 1, 2], 4, 0.005
-REVISED = {
-    "reducer": "fully_connected", "encoder": "amplitude", "ansatz": "rx_ry_rz", "readout": "pauli_z", "head": "linear",
-    "dropout": 0.0,
-}  # fmt: skip
 STUDENTS = {
     "published": {},
     "published, shifts, noise": {"gradient": "parameter_shift", "noise": "amplitude_damping", "noise_level": 0.1},
