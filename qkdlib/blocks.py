@@ -32,7 +32,7 @@ MOST = 100  # of a block; what an interruption costs, and what fits into a proce
 ALONE = "torchquantum"  # the engine whose products round by how many seeds stand side by side
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """A piece of work: `call(*given)`, which reads images and returns its results, and `done`, which writes them in
     this process."""

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import distributed
 
 PATIENCE = 1.0  # seconds after which workers are counted again
+TRIES = 4  # workers that a task may kill
 GONE = "the scheduler is gone; what was finished is saved, and the next run goes on from there"
 
 
@@ -46,8 +48,8 @@ class Job:
 
 
 class Spread:
-    """Jobs on the workers of a client: as many tasks at once as there are workers, so that one that kills its worker
-    takes no other with it.
+    """Jobs on the workers of a client. A worker has one task at a time, which is sent to it alone: so one that kills
+    its worker takes no other with it, and is known.
 
     Args:
         failing: `failing(name)` is a context that keeps the error of a job.
@@ -60,7 +62,8 @@ class Spread:
     ):  # fmt: skip
         self.client, self.failing, self.ended = client, failing, ended
         self.ready: collections.deque[tuple[Job, Task]] = collections.deque()
-        self.running: dict[distributed.Future, tuple[Job, Task]] = {}
+        self.running: dict[distributed.Future, tuple[Job, Task, str]] = {}
+        self.killed: collections.Counter[Task] = collections.Counter()
         self.contents: dict[tuple[str, int | None], workers.Images] = {}
         self.sent: dict[workers.Images, distributed.Future] = {}
         self.expected = workers.facts() if workers.scheduler() else {}
@@ -72,16 +75,22 @@ class Spread:
         coming, self.jobs = collections.deque(jobs), len(jobs)
         while coming or self.ready or self.running:
             try:
-                self.count = max(1, len(self.client.nthreads()))
+                there = list(self.client.nthreads())
             except OSError as error:
                 raise RuntimeError(GONE) from error
+            for future in [each for each, (*_, worker) in self.running.items() if worker not in there]:
+                self._lose(future)
+            self.count = max(1, len(there))
             while coming and len(self.running) + len(self.ready) <= self.count:  # one waits for the next free worker
                 self._start(coming.popleft())
-            while self.ready and len(self.running) < self.count:
-                self._submit(*self.ready.popleft())
-            if self.running:
-                with contextlib.suppress(TimeoutError):
-                    distributed.wait(list(self.running), PATIENCE, "FIRST_COMPLETED")
+            for worker in set(there).difference(worker for *_, worker in self.running.values()):
+                if self.ready:
+                    self._submit(*self.ready.popleft(), worker)
+            if not self.running:
+                time.sleep(PATIENCE * bool(self.ready))  # for workers
+                continue
+            with contextlib.suppress(TimeoutError):
+                distributed.wait(list(self.running), PATIENCE, "FIRST_COMPLETED")
             for future in [each for each in self.running if each.done()]:
                 self._take(future)
 
@@ -97,15 +106,15 @@ class Spread:
                     return
         self.ended(job)
 
-    def _submit(self, job: Job, task: Task, lacking: str = "") -> None:
-        """Send a task out; if a worker lacks its images, to that one, with them."""
+    def _submit(self, job: Job, task: Task, worker: str, lacking: bool = False) -> None:
+        """Send a task to a worker, with its images if that lacks them."""
         images, more = self._images(task), {}
         if images and lacking:
             if images not in self.sent:
                 self.sent[images] = self._send(workers.same, workers.handed(images))
-            more = {"handed": self.sent[images], "workers": [lacking], "allow_other_workers": True}
-        future = self._send(workers.work, task.call, task.given, images, self.expected, **more)
-        self.running[future] = job, task
+            more = {"handed": self.sent[images]}
+        future = self._send(workers.work, task.call, task.given, images, self.expected, **more, workers=[worker])
+        self.running[future] = job, task, worker
 
     def _send(self, *given: Any, **named: Any) -> "distributed.Future":
         with warnings.catch_warnings(action="ignore"):  # of large arguments, as images are
@@ -123,18 +132,34 @@ class Spread:
         """Write what a task returned, or send it out again with its images."""
         import distributed
 
-        job, task = self.running.pop(future)
+        job, task, worker = self.running[future]
         if future.cancelled():
             raise RuntimeError(GONE)
         with self.failing(job.name):
             try:
                 found = future.result()
-            except workers.Lacking as lacking:
-                return self._submit(job, task, str(lacking))
-            except distributed.KilledWorker as killed:
-                tries = f"each of the {killed.allowed_failures + 1} processes that computed {_shown(task)}"
-                raise RuntimeError(f"{tries} was killed, perhaps for lack of memory") from killed
+            except workers.Lacking:
+                return self._submit(*self.running.pop(future), lacking=True)
+            except distributed.KilledWorker:
+                return self._lose(future)
             task.done(found)
+        self._end(future)
+
+    def _lose(self, future: "distributed.Future") -> None:
+        """Send out again what a worker had in hand that is gone, if it has not killed too many."""
+        job, task, _ = self.running[future]
+        self.killed[task] += 1
+        if self.killed[task] < TRIES:
+            del self.running[future]
+            future.cancel()
+            return self.ready.appendleft((job, task))
+        with self.failing(job.name):
+            tries = f"each of the {TRIES} processes that computed {_shown(task)}"
+            raise RuntimeError(f"{tries} was killed, perhaps for lack of memory")
+        self._end(future)
+
+    def _end(self, future: "distributed.Future") -> None:
+        job, *_ = self.running.pop(future)
         job.left -= 1
         if not job.left:
             self._start(job)

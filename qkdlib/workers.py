@@ -49,7 +49,7 @@ class Images(NamedTuple):
 
 
 class Lacking(Exception):
-    """A worker, whose address it says, does not have the images."""
+    """A worker does not have the images."""
 
 
 def scheduler() -> str | None:
@@ -212,9 +212,7 @@ def _have(images: Images, handed: tuple | None) -> None:
     with contextlib.suppress(OSError, ValueError):  # each time: a folder may change
         own = datasets.content(dataset, size) if datasets.at_hand(dataset) else None
     if own != content:
-        import distributed
-
-        raise Lacking(distributed.get_worker().address)
+        raise Lacking
 
 
 def handed(images: Images) -> tuple:
