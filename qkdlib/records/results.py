@@ -8,6 +8,7 @@ from qkdlib.experiment import Experiment
 
 MOST_SEED = 10**6
 DIGITS = 6  # decimals kept of a curve's numbers
+CONFUSIONS = {"confusion", "validation_confusion"}  # of test and of validation images
 
 
 def seed_of(name: str) -> int:
@@ -22,12 +23,13 @@ def check(seeds: dict[int, dict], experiment: Experiment) -> None:
     if not seeds or not all(isinstance(results, dict) for results in seeds.values()):
         raise TypeError("it has no seeds, or a seed without results")
     for results in seeds.values():
-        curves = {name: value for name, value in results.items() if name != "confusion"}
+        curves = {name: value for name, value in results.items() if name not in CONFUSIONS}
         _check_numbers(curves, experiment)
         _check_epochs(curves, experiment)
         outcomes(results)
-        if "confusion" in results:
-            _check_confusion(results, experiment)
+        right = {"confusion": outcomes(results)[kept(experiment)], "validation_confusion": validated(results, experiment)}
+        for name in CONFUSIONS & results.keys():
+            _check_confusion(name, results[name], len(experiment.classes), right[name])
 
 
 def _check_numbers(results: dict, experiment: Experiment) -> None:
@@ -54,25 +56,29 @@ def _check_epochs(results: dict, experiment: Experiment) -> None:
         raise ValueError(f"diverged in epoch {results['diverged']} of {asked}")
 
 
-def _check_confusion(results: dict, experiment: Experiment) -> None:
-    """C rows of C + 1 whole numbers, whose diagonal is the test accuracy of the weights that are kept."""
-    rows, classes = results["confusion"], len(experiment.classes)
+def _check_confusion(name: str, rows: object, classes: int, accuracy: float) -> None:
+    """C rows of C + 1 whole numbers, whose diagonal is the accuracy, in percent, of the weights that are kept."""
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
-        raise TypeError(f"confusion {str(rows)[:20]!r}, where a list of rows is expected")
+        raise TypeError(f"{name} {str(rows)[:20]!r}, where a list of rows is expected")
     if [len(row) for row in rows] != [classes + 1] * classes:
-        raise ValueError(f"a confusion that has not {classes} rows of {classes + 1} numbers")
+        raise ValueError(f"a {name} that has not {classes} rows of {classes + 1} numbers")
     if any(type(count) is not int or not 0 <= count <= MOST["test_per_class"] for row in rows for count in row):
-        raise ValueError("a confusion of other than whole numbers")
+        raise ValueError(f"a {name} of other than whole numbers")
     images, right = sum(map(sum, rows)), sum(row[place] for place, row in enumerate(rows))
-    accuracy = outcomes(results)[kept(experiment)]
     if not images or abs(100 * right / images - accuracy) > 1e-3:
-        raise ValueError(f"a confusion of {right} right images of {images}, where the accuracy is {accuracy:.3f} %")
+        raise ValueError(f"a {name} of {right} right images of {images}, where the accuracy is {accuracy:.3f} %")
 
 
 def kept(experiment: Experiment) -> str:
     """Which of the `outcomes` belongs to the weights that the training keeps: those of the epoch that validation chose
     if it stops on validation, else the last."""
     return "selected" if experiment.patience else "last"
+
+
+def validated(results: dict, experiment: Experiment) -> float:
+    """The validation accuracy of a seed's weights that are kept, in percent."""
+    accuracy = results["validation_accuracy"]
+    return 100 * (accuracy[-1] if kept(experiment) == "last" else accuracy[outcomes(results)["selected_epoch"] - 1])
 
 
 def check_provenance(provenance: object, seeds: dict[int, dict]) -> None:

@@ -47,8 +47,10 @@ class Selection:
         waited = [self.epoch - best for best in self.best_epochs]
         return [s for s in seeds if self.epochs[s] == self.epoch and waited[s] < self.patience]
 
-    def update(self, accuracy: list[float], cross_entropy: list[float]) -> None:
-        """Take note of an epoch's validation results, one number per seed."""
+    def update(self, accuracy: list[float], cross_entropy: list[float]) -> list[int]:
+        """Take note of an epoch's validation results, one number per seed. Returns the places of the seeds whose
+        weights are now those that their training keeps: of the best epoch if it stops on validation, else of the
+        last."""
         running = self.running
         self.epoch += 1
         worst = [value if math.isfinite(value) else math.inf for value in cross_entropy]  # NaN cannot be compared
@@ -60,6 +62,7 @@ class Selection:
             self.epochs[seed] = self.epoch
         self.best.take(self.student, better)
         self.last.take(self.student, running)
+        return better if self.patience else running
 
     def state_dict(self) -> dict:
         """All that an update changes, as `load_state_dict` takes it."""

@@ -15,7 +15,7 @@ from qkdlib.randomness import generator
 from qkdlib.students import Student
 from qkdlib.students.chain import Chain
 from qkdlib.training import checkpoints, confusion, losses, steps
-from qkdlib.training.evaluation import evaluate
+from qkdlib.training.evaluation import Evaluated, evaluate
 from qkdlib.training.loop import fit
 from qkdlib.training.optimizers import OPTIMIZERS
 from qkdlib.training.selection import Selection, join
@@ -45,7 +45,7 @@ def train_students(
         losses or weights have become NaN or infinite, which leaves the others alone, has the epoch as `diverged`,
         counted from 1; an image whose logits are not finite is not classified right. `confusion`, C rows of C + 1 whole
         numbers, says how many test images of each class the weights that are kept take for each one, or for none of
-        them (up to `confusion.MOST_CLASSES` classes). `ValueError`: a pixel is not finite.
+        them (up to `confusion.MOST_CLASSES` classes); `validation_confusion` the same of validation images. `ValueError`: a pixel is not finite.
     """
     for name in ("train", "validation", "test"):
         if not torch.isfinite(getattr(parts, name).x).all():
@@ -62,8 +62,8 @@ def train_students(
             student, curves = tries[0].student, results[0]
         else:
             student, curves = tries[0].finish(*join([each.selection for each in tries], results))
-        for of_seed, matrix in zip(curves, tries[0].confusions, strict=False):
-            of_seed["confusion"] = matrix
+        for of_seed, matrix in zip(curves, tries[0].confusions, strict=True):
+            of_seed |= {"confusion": matrix} if matrix else {}
         student.seconds_before = sum(each.seconds_before for each in tries)
         return student, curves
 
@@ -88,6 +88,7 @@ class StudentTraining:
         self.orders = [generator(seed, "order") for seed in seeds]
         self.drops = [generator(seed, "dropout") for seed in seeds]
         self.confusions: list[list[list[int]]] = []  # of the latest test, one of each seed
+        self.seen: list[list[list[int]]] = [[]] * len(seeds)  # the same of validation images, of the weights that stay
 
     def _prepared(self, images: Images) -> Images:
         with torch.inference_mode():
@@ -105,7 +106,10 @@ class StudentTraining:
         self.chain = Chain(self.student)  # that of the last step keeps its batch, beside other trainings
         self.seconds_before = kept.seconds if kept else 0.0
         ends = self.selection.epochs if chooses else [len(history)] * len(self.student.seeds)
-        return [_curves(history[:end], seed) for seed, end in enumerate(ends)]
+        results = [_curves(history[:end], seed) for seed, end in enumerate(ends)]
+        for of_seed, matrix in zip(results, self.seen, strict=True):
+            of_seed |= {"validation_confusion": matrix} if matrix else {}
+        return results
 
     def state_dict(self) -> dict:
         """All that an epoch changes: weights, moments, what validation has chosen, and every generator."""
@@ -117,6 +121,7 @@ class StudentTraining:
             "generators": [each.get_state() for each in (*self.orders, *self.drops)],
             "samplers": [each.bit_generator.state for each in self._samplers()],
             "confusions": self.confusions,
+            "seen": self.seen,
         }
 
     def load_state_dict(self, state: dict) -> None:
@@ -130,7 +135,7 @@ class StudentTraining:
             each.set_state(drawn)
         for sampler, numbers in zip(self._samplers(), state["samplers"], strict=True):
             sampler.bit_generator.state = numbers
-        self.confusions = state["confusions"]
+        self.confusions, self.seen = state["confusions"], state["seen"]
 
     def _samplers(self) -> list[np.random.Generator]:
         samplers: list[Any] = self.student.layer.samplers
@@ -156,10 +161,11 @@ class StudentTraining:
         curves: dict[str, list] = _named("train", self.loss.means()) | {"finite": self.student.finite()}
         found = evaluate(self.student, self.validation, self.taught_validation)
         curves |= _named("validation", found.losses) | {"validation_accuracy": found.accuracy}
-        if self.experiment.tested == "at_end":
-            self.selection.update(found.accuracy, found.losses["ce"])
-            return curves
-        return curves | self._tested()[0]
+        chooses = self.experiment.tested == "at_end"
+        renewed = self.selection.update(found.accuracy, found.losses["ce"]) if chooses else range(len(self.seen))
+        matrices = self._confused(found, self.validation)
+        self.seen = [new if seed in renewed else old for seed, (old, new) in enumerate(zip(self.seen, matrices))]
+        return curves if chooses else curves | self._tested()[0]
 
     def finish(self, chosen: Selection, results: list[dict]) -> tuple[Student, list[dict]]:
         """Test the weights of each seed's last and best epoch, and leave the ones that its training keeps."""
@@ -182,7 +188,7 @@ class StudentTraining:
                 curves[name] = [None] * chosen.epochs[seed]
                 for epoch, (found, _) in zip((chosen.epochs[seed], chosen.best_epochs[seed]), measured, strict=False):
                     curves[name][epoch - 1] = found[name][seed]
-            if self.confusions and not self.experiment.patience and chosen.best_epochs[seed] != chosen.epochs[seed]:
+            if not self.experiment.patience and chosen.best_epochs[seed] != chosen.epochs[seed]:
                 self.confusions[seed] = confusions[0][seed]
             curves["zero_vectors"] = kept[seed] + seen[seed]
         return self.student, results
@@ -190,9 +196,15 @@ class StudentTraining:
     def _tested(self) -> tuple[dict, list[int]]:
         """Test curves, and how many test images have a zero vector of features."""
         found = evaluate(self.student, self.test)
-        if (classes := len(self.experiment.classes)) <= confusion.MOST_CLASSES:
-            self.confusions = confusion.matrices(found.predicted, self.test.y, classes)
+        self.confusions = self._confused(found, self.test)
         return {"test_ce": found.losses["ce"], "test_accuracy": found.accuracy}, found.zero_vectors
+
+    def _confused(self, found: Evaluated, images: Images) -> list[list[list[int]]]:
+        """The confusion matrix of each seed; of very many classes []."""
+        classes = len(self.experiment.classes)
+        if classes > confusion.MOST_CLASSES:
+            return [[]] * len(found.predicted)
+        return confusion.matrices(found.predicted, images.y, classes)
 
 
 def _named(part: str, means: dict[str, list[float]]) -> dict[str, list]:

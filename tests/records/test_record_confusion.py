@@ -25,7 +25,7 @@ def of_matrices(*matrices, experiment=TASK) -> Record:
         right = float(np.trace(matrix) / np.sum(matrix))
         seeds[seed] = {
             "validation_accuracy": [0.5, 0.6], "validation_ce": [1.0, 0.9], "test_accuracy": [0.1, right],
-            "qasm_accuracy": None, "confusion": matrix,
+            "qasm_accuracy": None, "confusion": matrix, "validation_confusion": [[3, 2, 0, 0], [0, 3, 2, 0], [0] * 4],
         }  # fmt: skip
     return Record(experiment, seeds)
 
@@ -33,6 +33,7 @@ def of_matrices(*matrices, experiment=TASK) -> Record:
 def test_confusions_are_read_back_whole(tmp_path):
     found = read(of_matrices(WELL, BADLY).save(Workspace(tmp_path)))
     assert records.confusions(found).tolist() == [WELL, BADLY]
+    assert records.recalls(found, "validation")[1, :2].tolist() == [0.6, 0.6]
     assert has_confusions(found)
 
 
@@ -67,9 +68,10 @@ def test_a_seed_of_an_earlier_version_is_named():
         [[10**12, 0, 0, 1], *WELL[1:]], BADLY,
     ],
 )  # fmt: skip
-def test_a_confusion_that_cannot_be_right_is_damage(tmp_path, matrix):
+@pytest.mark.parametrize("name", ["confusion", "validation_confusion"])
+def test_a_confusion_that_cannot_be_right_is_damage(tmp_path, name, matrix):
     path = of_matrices(WELL, WELL).save(Workspace(tmp_path))
-    edited(path, lambda body: body["seeds"]["1"].update(confusion=matrix))
+    edited(path, lambda body: body["seeds"]["1"].update({name: matrix}))
     with pytest.raises(ValueError, match="is damaged"):
         read(path)
 
@@ -78,4 +80,5 @@ def test_the_confusion_of_a_training_that_stops_on_validation_is_of_its_best_epo
     patient = Experiment(dataset="digits", classes=(7, 2, 5), epochs=2, seeds=1, patience=1, tested="at_end")
     record = of_matrices(WELL, experiment=patient)
     record.seeds[0] |= {"validation_accuracy": [0.9, 0.5], "test_accuracy": [12 / 15, 0.1]}
+    record.seeds[0]["validation_confusion"] = [[9, 1, 0, 0], [0] * 4, [0] * 4]
     assert read(record.save(Workspace(tmp_path))).seeds == record.seeds

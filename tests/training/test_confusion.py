@@ -46,12 +46,13 @@ def test_the_largest_logit_says_the_class_and_what_is_no_number_says_none(classe
 def test_a_seeds_confusion_is_that_of_the_weights_that_it_keeps(fields):
     task = experiment(**fields)
     student, results = train(task, [4, 1, 7])
-    test, classes = datasets.splits(task).test, len(task.classes)
-    with torch.no_grad():
-        taken_for = student(test.x).argmax(-1).clamp_max(classes)
-    for of_seed, found in zip(taken_for, results, strict=True):
-        expected = metrics.confusion_matrix(test.y, of_seed, labels=range(classes + 1))[:classes]
-        assert np.array_equal(found["confusion"], expected)
+    parts, classes = datasets.splits(task), len(task.classes)
+    for images, name in ((parts.test, "confusion"), (parts.validation, "validation_confusion")):
+        with torch.no_grad():
+            taken_for = student(images.x).argmax(-1).clamp_max(classes)
+        for of_seed, found in zip(taken_for, results, strict=True):
+            expected = metrics.confusion_matrix(images.y, of_seed, labels=range(classes + 1))[:classes]
+            assert np.array_equal(found[name], expected)
 
 
 def test_a_sampled_seeds_confusion_is_of_the_draw_that_its_accuracy_is_of():
@@ -63,11 +64,13 @@ def test_a_sampled_seeds_confusion_is_of_the_draw_that_its_accuracy_is_of():
             matrix, tested = np.array(found["confusion"]), [v for v in found["test_accuracy"] if v is not None]
             right = matrix.trace() / matrix.sum()
             assert right == pytest.approx(tested[0 if patience else -1], abs=1e-6)
+            seen, accuracy = np.array(found["validation_confusion"]), found["validation_accuracy"]
+            assert seen.trace() / seen.sum() == pytest.approx(max(accuracy) if patience else accuracy[-1], abs=1e-6)
             kept.append(len(tested))
     assert set(kept) == {1, 2}  # the best epoch is the last one for some
 
 
 def test_a_confusion_of_very_many_classes_is_not_kept(monkeypatch):
     monkeypatch.setattr(confusion, "MOST_CLASSES", 5)
-    assert all("confusion" not in found for found in train(experiment(), [0, 1])[1])
-    assert all("confusion" in found for found in train(experiment(classes=(0, 1, 2, 3, 4)), [0, 1])[1])
+    for kept, task in ((0, experiment()), (2, experiment(classes=(0, 1, 2, 3, 4)))):
+        assert all(sum("confusion" in name for name in found) == kept for found in train(task, [0, 1])[1])

@@ -232,7 +232,7 @@ def test_with_patience_each_seed_stops_and_keeps_its_best_epoch(one_thread):
         scores = [(a, -c) for a, c in zip(mine["validation_accuracy"], mine["validation_ce"], strict=True)]
         best = scores.index(max(scores))
         assert length == min(best + 1 + 2, 25)
-        curves = [each for name, each in mine.items() if isinstance(each, list) and name != "confusion"]
+        curves = [each for name, each in mine.items() if isinstance(each, list) and "confusion" not in name]
         assert {len(curve) for curve in curves} == {length}
         assert mine["validation_ce"] == whole["validation_ce"][:length]
         tested = [epoch for epoch, value in enumerate(mine["test_accuracy"]) if value is not None]
