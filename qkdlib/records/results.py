@@ -8,7 +8,7 @@ from qkdlib.experiment import Experiment
 
 MOST_SEED = 10**6
 DIGITS = 6  # decimals kept of a curve's numbers
-CONFUSIONS = {"confusion", "validation_confusion"}  # of test and of validation images
+CONFUSIONS = ("confusion", "validation_confusion")  # of test and of validation images
 
 
 def seed_of(name: str) -> int:
@@ -27,9 +27,10 @@ def check(seeds: dict[int, dict], experiment: Experiment) -> None:
         _check_numbers(curves, experiment)
         _check_epochs(curves, experiment)
         outcomes(results)
-        right = {"confusion": outcomes(results)[kept(experiment)], "validation_confusion": validated(results, experiment)}
-        for name in CONFUSIONS & results.keys():
-            _check_confusion(name, results[name], len(experiment.classes), right[name])
+        right = outcomes(results)[kept(experiment)], _validated(results, experiment)
+        for name, accuracy in zip(CONFUSIONS, right, strict=True):
+            if name in results:
+                _check_confusion(name, results[name], len(experiment.classes), accuracy)
 
 
 def _check_numbers(results: dict, experiment: Experiment) -> None:
@@ -75,7 +76,7 @@ def kept(experiment: Experiment) -> str:
     return "selected" if experiment.patience else "last"
 
 
-def validated(results: dict, experiment: Experiment) -> float:
+def _validated(results: dict, experiment: Experiment) -> float:
     """The validation accuracy of a seed's weights that are kept, in percent."""
     accuracy = results["validation_accuracy"]
     return 100 * (accuracy[-1] if kept(experiment) == "last" else accuracy[outcomes(results)["selected_epoch"] - 1])

@@ -85,7 +85,8 @@ def _trained(experiment: Experiment, workspace: Workspace) -> dict[str, dict]:
     student, results, _ = trained.train(experiment, seeds, datasets.splits(experiment), workspace, "cpu")
     for place, seed in enumerate(seeds):
         weights = b"".join(value[place].detach().numpy().tobytes() for _, value in sorted(student.named_parameters()))
-        curves = {name: value for name, value in results[place].items() if "confusion" not in name}  # weights say as much
+        # Weights say as much as confusions do.
+        curves = {name: value for name, value in results[place].items() if "confusion" not in name}
         found[str(seed)] = {"weights": hashlib.sha256(weights).hexdigest(), **records.rounded(curves)}
     return json.loads(json.dumps(found))
 

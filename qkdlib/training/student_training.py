@@ -45,7 +45,8 @@ def train_students(
         losses or weights have become NaN or infinite, which leaves the others alone, has the epoch as `diverged`,
         counted from 1; an image whose logits are not finite is not classified right. `confusion`, C rows of C + 1 whole
         numbers, says how many test images of each class the weights that are kept take for each one, or for none of
-        them (up to `confusion.MOST_CLASSES` classes); `validation_confusion` the same of validation images. `ValueError`: a pixel is not finite.
+        them (up to `confusion.MOST_CLASSES` classes); `validation_confusion` the same of validation images.
+        `ValueError`: a pixel is not finite.
     """
     for name in ("train", "validation", "test"):
         if not torch.isfinite(getattr(parts, name).x).all():
@@ -164,7 +165,7 @@ class StudentTraining:
         chooses = self.experiment.tested == "at_end"
         renewed = self.selection.update(found.accuracy, found.losses["ce"]) if chooses else range(len(self.seen))
         matrices = self._confused(found, self.validation)
-        self.seen = [new if seed in renewed else old for seed, (old, new) in enumerate(zip(self.seen, matrices))]
+        self.seen = [matrices[seed] if seed in renewed else old for seed, old in enumerate(self.seen)]
         return curves if chooses else curves | self._tested()[0]
 
     def finish(self, chosen: Selection, results: list[dict]) -> tuple[Student, list[dict]]:
