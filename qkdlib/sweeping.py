@@ -232,6 +232,6 @@ def _row(record: Record, workspace: Workspace) -> dict[str, Any]:
         "gain": gain.mean if gain else math.nan,
         "gain_low": gain.low if gain else math.nan,
         "gain_high": gain.high if gain else math.nan,
-        "gain_p": gain.p_wilcoxon if gain else math.nan,
+        "gain_p": gain.p if gain else math.nan,
         "name": record.experiment.name,
     }  # fmt: skip

@@ -44,7 +44,7 @@ class Comparison:
     def _said(self) -> str:
         gain, pairs = self.difference, len(self.seeds)
         interval = f"{gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]"
-        return f"a - b: {interval} points, p = {gain.p_wilcoxon:.2g} ({pairs} pair{'' if pairs == 1 else 's'} of seeds)"
+        return f"a - b: {interval} points, p = {gain.p:.2g} ({pairs} pair{'' if pairs == 1 else 's'} of seeds)"
 
     def _repr_html_(self) -> str:
         named = "<br>".join(f"{letter}: {html.escape(name)}" for letter, name in zip("ab", self.names, strict=True))

@@ -1,4 +1,10 @@
-"""Mean, spread, interval and paired difference over seeds. Accuracies are in percent."""
+"""Mean, interval and paired difference over seeds, and shares of seeds. Accuracies are in percent.
+
+An interval of a mean is Student's t where n >= `SMALL` and n >= 25 g^2, with the sample's skewness g (Cochran, Sampling
+Techniques, 3rd ed., section 2.15: so many make a mean normal enough for 95 %). Else it is the studentized bootstrap
+(Efron and Tibshirani, An Introduction to the Bootstrap, section 12.5), which leans where the sample is skewed, as it
+is by one lost seed; it does not reach beyond the sample, of which alone it knows.
+"""
 
 import dataclasses
 import functools
@@ -14,26 +20,35 @@ from qkdlib.experiment import Experiment
 from qkdlib.records.record import Record
 from qkdlib.records.results import kept, outcomes
 
-RESAMPLES = 9999
-BOOTSTRAP_SEED = 0
-EXACT = 13  # seeds, up to which scipy's test looks at all flips of their signs
-SAME = 1e-3  # points of accuracy; records are rounded, and a rounding must not break a tie
+T, BOOTSTRAP = "t", "studentized bootstrap"
+SMALL, COCHRAN = 20, 25
+RESAMPLES, SEED = 4999, 0
+EXACT, DRAWS = 15, 20_000  # seeds up to which all flips of signs are looked at; flips that are drawn beyond
+DECIMALS = 3  # of a mean in points; records are rounded, and a rounding must not break a tie
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean, standard deviation (n - 1) and 95 % bootstrap interval of the mean over `seeds` numbers."""
+    """Mean, standard deviation (n - 1), and 95 and 90 % interval of the mean over `seeds` numbers, by a `method`."""
 
     seeds: int
     mean: float
     sd: float
     low: float
     high: float
+    low_90: float
+    high_90: float
+    method: str
 
     @property
     def reach(self) -> list[list[float]]:
-        """How far the interval reaches below and above the mean, as matplotlib takes errors: (2, 1)."""
+        """How far the 95 % interval reaches below and above the mean, as matplotlib takes errors: (2, 1)."""
         return [[self.mean - self.low], [self.high - self.mean]]
+
+    def within(self, low: float, high: float) -> bool:
+        """Whether the mean is equivalent to what lies between these bounds: the 90 % interval is inside, which is two
+        one-sided tests at 5 % (TOST)."""
+        return low <= self.low_90 and self.high_90 <= high
 
     def __str__(self) -> str:
         return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
@@ -41,36 +56,72 @@ class Summary:
 
 @dataclass(frozen=True)
 class Gain(Summary):
-    """A paired difference of two arms, such as distilled - placebo, over the same seeds, with its Wilcoxon signed-rank
-    p, and the chance that one single pair of runs with different seeds shows a difference of `claimed` or more (None
-    without a claim or with a single seed)."""
+    """A paired difference of two arms, such as distilled - placebo, over the same seeds, with `p` of a test that flips
+    its signs, and the chance that one single pair of runs with different seeds shows a difference of `claimed` or more
+    (None without a claim or with a single seed)."""
 
-    p_wilcoxon: float
+    p: float
     claimed: float | None
     chance_single_pair: float | None
 
 
+@dataclass(frozen=True)
+class Share:
+    """`count` of `total` seeds, and Wilson's 95 % interval of their share, in [0, 1]."""
+
+    count: int
+    total: int
+    low: float
+    high: float
+
+    @property
+    def share(self) -> float:
+        """count / total."""
+        return self.count / self.total
+
+    def __str__(self) -> str:
+        return f"{self.count} of {self.total} [{self.low:.0%}, {self.high:.0%}]"
+
+
 def summarise(values: Sequence[float] | np.ndarray) -> Summary:
-    """Summary of one number per seed. The interval is scipy's bias-corrected accelerated bootstrap; with fewer than
-    two different values it has no width."""
+    """Summary of one number per seed. With fewer than two different values its intervals have no width."""
     numbers = np.asarray(values, dtype=float)
     if numbers.ndim != 1 or not len(numbers) or not np.isfinite(numbers).all():
         checks.fail("values", numbers, "one finite number per seed")
-    return _summary(tuple(numbers.tolist()), RESAMPLES)
+    return _summary(tuple(numbers.tolist()))
 
 
 @functools.lru_cache(maxsize=4096)  # tables, figures and claims summarise the same numbers
-def _summary(numbers: tuple[float, ...], resamples: int) -> Summary:
+def _summary(numbers: tuple[float, ...]) -> Summary:
     from scipy import stats
 
-    values = np.array(numbers)
+    values, n = np.array(numbers), len(numbers)
     mean = float(values.mean())
-    if np.ptp(values) <= 1e-9:  # equal but for rounding: the bootstrap would divide by it
-        return Summary(len(values), mean, 0.0 if len(values) > 1 else math.nan, mean, mean)
-    interval = stats.bootstrap(
-        (values,), np.mean, n_resamples=resamples, rng=np.random.default_rng(BOOTSTRAP_SEED)
-    ).confidence_interval
-    return Summary(len(values), mean, float(values.std(ddof=1)), float(interval.low), float(interval.high))
+    if np.ptp(values) <= 1e-9:  # equal but for rounding
+        return Summary(n, mean, 0.0 if n > 1 else math.nan, *[mean] * 4, T)
+    sd = float(values.std(ddof=1))
+    chances = np.array([0.025, 0.975, 0.05, 0.95])
+    by_t = n >= SMALL and n >= COCHRAN * stats.skew(values) ** 2
+    quantiles = stats.t.ppf(chances, n - 1) if by_t else _studentized(values, chances)
+    bounds = mean - quantiles[[1, 0, 3, 2]] * sd / math.sqrt(n)
+    if not by_t:
+        bounds = bounds.clip(values.min(), values.max())
+    return Summary(n, mean, sd, *bounds.tolist(), T if by_t else BOOTSTRAP)
+
+
+def _studentized(values: np.ndarray, chances: np.ndarray) -> np.ndarray:
+    """Quantiles of (mean of a resample - mean) / (its standard error); infinite where a resample has no spread."""
+    resamples = values[_places(len(values))]
+    errors = resamples.std(1, ddof=1) / math.sqrt(len(values))
+    shifts = resamples.mean(1) - values.mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.where(errors > 1e-9, shifts / errors, np.sign(shifts) * np.inf)
+    return np.quantile(np.nan_to_num(found, nan=0.0, posinf=np.inf, neginf=-np.inf), chances, method="inverted_cdf")
+
+
+@functools.lru_cache(maxsize=16)
+def _places(n: int) -> np.ndarray:
+    return np.random.default_rng(SEED).integers(0, n, (RESAMPLES, n))
 
 
 def paired_gain(
@@ -84,37 +135,44 @@ def paired_gain(
     chance = None
     if claimed is not None and len(taught) > 1:
         unpaired = ~np.eye(len(taught), dtype=bool)
-        chance = float((taught[:, None] - alone[None, :] >= claimed - SAME)[unpaired].mean())
+        chance = float((taught[:, None] - alone[None, :] >= claimed - 10**-DECIMALS)[unpaired].mean())
     summary = dataclasses.asdict(summarise(difference))
-    return Gain(**summary, p_wilcoxon=signed_rank(difference), claimed=claimed, chance_single_pair=chance)
+    return Gain(**summary, p=flipped(difference), claimed=claimed, chance_single_pair=chance)
 
 
-def signed_rank(difference: Sequence[float] | np.ndarray) -> float:
-    """p of Wilcoxon's signed-rank test that paired differences, in points, are symmetric about 0; 1 if all are 0."""
+def flipped(difference: Sequence[float] | np.ndarray) -> float:
+    """p that the mean of paired differences, in points, is 0: the share of flips of their signs with a mean at least as
+    far from 0 (scipy's permutation test), of all 2^n for n <= `EXACT`, else of `DRAWS` that are drawn."""
+    return _flipped(tuple(np.asarray(difference, dtype=float).tolist()))
+
+
+@functools.lru_cache(maxsize=4096)
+def _flipped(difference: tuple[float, ...]) -> float:
     from scipy import stats
 
-    levels = _levels(np.asarray(difference, dtype=float))
-    if not np.any(levels):
-        return 1.0
-    if not 2 <= len(levels) <= EXACT:
-        return float(stats.wilcoxon(levels).pvalue)
-    # What scipy does with so few seeds where sizes tie, but all sign flips at once, in a hundredth of the time.
-    unequal = levels != 0
-    ranks = np.zeros(len(levels))
-    ranks[unequal] = np.sign(levels[unequal]) * stats.rankdata(np.abs(levels[unequal]))
-    flips = stats.permutation_test(
-        (ranks,), lambda ranks, axis: np.maximum(ranks, 0).sum(axis), permutation_type="samples", vectorized=True
-    )
-    return float(flips.pvalue)
+    exact = len(difference) <= EXACT
+    return float(stats.permutation_test(
+        (difference,), lambda values, axis: values.mean(axis).round(DECIMALS), permutation_type="samples",
+        vectorized=True, n_resamples=2**EXACT if exact else DRAWS, batch=2000, rng=np.random.default_rng(SEED),
+    ).pvalue)  # fmt: skip
 
 
-def _levels(difference: np.ndarray) -> np.ndarray:
-    """Signed whole numbers that rank as `difference` does, sizes less than `SAME` apart being equal."""
-    sizes = np.concatenate([[0.0], np.abs(difference)])
-    order = np.argsort(sizes, kind="stable")
-    level = np.empty(len(sizes), dtype=int)
-    level[order] = np.concatenate([[0], np.cumsum(np.diff(sizes[order]) > SAME)])
-    return np.sign(difference) * level[1:]
+def share(count: int, total: int) -> Share:
+    """That many of all seeds."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(count, total, method="wilson")
+    return Share(int(count), int(total), float(low), float(high))
+
+
+def mcnemar(one: Sequence[bool] | np.ndarray, other: Sequence[bool] | np.ndarray) -> float:
+    """p of McNemar's exact test that of the same seeds an equal share is true in both arms."""
+    from statsmodels.stats.contingency_tables import mcnemar as exact
+
+    pairs = np.array([one, other], dtype=int)
+    table = np.zeros((2, 2), dtype=int)
+    np.add.at(table, tuple(pairs), 1)
+    return float(exact(table, exact=True).pvalue)
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -14,7 +14,7 @@ from qkdlib.workspace import Workspace
 
 RULE = (
     "Printed: the paper's number. Recomputed: the same from the printed accuracies of Tables 1 and 2, and for v2 "
-    "from the bars of Fig. 12. Ours: mean over seeds with its 95 % bootstrap interval; averages over rows are "
+    "from the bars of Fig. 12. Ours: mean over seeds with its 95 % interval; averages over rows are "
     "formed seed by seed, so that the rows' common seeds count once. Verdict of a difference: `reproduced` if the "
     "interval lies on the claimed side of 0, `within seed noise` if it holds 0, else `not reproduced`; of a claim "
     "that there is none: `reproduced` if the interval holds 0; that there is no loss: if it does not lie below 0. "

@@ -54,7 +54,7 @@ def test_a_comparison_is_the_paired_difference_over_the_common_seeds():
     difference = 100 * (np.array(of_a[1:5]) - of_b[1:])
     assert found.seeds == (1, 2, 3, 4) and found.difference.seeds == 4
     assert found.difference.mean == pytest.approx(difference.mean())
-    assert found.difference.p_wilcoxon == pytest.approx(stats.wilcoxon(difference).pvalue)
+    assert found.difference.p == pytest.approx(stats.wilcoxon(difference).pvalue)
     assert (found.a.mean, found.b.mean) == (
         pytest.approx(100 * np.mean(of_a[1:5])),
         pytest.approx(100 * np.mean(of_b[1:])),
@@ -88,7 +88,7 @@ def test_the_accuracies_are_those_of_the_weights_that_are_kept():
 def test_one_record_against_itself_has_no_difference():
     one = record([0.5, 0.6], TASK)
     found = records.compare(one, one)
-    assert found.differing == {} and found.difference.mean == 0 and found.difference.p_wilcoxon == 1
+    assert found.differing == {} and found.difference.mean == 0 and found.difference.p == 1
 
 
 @pytest.mark.parametrize(

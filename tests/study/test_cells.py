@@ -31,8 +31,8 @@ def test_an_estimate_is_a_number_with_its_interval():
 
 def test_the_columns_of_an_estimate_are_read_back_as_its_text():
     gain = paired_gain([3.0, 5.0, 4.0, 6.0], [1.0, 2.0, 4.5, 3.0])
-    found = cells.columns(gain, "gain", "kd_", p="p_wilcoxon")
-    assert list(found) == ["gain", "kd_ci_low", "kd_ci_high", "p_wilcoxon"]
-    assert list(found.values()) == [gain.mean, gain.low, gain.high, gain.p_wilcoxon]
+    found = cells.columns(gain, "gain", "kd_", p="p")
+    assert list(found) == ["gain", "kd_ci_low", "kd_ci_high", "p"]
+    assert list(found.values()) == [gain.mean, gain.low, gain.high, gain.p]
     assert cells.estimate(found, "gain", "kd_") == str(gain)
     assert list(cells.columns(summarise([1.0, 2.0]), "mean", p="p")) == ["mean", "ci_low", "ci_high"]  # it has no p

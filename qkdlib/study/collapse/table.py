@@ -79,7 +79,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
 
 ROBUST_COLUMNS = (
     "dataset", "classes", "qubits", "seeds", "collapsed", "mean", "sd", "ci_low", "ci_high", "published_collapsed",
-    "published_mean", "published_best", "to_best", "gain", "gain_ci_low", "gain_ci_high", "p_wilcoxon", "p_holm",
+    "published_mean", "published_best", "to_best", "gain", "gain_ci_low", "gain_ci_high", "p", "p_holm",
 )  # fmt: skip
 ROBUST_UNITS = (
     "The published placebo of v1's six configurations, as meant, and the same under the robust protocol "
@@ -92,7 +92,7 @@ ROBUST_UNITS = (
 def robust_table(workspace: Workspace) -> pd.DataFrame:
     """One row per configuration of v1 with the columns `ROBUST_COLUMNS`; without records, empty."""
     frame = pd.DataFrame([_robust_row(row, workspace) for row in changes.ROWS], columns=list(ROBUST_COLUMNS))
-    frame["p_holm"] = statistics.holm(frame["p_wilcoxon"].astype(float))
+    frame["p_holm"] = statistics.holm(frame["p"].astype(float))
     return frame
 
 
@@ -113,7 +113,7 @@ def _robust_row(row: str, workspace: Workspace) -> dict:
         "sd": summary.sd,
         "published_collapsed": int((before < limit).sum()), "published_mean": before.mean(),
         "published_best": before.max(), "to_best": summary.mean - before.max(),
-        **columns(gain, "gain", "gain_", p="p_wilcoxon"),
+        **columns(gain, "gain", "gain_", p="p"),
     }  # fmt: skip
 
 

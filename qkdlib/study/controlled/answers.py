@@ -11,7 +11,7 @@ import pandas as pd
 from qkdlib.experiment import Experiment
 from qkdlib.records import statistics
 from qkdlib.study import verdicts
-from qkdlib.study.cells import columns, estimate, holm, text
+from qkdlib.study.cells import INTERVAL, P, columns, estimate, holm, text
 from qkdlib.study.controlled import design
 from qkdlib.study.controlled import table as controlled_table
 from qkdlib.study.controlled.design import CHOSEN_ARM, LENET, OWN_IMAGES, PLACEBO, TAUGHT_TWIN, TWIN, WEAK_TWIN, Task
@@ -24,14 +24,14 @@ HELP, WHAT, QUANTUM, WHEN = (
 Read = Callable[[Experiment], np.ndarray | None]  # an arm's accuracies, as `controlled_table.accuracies`
 COLUMNS = (
     "question", "student", "difference", "images_per_class", "tasks", "seeds", "points", "ci_low", "ci_high", "median",
-    "p_wilcoxon", "p_holm", "better", "worse",
+    "p", "p_holm", "better", "worse",
 )  # fmt: skip
 RULE = (
     "Points of test accuracy, formed for each task and seed and averaged over the tasks seed by seed, with their 95 % "
-    "bootstrap interval over seeds, and their median, which a few lost seeds do not move; p: Wilcoxon signed-rank over "
-    "seeds, after Holm's correction over the lines of one question and student. Better, worse: tasks where the same "
-    "difference is significant (Wilcoxon, Holm over the tasks of the line, 0.05). Tasks: v1's six configurations for "
-    "the robust student; MNIST and FashionMNIST with 4 and 8 qubits for the revised one; for `when?` MNIST and "
+    f"interval, and their median, which a few lost seeds do not move. {INTERVAL}; {P}, "
+    "after Holm's correction over the lines of one question and student. Better, worse: tasks where the same "
+    "difference is significant (the same test, Holm over the tasks of the line, 0.05). Tasks: v1's six "
+    "configurations for the robust student; MNIST and FashionMNIST with 4 and 8 qubits for the revised one; for `when?` MNIST and "
     "FashionMNIST, classes 0-7 with 3 qubits and 0-9 with 4."
 )
 
@@ -102,7 +102,7 @@ def table(workspace: Workspace, tasks: Sequence[Task] | None = None, grown: Sequ
                 rows.append(_row(difference, [design.scaled(task, size) for task, _ in growing], read))
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     groups = frame.groupby(["question", "student"], sort=False)
-    frame["p_holm"] = holm(groups, "p_wilcoxon")
+    frame["p_holm"] = holm(groups, "p")
     order = [HELP, WHAT, QUANTUM, WHEN]
     return frame.sort_values("question", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
 
@@ -122,10 +122,10 @@ def _row(difference: Difference, tasks: list[Task], read: Read) -> dict:
         return row
     over_tasks, means = np.mean(found, axis=0), np.mean(found, axis=1)  # (seeds,), (tasks,)
     summary = statistics.summarise(over_tasks)
-    significant = np.array(statistics.holm([statistics.signed_rank(values) for values in found])) < verdicts.LEVEL
+    significant = np.array(statistics.holm([statistics.flipped(values) for values in found])) < verdicts.LEVEL
     return row | {
         "seeds": summary.seeds, **columns(summary, "points"),
-        "median": float(np.median(over_tasks)), "p_wilcoxon": statistics.signed_rank(over_tasks),
+        "median": float(np.median(over_tasks)), "p": statistics.flipped(over_tasks),
         "better": int((significant & (means > 0)).sum()), "worse": int((significant & (means < 0)).sum()),
     }  # fmt: skip
 

@@ -9,7 +9,7 @@ from qkdlib import records
 from qkdlib.experiment import Experiment
 from qkdlib.names import span
 from qkdlib.records import statistics
-from qkdlib.study.cells import columns, estimate, holm, text
+from qkdlib.study.cells import INTERVAL, P, columns, estimate, holm, text
 from qkdlib.study.chapter import TITLES
 from qkdlib.study.controlled import design
 from qkdlib.study.controlled.design import PLACEBO, Task
@@ -18,17 +18,17 @@ from qkdlib.workspace import Workspace
 COLUMNS = (
     "student", "control", "dataset", "classes", "qubits", "images_per_class", "seeds", "mean", "ci_low", "ci_high",
     "delta_vs_placebo", "delta_ci_low", "delta_ci_high", "p_holm", "against", "against_delta", "against_ci_low",
-    "against_ci_high", "against_p_holm", "sd", "collapsed", "p_wilcoxon", "against_p_wilcoxon",
+    "against_ci_high", "against_p_holm", "sd", "collapsed", "p", "against_p",
 )  # fmt: skip
-DELTA = ("delta_vs_placebo", "delta_", "p_wilcoxon")  # a difference, and what its interval and its p are called
-AGAINST = ("against_delta", "against_", "against_p_wilcoxon")
+DELTA = ("delta_vs_placebo", "delta_", "p")  # a difference, and what its interval and its p are called
+AGAINST = ("against_delta", "against_", "against_p")
 GROUP = ["student", "dataset", "classes", "qubits", "images_per_class"]
 ALL = "all"
 Grown = tuple[Task, tuple[int | None, ...]]
 UNITS = (
     "Accuracies in percent on test images, mean over seeds, of the student that its training keeps; minus the "
     "placebo's; and, where another arm differs in nothing but what the control names, minus that arm's, all paired by "
-    "seed. [ ]: 95 % bootstrap interval; p: Wilcoxon signed-rank, after Holm's correction over the arms of one student "
+    f"seed. {INTERVAL}; {P}, after Holm's correction over the arms of one student "
     "on the same images. Collapsed: seeds below 1.5 times chance."
 )
 WORDS = (
@@ -57,7 +57,7 @@ def table(workspace: Workspace, tasks: Sequence[Task] | None = None, grown: Sequ
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     groups = frame.groupby(GROUP, sort=False)
     for name in ("", "against_"):
-        frame[f"{name}p_holm"] = holm(groups, f"{name}p_wilcoxon")
+        frame[f"{name}p_holm"] = holm(groups, f"{name}p")
     return frame
 
 

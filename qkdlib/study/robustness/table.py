@@ -8,7 +8,7 @@ import pandas as pd
 from qkdlib.noise import IDEAL
 from qkdlib.records import statistics
 from qkdlib.study import verdicts
-from qkdlib.study.cells import columns, estimate, holm, text
+from qkdlib.study.cells import INTERVAL, P, columns, estimate, holm, text
 from qkdlib.study.claims import Lacking
 from qkdlib.study.robustness import sweeps
 from qkdlib.study.robustness.executions import DEVICE, Condition
@@ -20,13 +20,13 @@ COLUMNS = (
     "student", "teacher", "dataset", "qubits", "encoder", "condition", "level", "seeds", "mean_placebo",
     "mean_distilled", "delta", "ci_low", "ci_high", "p_holm", "depth", "two_qubit_gates", "verdict", "trained_under",
     "shots", "images", "loss_placebo", "loss_distilled", "spared", "spared_ci_low", "spared_ci_high", "spared_p_holm",
-    "p_wilcoxon", "spared_p_wilcoxon",
+    "p", "spared_p",
 )  # fmt: skip
 UNITS = (
     "Accuracies in percent on the QASM simulator, mean over seeds, the same first test images of each class for all. "
     "Level: shots; the noise's level (0 to 1); qubits of the device. Delta: distilled minus placebo, paired by seed. "
     "Loss: accuracy without noise at 5000 shots minus accuracy under the condition. Spared: points that the distilled "
-    "student loses less than the placebo, paired by seed. [ ]: 95 % bootstrap interval; p: Wilcoxon signed-rank, "
+    f"student loses less than the placebo, paired by seed. {INTERVAL}; {P}, "
     "after Holm's correction over the levels of one condition of one student. Depth and two-qubit gates of one image's "
     "circuit as it is executed. Noise acts after every gate but RZ; the device is Qiskit's `GenericBackendV2` with "
     "{cx, rz, sx, x} in a line."
@@ -46,7 +46,7 @@ def table(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> pd.Data
     frame = pd.DataFrame([row for pair in asked for row in _rows(pair, workspace)], columns=list(COLUMNS))
     groups = frame.groupby(["student", "dataset", "qubits", "encoder", "trained_under", "condition"], sort=False)
     for name in ("p", "spared_p"):
-        frame[f"{name}_holm"] = holm(groups, f"{name}_wilcoxon")
+        frame[f"{name}_holm"] = holm(groups, name)
     frame["verdict"] = [_verdict(row) for row in frame.to_dict("records")]
     return frame
 
@@ -80,9 +80,9 @@ def _measured(found: Recorded, name: str, condition: Condition) -> dict:
     facts = found.results[0][condition].facts
     return {
         "seeds": found.pair.experiment.seeds, "mean_placebo": placebo.mean(), "mean_distilled": distilled.mean(),
-        **columns(delta, "delta", p="p_wilcoxon"), "depth": facts["depth"], "two_qubit_gates": facts["two_qubit_gates"],
+        **columns(delta, "delta", p="p"), "depth": facts["depth"], "two_qubit_gates": facts["two_qubit_gates"],
         "loss_placebo": (before[0] - placebo).mean(), "loss_distilled": (before[1] - distilled).mean(),
-        **columns(spared, "spared", "spared_", p="spared_p_wilcoxon"),
+        **columns(spared, "spared", "spared_", p="spared_p"),
     }  # fmt: skip
 
 

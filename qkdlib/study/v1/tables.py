@@ -7,7 +7,7 @@ from qkdlib import records
 from qkdlib.names import span
 from qkdlib.records import Record, statistics
 from qkdlib.study import verdicts
-from qkdlib.study.cells import columns, estimate, text
+from qkdlib.study.cells import INTERVAL, P, columns, estimate, text
 from qkdlib.study.chapter import TITLES
 from qkdlib.study.v1 import paper
 from qkdlib.study.v1.paper import DESCRIBED, RAN, Row, all_rows
@@ -17,7 +17,7 @@ from qkdlib.workspace import Workspace
 COLUMNS = (
     "category", "teacher", "qubits", "dataset", "classes", "paper_accuracy", "recorded_best", "recorded_last",
     "seeds", "mean_last", "sd_last", "ci_low", "ci_high", "mean_selected", "mean_best_test", "collapsed_share",
-    "paper_delta", "delta_mean", "delta_ci_low", "delta_ci_high", "p_wilcoxon", "p_holm", "chance_single_pair",
+    "paper_delta", "delta_mean", "delta_ci_low", "delta_ci_high", "p", "p_holm", "chance_single_pair",
     "verdict", "note", "id", "run", "median_last", "best_test_ci_low", "best_test_ci_high", "best_test_min",
     "best_test_max", "over_direct_mean", "over_direct_ci_low", "over_direct_ci_high", "qasm_seeds",
     "qasm_minus_last",
@@ -25,10 +25,10 @@ COLUMNS = (
 BEST_TEST = ("best_test_ci_low", "best_test_ci_high", "best_test_min", "best_test_max")
 UNITS = (
     "Accuracies in percent on the student's test images after the last epoch; the teacher's on all test images of the "
-    "classes. [ ]: 95 % bootstrap interval of the mean over seeds. Recorded: best / last epoch in the authors' "
+    f"classes. {INTERVAL}. Recorded: best / last epoch in the authors' "
     "notebook. Selected: the epoch with the best validation accuracy; best test: the epoch with the best test "
     "accuracy, the paper's way. Collapsed: seeds below 1.5 times chance. Gain: distilled - placebo, paired by seed; "
-    "the paper's is the difference of two single runs. p: Wilcoxon signed-rank, after Holm's correction over the "
+    f"the paper's is the difference of two single runs. {P}, after Holm's correction over the "
     "table. Chance: that one single unpaired pair of runs shows at least the paper's gain. In the csv also "
     "`over_direct`: the difference to the direct row as run, as in the paper, whatever its head; `qasm_minus_last`: "
     "accuracy on Qiskit's QASM simulator minus `last`, mean over the `qasm_seeds` seeds that were executed there."
@@ -47,7 +47,7 @@ AS_DESCRIBED = (
 def paper_table(rows: list[Row], workspace: Workspace) -> pd.DataFrame:
     """One row for each of `rows`, in their order, with the columns `COLUMNS`; a row without a record is `missing`."""
     found = pd.DataFrame([_identity(row) | _measured(row, workspace) for row in rows], columns=list(COLUMNS))
-    found["p_holm"] = statistics.holm(found["p_wilcoxon"].astype(float))
+    found["p_holm"] = statistics.holm(found["p"].astype(float))
     found["verdict"] = [_verdict(row, values) for row, values in zip(rows, found.to_dict("records"), strict=True)]
     return found
 
@@ -160,7 +160,7 @@ def gain_columns(distilled: Record, placebo: Record, claimed: float | None) -> d
     """What a table says of a distilled arm beside its placebo."""
     gain = statistics.paired_gain(statistics.accuracies(distilled), statistics.accuracies(placebo), claimed)
     return {
-        **columns(gain, "delta_mean", "delta_", p="p_wilcoxon"),
+        **columns(gain, "delta_mean", "delta_", p="p"),
         "chance_single_pair": gain.chance_single_pair,
     }  # fmt: skip
 

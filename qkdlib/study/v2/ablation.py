@@ -9,7 +9,7 @@ import pandas as pd
 from qkdlib import records
 from qkdlib.records import Record, statistics
 from qkdlib.study import verdicts
-from qkdlib.study.cells import columns, estimate, holm, text
+from qkdlib.study.cells import INTERVAL, P, columns, estimate, holm, text
 from qkdlib.study.v2 import revised
 from qkdlib.study.v2.revised import Bar
 from qkdlib.workspace import Workspace
@@ -18,16 +18,16 @@ COLUMNS = (
     "method", "reducer", "encoder", "dataset", "qubits", "regime", "seeds", "paper_error", "mean_error", "sd", "ci_low",
     "ci_high", "gain_kd", "gain_kd_ci_low", "gain_kd_ci_high", "verdict", "images", "layers", "entangler",
     "quantum_parameters", "classical_parameters", "placebo_error", "placebo_sd", "placebo_ci_low", "placebo_ci_high",
-    "p_wilcoxon", "p_holm", "alexnet_error", "alexnet_gain", "alexnet_gain_ci_low", "alexnet_gain_ci_high",
-    "alexnet_p_wilcoxon", "alexnet_p_holm", "selected_error", "epochs", "learning_rate", "zero_vectors",
+    "p", "p_holm", "alexnet_error", "alexnet_gain", "alexnet_gain_ci_low", "alexnet_gain_ci_high",
+    "alexnet_p", "alexnet_p_holm", "selected_error", "epochs", "learning_rate", "zero_vectors",
     "collapsed_share",
 )  # fmt: skip
 READING = 0.4  # points: how well a bar could be read off the picture
 UNITS = (
     "Errors in percent on all test images, mean over seeds of the student taught by LeNet, after the last epoch (10 "
-    "epochs, full set) or after the epoch that validation chose (converged); [ ]: 95 % bootstrap interval. Placebo: "
+    "epochs, full set) or after the epoch that validation chose (converged). Placebo: "
     "the same students with `kd_weight` 0. Gain: accuracy of the distilled minus that of the placebo student, paired "
-    "by seed, with LeNet (`gain_kd`) and with AlexNet; p: Wilcoxon signed-rank, after Holm's correction over the bars "
+    f"by seed, with LeNet (`gain_kd`) and with AlexNet. {INTERVAL}; {P}, after Holm's correction over the bars "
     "of one data set in one regime. Regimes: 150 images per class for 10 epochs of batch 32; the same for up to 100 "
     "epochs, stopped on validation (patience 15), the learning rate chosen there from 0.001 and 0.01 for each seed; "
     "all training images for 10 epochs. Images: the copy of the data set that the numbers come from; `cifar10_jpeg` "
@@ -104,7 +104,7 @@ def table(shown: list[Bar], workspace: Workspace) -> pd.DataFrame:
     frame = pd.DataFrame([_row(bar, evidence(bar, workspace)) for bar in shown], columns=list(COLUMNS))
     by_table = frame.groupby(["dataset", "regime"])
     for prefix in ("", "alexnet_"):
-        frame[f"{prefix}p_holm"] = holm(by_table, f"{prefix}p_wilcoxon")
+        frame[f"{prefix}p_holm"] = holm(by_table, f"{prefix}p")
     return frame
 
 
@@ -121,14 +121,14 @@ def _row(bar: Bar, found: Evidence | None) -> dict:
     summary, placebo, gain = statistics.summarise(errors), statistics.summarise(found.errors(None)), found.gain("lenet")
     values |= {
         "images": found.images, "seeds": summary.seeds, "sd": summary.sd, "placebo_sd": placebo.sd,
-        **columns(summary, "mean_error"), **columns(gain, "gain_kd", "gain_kd_", p="p_wilcoxon"),
+        **columns(summary, "mean_error"), **columns(gain, "gain_kd", "gain_kd_", p="p"),
         **columns(placebo, "placebo_error", "placebo_"),
         "verdict": _verdict(bar.paper_error, summary, errors), **_training(found.arms["lenet"]),
     }  # fmt: skip
     if "alexnet" in found.arms:
         gain = found.gain("alexnet")
         values["alexnet_error"] = float(found.errors("alexnet").mean())
-        values |= columns(gain, "alexnet_gain", "alexnet_gain_", p="alexnet_p_wilcoxon")
+        values |= columns(gain, "alexnet_gain", "alexnet_gain_", p="alexnet_p")
     return values
 
 

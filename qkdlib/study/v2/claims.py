@@ -34,7 +34,7 @@ def improved(regime: str, claimed: Claimed) -> tuple[int, int]:
             found(claimed, method, dataset, qubits, regime) for qubits in revised.QUBITS for method in revised.METHODS
         ]
         gains = [evidence.gain("lenet") for evidence in bars]
-        corrected = statistics.holm([gain.p_wilcoxon for gain in gains])
+        corrected = statistics.holm([gain.p for gain in gains])
         count += sum(gain.low > 0 and p < verdicts.LEVEL for gain, p in zip(gains, corrected, strict=True))
         total += len(gains)
     return count, total

@@ -64,7 +64,7 @@ def test_the_numbers_of_a_student_and_a_distilled_row(filled):
     assert student["verdict"] == NOISE
     assert distilled["delta_mean"] == pytest.approx(1)
     assert 0.9 <= distilled["delta_ci_low"] < 1 < distilled["delta_ci_high"] <= 1.1
-    assert distilled["p_holm"] == distilled["p_wilcoxon"] < 1e-4  # 20 gains out of 20, and one test
+    assert distilled["p_holm"] == distilled["p"] < 1e-4  # 20 gains out of 20, and one test
     assert distilled["over_direct_mean"] == pytest.approx(1)  # its placebo is the direct row
     assert distilled["verdict"] == REPRODUCED
     assert (teacher["mean_last"], teacher["mean_best_test"]) == pytest.approx((99, 99.5))
@@ -188,7 +188,7 @@ def test_a_small_p_does_not_become_0_in_the_csv(filled):
     artefacts.write(frame, filled.tables, "table", [])
     back = pd.read_csv(filled.tables / "table.csv")
     # 20 gains out of 20: p is 2 / 2^20 when the gains have no ties, and never 0
-    assert 0 < frame.p_wilcoxon[0] == pytest.approx(back.p_wilcoxon[0], rel=1e-5)
+    assert 0 < frame.p[0] == pytest.approx(back.p[0], rel=1e-5)
 
 
 def test_students_and_pairs_are_those_whose_records_are_there(filled):

@@ -19,7 +19,7 @@ from qkdlib.workspace import Workspace
 FIRST_COLUMNS = [
     "category", "teacher", "qubits", "dataset", "classes", "paper_accuracy", "recorded_best", "recorded_last",
     "seeds", "mean_last", "sd_last", "ci_low", "ci_high", "mean_selected", "mean_best_test", "collapsed_share",
-    "paper_delta", "delta_mean", "delta_ci_low", "delta_ci_high", "p_wilcoxon", "p_holm", "chance_single_pair",
+    "paper_delta", "delta_mean", "delta_ci_low", "delta_ci_high", "p", "p_holm", "chance_single_pair",
     "verdict", "note",
 ]  # fmt: skip
 
@@ -106,9 +106,9 @@ def test_what_is_taken_away_is_missing_and_nothing_else(tmp_path):
     ]  # fmt: skip
     assert missing.mean_last.notna().tolist() == [False, True, False]
     # Holm corrects for the tests that there are: seven as run and three as meant, less two
-    assert frame.p_holm.notna().sum() == frame.p_wilcoxon.notna().sum() == 7 + 3 - 2
-    tested = frame[frame.p_wilcoxon.notna()]
-    assert tested.p_holm.tolist() == pytest.approx(holm(tested.p_wilcoxon.tolist()))
+    assert frame.p_holm.notna().sum() == frame.p.notna().sum() == 7 + 3 - 2
+    tested = frame[frame.p.notna()]
+    assert tested.p_holm.tolist() == pytest.approx(holm(tested.p.tolist()))
 
 
 # Their numbers, against pandas and scipy on the seeds' raw numbers
@@ -140,7 +140,7 @@ def test_the_verdict_of_every_direct_student(pairs):
             inside = line["best_test_ci_low"] <= row.paper_accuracy <= line["best_test_ci_high"]
             among = seeds["best"].min() <= row.paper_accuracy <= seeds["best"].max()
             assert line["verdict"] == (REPRODUCED if inside else NOISE if among else NOT_REPRODUCED)
-            assert math.isnan(line["delta_mean"]) and math.isnan(line["p_wilcoxon"])
+            assert math.isnan(line["delta_mean"]) and math.isnan(line["p"])
 
 
 def test_the_gain_of_every_distilled_student(pairs):
@@ -151,7 +151,7 @@ def test_the_gain_of_every_distilled_student(pairs):
         assert line["delta_mean"] == pytest.approx(gain.mean())
         drawn = scipy.stats.bootstrap((gain,), np.mean, rng=np.random.default_rng(7)).confidence_interval
         assert (line["delta_ci_low"], line["delta_ci_high"]) == pytest.approx(drawn, abs=0.1 * gain.std())
-        assert line["p_wilcoxon"] == pytest.approx(scipy.stats.wilcoxon(gain.round(2)).pvalue)  # as ties
+        assert line["p"] == pytest.approx(scipy.stats.wilcoxon(gain.round(2)).pvalue)  # as ties
         unpaired = [a - b for a, b in itertools.product(seeds["last"], placebo["last"])]
         of_one_seed = [a - b for a, b in zip(seeds["last"], placebo["last"], strict=True)]
         as_large = [sum(value >= row.paper_delta - 1e-3 for value in some) for some in (unpaired, of_one_seed)]
@@ -176,7 +176,7 @@ def test_rows_that_distil_nothing(pairs):
         assert seeds.equals(placebo)
         assert (line["verdict"], line["run"]) == (NOTHING_DISTILLED, "as run")
         assert line["delta_mean"] == 0
-        assert all(math.isnan(line[name]) for name in ("delta_ci_low", "p_wilcoxon", "p_holm"))
+        assert all(math.isnan(line[name]) for name in ("delta_ci_low", "p", "p_holm"))
         # Two seeds of one and the same experiment show the paper's gain this often:
         differences = [a - b for (i, a), (j, b) in itertools.product(enumerate(seeds["last"]), repeat=2) if i != j]
         assert line["chance_single_pair"] == pytest.approx(np.mean(np.array(differences) >= row.paper_delta - 1e-3))
@@ -247,7 +247,7 @@ def test_students_and_pairs_are_the_tables_rows_by_their_labels(whole, frames, d
     labels = pd.Series([row.label for row in paper.rows(number)])
     students, pairs = v1.students(dataset, whole), v1.pairs(dataset, whole)
     assert list(students) == labels[frame.category == "Student"].tolist() and len(students) == direct
-    assert list(pairs) == labels[frame.p_wilcoxon.notna()].tolist() and len(pairs) == taught
+    assert list(pairs) == labels[frame.p.notna()].tolist() and len(pairs) == taught
     means = dict(zip(labels, frame.mean_last, strict=True))
     gains = dict(zip(labels, frame.delta_mean, strict=True))
     for label, found in students.items():

@@ -9,7 +9,7 @@ from qkdlib.study import v2
 from qkdlib.study.v2 import ablation, revised
 from qkdlib.study.verdicts import MISSING
 
-ALEXNET = ["alexnet_error", "alexnet_gain", "alexnet_gain_ci_low", "alexnet_gain_ci_high", "alexnet_p_wilcoxon",
+ALEXNET = ["alexnet_error", "alexnet_gain", "alexnet_gain_ci_low", "alexnet_gain_ci_high", "alexnet_p",
            "alexnet_p_holm"]  # fmt: skip
 BARS = [bar for bar in revised.bars() if (bar.dataset, bar.qubits) == ("mnist", 4)]
 BARS += [revised.bar(method, "cifar10", 4) for method in ("original", "pca")]
