@@ -98,15 +98,16 @@ def _summary(numbers: tuple[float, ...]) -> Summary:
     values, n = np.array(numbers), len(numbers)
     mean = float(values.mean())
     if np.ptp(values) <= 1e-9:  # equal but for rounding
-        return Summary(n, mean, 0.0 if n > 1 else math.nan, *[mean] * 4, T)
+        return Summary(n, mean, 0.0 if n > 1 else math.nan, mean, mean, mean, mean, T)
     sd = float(values.std(ddof=1))
     chances = np.array([0.025, 0.975, 0.05, 0.95])
     by_t = n >= SMALL and n >= COCHRAN * stats.skew(values) ** 2
     quantiles = stats.t.ppf(chances, n - 1) if by_t else _studentized(values, chances)
-    bounds = mean - quantiles[[1, 0, 3, 2]] * sd / math.sqrt(n)
+    bounds = mean - quantiles * sd / math.sqrt(n)
     if not by_t:
         bounds = bounds.clip(values.min(), values.max())
-    return Summary(n, mean, sd, *bounds.tolist(), T if by_t else BOOTSTRAP)
+    high, low, high_90, low_90 = map(float, bounds)
+    return Summary(n, mean, sd, low, high, low_90, high_90, T if by_t else BOOTSTRAP)
 
 
 def _studentized(values: np.ndarray, chances: np.ndarray) -> np.ndarray:
