@@ -22,9 +22,9 @@ from qkdlib.records.results import kept, outcomes
 
 T, BOOTSTRAP = "t", "studentized bootstrap"
 SMALL, COCHRAN = 20, 25
-RESAMPLES, SEED = 4999, 0
+RESAMPLES, SEED = 9999, 0
 EXACT, DRAWS = 15, 20_000  # seeds up to which all flips of signs are looked at; flips that are drawn beyond
-DECIMALS = 3  # of a mean in points; records are rounded, and a rounding must not break a tie
+TIE = 5e-4  # points up to which two numbers are the same: records are rounded, and a rounding must not break a tie
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,14 @@ class Share:
 
 def summarise(values: Sequence[float] | np.ndarray) -> Summary:
     """Summary of one number per seed. With fewer than two different values its intervals have no width."""
+    return _summary(_numbers("values", values))
+
+
+def _numbers(name: str, values: Sequence[float] | np.ndarray) -> tuple[float, ...]:
     numbers = np.asarray(values, dtype=float)
     if numbers.ndim != 1 or not len(numbers) or not np.isfinite(numbers).all():
-        checks.fail("values", numbers, "one finite number per seed")
-    return _summary(tuple(numbers.tolist()))
+        checks.fail(name, numbers, "one finite number per seed")
+    return tuple(numbers.tolist())
 
 
 @functools.lru_cache(maxsize=4096)  # tables, figures and claims summarise the same numbers
@@ -112,17 +116,18 @@ def _summary(numbers: tuple[float, ...]) -> Summary:
 
 def _studentized(values: np.ndarray, chances: np.ndarray) -> np.ndarray:
     """Quantiles of (mean of a resample - mean) / (its standard error); infinite where a resample has no spread."""
-    resamples = values[_places(len(values))]
-    errors = resamples.std(1, ddof=1) / math.sqrt(len(values))
-    shifts = resamples.mean(1) - values.mean()
+    n, centred = len(values), (values - values.mean()) / values.std()
+    means = _resamples(n) @ centred / n
+    errors = np.sqrt((_resamples(n) @ centred**2 / n - means**2).clip(0) / (n - 1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.where(errors > 1e-9, shifts / errors, np.sign(shifts) * np.inf)
-    return np.quantile(np.nan_to_num(found, nan=0.0, posinf=np.inf, neginf=-np.inf), chances, method="inverted_cdf")
+        found = means / np.where(errors > 1e-6, errors, 0)
+    return np.quantile(np.nan_to_num(found, posinf=np.inf, neginf=-np.inf), chances, method="inverted_cdf")
 
 
 @functools.lru_cache(maxsize=16)
-def _places(n: int) -> np.ndarray:
-    return np.random.default_rng(SEED).integers(0, n, (RESAMPLES, n))
+def _resamples(n: int) -> np.ndarray:
+    """How often each of n seeds is in each resample."""
+    return np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(float)
 
 
 def paired_gain(
@@ -136,7 +141,7 @@ def paired_gain(
     chance = None
     if claimed is not None and len(taught) > 1:
         unpaired = ~np.eye(len(taught), dtype=bool)
-        chance = float((taught[:, None] - alone[None, :] >= claimed - 10**-DECIMALS)[unpaired].mean())
+        chance = float((taught[:, None] - alone[None, :] >= claimed - TIE)[unpaired].mean())
     summary = dataclasses.asdict(summarise(difference))
     return Gain(**summary, p=flipped(difference), claimed=claimed, chance_single_pair=chance)
 
@@ -144,36 +149,43 @@ def paired_gain(
 def flipped(difference: Sequence[float] | np.ndarray) -> float:
     """p that the mean of paired differences, in points, is 0: the share of flips of their signs with a mean at least as
     far from 0 (scipy's permutation test), of all 2^n for n <= `EXACT`, else of `DRAWS` that are drawn."""
-    return _flipped(tuple(np.asarray(difference, dtype=float).tolist()))
+    return _flipped(_numbers("difference", difference))
 
 
 @functools.lru_cache(maxsize=4096)
 def _flipped(difference: tuple[float, ...]) -> float:
     from scipy import stats
 
-    exact = len(difference) <= EXACT
+    if len(difference) == 1:  # which scipy refuses: both flips are as far from 0
+        return 1.0
+    least = abs(np.mean(difference)) - TIE
     return float(stats.permutation_test(
-        (difference,), lambda values, axis: values.mean(axis).round(DECIMALS), permutation_type="samples",
-        vectorized=True, n_resamples=2**EXACT if exact else DRAWS, batch=2000, rng=np.random.default_rng(SEED),
+        (difference,), lambda flips, axis: 1.0 * (abs(flips.mean(axis)) >= least), permutation_type="samples",
+        alternative="greater", vectorized=True, n_resamples=2**EXACT if len(difference) <= EXACT else DRAWS,
+        batch=2000, rng=np.random.default_rng(SEED),
     ).pvalue)  # fmt: skip
 
 
 def share(count: int, total: int) -> Share:
     """That many of all seeds."""
-    from statsmodels.stats.proportion import proportion_confint
+    from scipy import stats
 
-    low, high = proportion_confint(count, total, method="wilson")
-    return Share(int(count), int(total), float(low), float(high))
+    total = checks.whole("total", total)
+    count = checks.whole("count", count, 0, total)
+    interval = stats.binomtest(count, total).proportion_ci(method="wilson")
+    return Share(count, total, float(interval.low), float(interval.high))
 
 
 def mcnemar(one: Sequence[bool] | np.ndarray, other: Sequence[bool] | np.ndarray) -> float:
-    """p of McNemar's exact test that of the same seeds an equal share is true in both arms."""
-    from statsmodels.stats.contingency_tables import mcnemar as exact
+    """p of McNemar's exact test that of the same seeds an equal share is true in both arms: of the seeds that differ,
+    half are true in each."""
+    from scipy import stats
 
-    pairs = np.array([one, other], dtype=int)
-    table = np.zeros((2, 2), dtype=int)
-    np.add.at(table, tuple(pairs), 1)
-    return float(exact(table, exact=True).pvalue)
+    first, second = np.asarray(one, dtype=bool), np.asarray(other, dtype=bool)
+    if first.shape != second.shape:
+        raise ValueError(f"one and other have {first.size} and {second.size} seeds; allowed: the same")
+    differ = first[first != second]
+    return float(stats.binomtest(int(differ.sum()), len(differ)).pvalue) if len(differ) else 1.0
 
 
 def holm(ps: Sequence[float]) -> list[float]:
