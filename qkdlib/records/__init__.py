@@ -6,7 +6,7 @@ and `lost` say what became of each class; `paper` gives the study's own.
 """
 
 from qkdlib.records.comparison import Comparison, compare
-from qkdlib.records.confusion import confusions, lost, recalls
+from qkdlib.records.confusion import confusions, lost, recalls, trains
 from qkdlib.records.packed import paper
 from qkdlib.records.record import Record, complete, find, read, read_all
 from qkdlib.records.results import outcomes, rounded

@@ -37,6 +37,12 @@ def recalls(record: Record, images: str = "test") -> np.ndarray:
     return np.divide(right, there, out=np.full(there.shape, np.nan), where=there > 0)
 
 
+def trains(record: Record, images: str = "test") -> np.ndarray:
+    """Whether each seed, in their order, lost no class, (S,). Arguments and errors as of `confusions`."""
+    gone = lost(record, images)
+    return np.array([seed not in gone for seed in sorted(record.seeds)])
+
+
 def lost(record: Record, images: str = "test") -> dict[int, list[int]]:
     """The seeds that lost a class, which is a recall of 0, each with the classes that it lost (indices as in
     `experiment.classes`). Arguments and errors as of `confusions`."""

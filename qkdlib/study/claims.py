@@ -2,32 +2,65 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from qkdlib import checks
-from qkdlib.records import statistics
+from qkdlib.records import Gain, paired_gain, statistics
 from qkdlib.study import verdicts
-from qkdlib.study.cells import interval
+from qkdlib.study.cells import INTERVAL, P, columns, interval, text
 from qkdlib.workspace import Workspace
 
 RULE = (
     "Printed: the paper's number. Recomputed: the same from the printed accuracies of Tables 1 and 2, and for v2 "
-    "from the bars of Fig. 12. Ours: mean over seeds with its 95 % interval; averages over rows are "
-    "formed seed by seed, so that the rows' common seeds count once. Verdict of a difference: `reproduced` if the "
-    "interval lies on the claimed side of 0, `within seed noise` if it holds 0, else `not reproduced`; of a claim "
-    "that there is none: `reproduced` if the interval holds 0; that there is no loss: if it does not lie below 0. "
-    f"Of a count: `reproduced` if all, `{verdicts.NOT_REPRODUCED}` if none, else `{verdicts.IN_PART}`. "
-    f"`{verdicts.NOT_SHOWN}`: the paper reports no measurement of it. `{verdicts.MISSING}`: our records lack it. "
-    "Gains as run count a notebook that distils nothing as 0; as meant is used where the claim compares teachers "
-    "or heads have to be equal."
+    "from the bars of Fig. 12. Ours: mean over seeds; averages over rows are formed seed by seed, so that the rows' "
+    f"common seeds count once. {INTERVAL}; {P}, after Holm's correction over all claims that have one. Verdict of a "
+    f"claimed difference: `{verdicts.REPRODUCED}` if it is shown (95 % interval on the claimed side of 0, corrected p "
+    f"below {verdicts.LEVEL:g}), `{verdicts.CONTRADICTED}` if the contrary is, or that there is none of more than "
+    f"{verdicts.MARGIN:g} point (90 % interval), else `{verdicts.INCONCLUSIVE}`; of a claim that there is none, or no "
+    "loss, the other way round; what gains more than another has to gain at all. Of a claim about all cases: "
+    f"`{verdicts.REPRODUCED}` if all show it, `{verdicts.IN_PART}` if some do, `{verdicts.CONTRADICTED}` if none does "
+    f"and one shows the contrary, else `{verdicts.INCONCLUSIVE}`. Of a claim that the paper's runs are draws of its "
+    f"recipe: `{verdicts.CONTRADICTED}` if corrected p is below {verdicts.LEVEL:g}, else `{verdicts.INCONCLUSIVE}`. "
+    f"`{verdicts.NOT_AS_PUBLISHED}`: one of the teachers is not the published one. `{verdicts.NOT_SHOWN}`: a fact of "
+    f"ours beside what the paper does not measure. `{verdicts.UNTESTED}`: neither measures it. `{verdicts.MISSING}`: "
+    "our records lack it. Excluded: whether the printed number lies outside of our 95 % interval. Gains as run count a "
+    "notebook that distils nothing as 0; as meant is used where the claim compares teachers or heads have to be equal."
 )
-COLUMNS = ("id", "source", "claim", "printed", "recomputed", "ours", "ci_low", "ci_high", "verdict", "note")
+COLUMNS = (
+    "id", "source", "claim", "printed", "recomputed", "ours", "ci_low", "ci_high", "p", "p_holm", "verdict", "excluded",
+    "note",
+)  # fmt: skip
 
 
 class Lacking(LookupError):
     """Records or images that a claim, a figure or a row needs are not there; its text says which."""
+
+
+class Cases(NamedTuple):
+    """In how many of `total` cases a claim is shown, and in how many the contrary."""
+
+    shown: int
+    against: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.shown} of {self.total}"
+
+
+class Chance(NamedTuple):
+    """What was seen, as text, and how likely that or more is if the paper's runs are draws of its recipe."""
+
+    seen: str
+    p: float
+
+    def __str__(self) -> str:
+        return self.seen
+
+
+Measured = Gain | Cases | Chance | str | Lacking | None  # of one claim
 
 
 class Evidence:
@@ -49,10 +82,14 @@ class Claim:
     """A claim of the paper in our words, and how to test it.
 
     Attributes:
-        kind: of its verdict: `gain`, `no_difference`, `no_loss` (of a number per seed), `count`, `fact`.
+        kind: of its verdict, of a number per seed: `gain`, `no_difference`, `no_loss`.
         recomputed: what the paper's own tables give.
-        ours: gives a number per seed, a (k, n) count, or text; where a record is missing it raises `Lacking`.
+        ours: gives a number in points per seed, `Cases`, a `Chance`, or text; where a record is missing it raises
+            `Lacking`.
+        value: the printed number, in points, if it is that of ours.
         after: the claim of another chapter that it follows in the paper; "": those of its own chapter.
+        as_published: whether all that it is tested on is what the paper says.
+        premise: gives a number in points per seed that has to be a gain: what gains more has to gain.
     """
 
     id: str
@@ -60,10 +97,13 @@ class Claim:
     claim: str
     printed: str
     kind: str
-    recomputed: tuple[int, int] | str = ""
-    ours: Callable[[Evidence], np.ndarray | tuple[int, int] | str] | None = None
+    recomputed: Cases | str = ""
+    ours: Callable[[Evidence], np.ndarray | Cases | Chance | str] | None = None
     note: str = ""
     after: str = ""
+    value: float | None = None
+    as_published: bool = True
+    premise: Callable[[Evidence], np.ndarray] | None = None
 
 
 def in_order(claims: Iterable[Claim]) -> list[Claim]:
@@ -79,36 +119,62 @@ def in_order(claims: Iterable[Claim]) -> list[Claim]:
 
 def table(claims: Iterable[Claim], workspace: Workspace) -> pd.DataFrame:
     """Every claim with the columns `COLUMNS`; one whose records are missing is `missing`."""
-    evidence = Evidence(workspace)
-    return pd.DataFrame([_row(claim, evidence) for claim in in_order(claims)], columns=list(COLUMNS))
+    evidence, asked = Evidence(workspace), in_order(claims)
+    found = [_measured(claim.ours, evidence) for claim in asked]
+    premises = [_measured(claim.premise, evidence) for claim in asked]
+    rows = [_row(claim, each) for claim, each in zip(asked, found, strict=True)]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    frame["p_holm"] = statistics.holm(frame["p"].astype(float))
+    given = zip(asked, found, premises, frame["p_holm"], strict=True)
+    return frame.assign(verdict=[_verdict(*each) for each in given])
 
 
-def _row(claim: Claim, evidence: Evidence) -> dict:
-    columns = {name: getattr(claim, name) for name in ("id", "source", "claim", "printed", "note")}
-    columns["recomputed"] = _text(claim.recomputed)
-    if claim.ours is None:
-        return columns | {"verdict": verdicts.NOT_SHOWN}
+def _measured(test: Callable | None, evidence: Evidence) -> Measured:
+    if test is None:
+        return None
     try:
-        measured = claim.ours(evidence)
+        found = test(evidence)
     except Lacking as error:
-        return columns | {"verdict": verdicts.MISSING, "note": f"no record {error}"}
-    if isinstance(measured, np.ndarray):
-        summary = statistics.summarise(measured)
-        columns |= {"ours": f"{summary.mean:+.2f}", "ci_low": summary.low, "ci_high": summary.high}
-        return columns | {"verdict": verdicts.difference_verdict(claim.kind, summary.low, summary.high)}
-    verdict = verdicts.count_verdict(*measured) if isinstance(measured, tuple) else verdicts.NOT_SHOWN
-    return columns | {"ours": _text(measured), "verdict": verdict}
+        return error
+    return paired_gain(found, np.zeros_like(found)) if isinstance(found, np.ndarray) else found
 
 
-def _text(found: tuple[int, int] | str) -> str:
-    return "{} of {}".format(*found) if isinstance(found, tuple) else found
+def _row(claim: Claim, found: Measured) -> dict:
+    row = {name: getattr(claim, name) for name in ("id", "source", "claim", "printed", "note")}
+    row["recomputed"] = str(claim.recomputed)
+    if isinstance(found, Lacking):
+        return row | {"note": f"no record {found}"}
+    if isinstance(found, Gain):
+        row |= columns(found, "ours", p="p") | {"ours": f"{found.mean:+.2f}"}
+        return row if claim.value is None else row | {"excluded": verdicts.excluded(claim.value, found)}
+    return row | {"ours": str(found or ""), "p": found.p if isinstance(found, Chance) else None}
+
+
+def _verdict(claim: Claim, found: Measured, premise: Measured, p: float) -> str:
+    if isinstance(found, Lacking) or isinstance(premise, Lacking):
+        return verdicts.MISSING
+    if found is None:
+        return verdicts.UNTESTED
+    if isinstance(found, str):
+        return verdicts.NOT_SHOWN
+    if not claim.as_published:
+        return verdicts.NOT_AS_PUBLISHED
+    if isinstance(found, Gain):
+        verdict = verdicts.difference(claim.kind, found, p)
+        if verdict != verdicts.REPRODUCED or not isinstance(premise, Gain):
+            return verdict
+        return verdicts.difference("gain", premise, premise.p)
+    if isinstance(found, Chance):
+        return verdicts.CONTRADICTED if p < verdicts.LEVEL else verdicts.INCONCLUSIVE
+    return verdicts.count(*found)
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """The table as text: the interval stands beside our number."""
     shown = frame.astype(object).fillna("")
     shown["ours"] += [interval(low, high, "+") for low, high in zip(frame.ci_low, frame.ci_high, strict=True)]
-    return shown.drop(columns=["ci_low", "ci_high"])
+    shown["p (Holm)"] = [text(value, ".3f") for value in frame.p_holm]
+    return shown[[*COLUMNS[:6], "p (Holm)", *COLUMNS[10:]]]
 
 
 def tested(shown: pd.DataFrame) -> pd.DataFrame:

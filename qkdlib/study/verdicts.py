@@ -1,69 +1,88 @@
-"""The rules that turn a row's columns into a verdict. They are printed under every table that has verdicts."""
+"""The rules that turn a row's columns into verdicts. They are printed under every table that has verdicts.
 
-import math
+A wide interval shows nothing, and its verdict says so; what was not run as published is no verdict on the paper.
+"""
 
-from qkdlib import checks
+from collections.abc import Sequence
 
-REPRODUCED, NOISE, NOT_REPRODUCED, MISSING = "reproduced", "within seed noise", "not reproduced", "missing"
-NOTHING_DISTILLED = "no distillation in the published code"
-NOT_SHOWN, IN_PART = "no experiment in the paper", "in part"
-TEACHER_TOLERANCE = 1.0  # points of accuracy
-LEVEL = 0.05
+from qkdlib.records import Gain, Summary
+
+REPRODUCED, CONTRADICTED, INCONCLUSIVE, IN_PART = "reproduced", "contradicted", "inconclusive", "in part"
+INSIDE, ABOVE, BELOW = "inside", "above all seeds", "below all seeds"
+GAIN, HARM, NO_GAIN = "gain", "harm", "no gain"
+YES, NO = "yes", "no"
+NOT_AS_PUBLISHED, NOTHING_DISTILLED = "not run as published", "no distillation in the published code"
+NOT_SHOWN, UNTESTED, MISSING = "no experiment in the paper", "untested", "missing"
+BAND, MARGIN, LEVEL = 2.0, 1.0, 0.05  # points of an accuracy, points of a difference, of corrected p
 
 RULE = (
-    "Verdict. Student: `reproduced` if the paper's accuracy lies in the 95 % interval of the mean over seeds of the "
-    "best test epoch (the paper's way of choosing), `within seed noise` if it lies outside but between the worst "
-    "and the best seed, else `not reproduced`. Distillation: by the paired gain over the placebo with the same "
-    f"seeds. `reproduced` if its 95 % interval lies above 0 and p after Holm's correction is below {LEVEL:g}; `not "
-    "reproduced` if the interval lies below 0; else `within seed noise`. Where the paper prints a gain of 0.00, "
-    f"`reproduced` if the interval holds 0. `{NOTHING_DISTILLED}` for a row whose notebook adds a constant or zero "
-    f"in place of the divergence. Teacher: `reproduced` within {TEACHER_TOLERANCE:g} point of the paper. `missing`: "
-    "no record yet."
+    f"Verdicts. Draw: whether the paper's accuracy lies among the seeds' best test epochs, which is how it chose "
+    f"(`{INSIDE}`, `{ABOVE}`, `{BELOW}`); rank: the share of seeds below it. Mean, of the same: `{REPRODUCED}` if its "
+    f"90 % interval lies within {BAND:g} points of the paper's accuracy, `{CONTRADICTED}` if its 95 % interval lies "
+    f"outside of them, else `{INCONCLUSIVE}`. Gain, over the placebo with the same seeds: `{GAIN}` or `{HARM}` if the "
+    f"95 % interval lies above or below 0 and p after Holm's correction is below {LEVEL:g}; `{NO_GAIN}` if the 90 % "
+    f"interval lies within {MARGIN:g} point of 0; else `{INCONCLUSIVE}`. Paper's gain excluded: `{YES}` if it lies "
+    f"outside of the gain's 95 % interval. `{NOTHING_DISTILLED}`: the notebook adds a constant or zero in place of the "
+    f"divergence. Teacher: `{REPRODUCED}` within {MARGIN:g} point of the paper, else `{CONTRADICTED}`. "
+    f"`{NOT_AS_PUBLISHED}`: another protocol or teacher than the notebook's, which is no verdict on the paper. "
+    f"`{MISSING}`: no record yet."
 )
 
 
-def student_verdict(paper: float, low: float, high: float, worst: float, best: float) -> str:
-    """Verdict on a directly trained student; all numbers in percent, of the best test epoch."""
-    if low <= paper <= high:
+def draw(paper: float, values: Sequence[float]) -> str:
+    """Whether the paper's number could be one of these seeds, all in percent."""
+    if paper > max(values):
+        return ABOVE
+    return BELOW if paper < min(values) else INSIDE
+
+
+def rank(paper: float, values: Sequence[float]) -> float:
+    """Share of seeds below the paper's number, those equal to it counted half."""
+    return sum((value < paper) + (value == paper) / 2 for value in values) / len(values)
+
+
+def mean(paper: float, found: Summary, band: float = BAND) -> str:
+    """Verdict on the paper's number from our mean over seeds, in points."""
+    low, high = paper - band, paper + band
+    if found.within(low, high):
         return REPRODUCED
-    return NOISE if worst <= paper <= best else NOT_REPRODUCED
+    return CONTRADICTED if found.high < low or found.low > high else INCONCLUSIVE
 
 
-def error_verdict(paper: float, reading: float, low: float, high: float, best: float, worst: float) -> str:
-    """Verdict on an error that was read off a figure, with an accuracy of `reading` points; all in percent."""
-    if low - reading <= paper <= high + reading:
-        return REPRODUCED
-    return NOISE if best <= paper <= worst else NOT_REPRODUCED
+def gain(found: Gain, p: float) -> str:
+    """What a paired difference, in points, with its corrected p, shows."""
+    if p < LEVEL and (found.low > 0 or found.high < 0):
+        return GAIN if found.low > 0 else HARM
+    return NO_GAIN if found.within(-MARGIN, MARGIN) else INCONCLUSIVE
 
 
-def gain_verdict(claimed: float, low: float, high: float, p: float) -> str:
-    """Verdict on a distilled student, from the 95 % interval of its paired gain in points and its corrected p."""
-    if math.isnan(low) or math.isnan(high) or low > high:
-        checks.fail("interval", (low, high), "two numbers, the lower one first")
-    if claimed == 0:
-        return REPRODUCED if low <= 0 <= high else NOT_REPRODUCED
-    if low > 0 and p < LEVEL:
-        return REPRODUCED
-    return NOT_REPRODUCED if high < 0 else NOISE
+def excluded(paper: float, found: Summary) -> str:
+    """Whether the paper's gain lies outside of ours' 95 % interval."""
+    return NO if found.low <= paper <= found.high else YES
 
 
-def difference_verdict(kind: str, low: float, high: float) -> str:
-    """Verdict on a claimed difference from its 95 % interval; `kind` is `gain` (above 0), `no_difference`, or
-    `no_loss` (not below 0)."""
+def teacher(paper: float, ours: float) -> str:
+    """Verdict on a teacher, one network, in percent."""
+    return REPRODUCED if abs(paper - ours) <= MARGIN else CONTRADICTED
+
+
+def difference(kind: str, found: Gain, p: float) -> str:
+    """Verdict on a claimed difference in points, with its corrected p; `kind` is `gain` (above 0), `no_difference`, or
+    `no_loss` (not below 0 by more than `MARGIN`)."""
+    shown = gain(found, p)
     if kind == "no_loss":
-        return REPRODUCED if high >= 0 else NOT_REPRODUCED
+        return REPRODUCED if found.low_90 >= -MARGIN else CONTRADICTED if found.high < -MARGIN else INCONCLUSIVE
+    if shown == INCONCLUSIVE:
+        return INCONCLUSIVE
     if kind == "no_difference":
-        return REPRODUCED if low <= 0 <= high else NOT_REPRODUCED
-    if low > 0:
+        return REPRODUCED if shown == NO_GAIN else CONTRADICTED
+    return REPRODUCED if shown == GAIN else CONTRADICTED
+
+
+def count(shown: int, against: int, total: int) -> str:
+    """Verdict on a claim about all of `total` cases, of which so many show it and so many show the contrary."""
+    if shown == total:
         return REPRODUCED
-    return NOT_REPRODUCED if high < 0 else NOISE
-
-
-def count_verdict(found: int, total: int) -> str:
-    """Verdict on a claim about all of `total` rows, of which `found` show it."""
-    return REPRODUCED if found == total else IN_PART if found else NOT_REPRODUCED
-
-
-def teacher_verdict(paper: float, ours: float) -> str:
-    """Verdict on a teacher, in percent."""
-    return REPRODUCED if abs(paper - ours) <= TEACHER_TOLERANCE else NOT_REPRODUCED
+    if shown:
+        return IN_PART
+    return CONTRADICTED if against else INCONCLUSIVE

@@ -31,8 +31,8 @@ RULE = (
     f"interval, and their median, which a few lost seeds do not move. {INTERVAL}; {P}, "
     "after Holm's correction over the lines of one question and student. Better, worse: tasks where the same "
     "difference is significant (the same test, Holm over the tasks of the line, 0.05). Tasks: v1's six "
-    "configurations for the robust student; MNIST and FashionMNIST with 4 and 8 qubits for the revised one; for `when?` MNIST and "
-    "FashionMNIST, classes 0-7 with 3 qubits and 0-9 with 4."
+    "configurations for the robust student; MNIST and FashionMNIST with 4 and 8 qubits for the revised one; for "
+    "`when?` MNIST and FashionMNIST, classes 0-7 with 3 qubits and 0-9 with 4."
 )
 
 

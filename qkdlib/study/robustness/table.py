@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from qkdlib.noise import IDEAL
-from qkdlib.records import statistics
+from qkdlib.records import Gain, statistics
 from qkdlib.study import verdicts
 from qkdlib.study.cells import INTERVAL, P, columns, estimate, holm, text
-from qkdlib.study.claims import Lacking
+from qkdlib.study.claims import Cases, Lacking
 from qkdlib.study.robustness import sweeps
 from qkdlib.study.robustness.executions import DEVICE, Condition
 from qkdlib.study.robustness.sweeps import BASELINE, Pair, Recorded, baseline, recorded
@@ -33,21 +33,24 @@ UNITS = (
 )
 LESS_TO_LOSE = "less to lose"
 RULE = (
-    "Verdict on `less sensitive`: `reproduced` if spared lies above 0 and its p after Holm's correction is below "
-    f"{verdicts.LEVEL:g}; but `{LESS_TO_LOSE}` if the distilled student is then less accurate all the same (delta's "
-    "interval below 0), as one that has collapsed is. `not reproduced` if spared lies below 0; else `within seed "
-    "noise`. `missing`: no record yet."
+    f"Verdict on `less sensitive`: `{verdicts.REPRODUCED}` if spared lies above 0 (95 % interval, corrected p below "
+    f"{verdicts.LEVEL:g}); but `{LESS_TO_LOSE}` if the distilled student is then less accurate all the same (delta's "
+    f"interval below 0), as one that has collapsed is. `{verdicts.CONTRADICTED}` if spared lies below 0, or within "
+    f"{verdicts.MARGIN:g} point of 0 (90 % interval); else `{verdicts.INCONCLUSIVE}`. `{verdicts.MISSING}`: no record "
+    "yet."
 )
 
 
 def table(workspace: Workspace, chosen: Iterable[Pair] | None = None) -> pd.DataFrame:
     """One row for each pair and condition but the baselines, with the columns `COLUMNS`."""
     asked = sweeps.pairs() if chosen is None else chosen
-    frame = pd.DataFrame([row for pair in asked for row in _rows(pair, workspace)], columns=list(COLUMNS))
+    rows = [row for pair in asked for row in _rows(pair, workspace)]
+    spared = [row.pop("gain", None) for row in rows]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
     groups = frame.groupby(["student", "dataset", "qubits", "encoder", "trained_under", "condition"], sort=False)
     for name in ("p", "spared_p"):
         frame[f"{name}_holm"] = holm(groups, name)
-    frame["verdict"] = [_verdict(row) for row in frame.to_dict("records")]
+    frame["verdict"] = [_verdict(*each) for each in zip(spared, frame.spared_p_holm, frame.ci_high, strict=True)]
     return frame
 
 
@@ -82,15 +85,15 @@ def _measured(found: Recorded, name: str, condition: Condition) -> dict:
         "seeds": found.pair.experiment.seeds, "mean_placebo": placebo.mean(), "mean_distilled": distilled.mean(),
         **columns(delta, "delta", p="p"), "depth": facts["depth"], "two_qubit_gates": facts["two_qubit_gates"],
         "loss_placebo": (before[0] - placebo).mean(), "loss_distilled": (before[1] - distilled).mean(),
-        **columns(spared, "spared", "spared_", p="spared_p"),
+        **columns(spared, "spared", "spared_", p="spared_p"), "gain": spared,
     }  # fmt: skip
 
 
-def _verdict(row: dict) -> str:
-    if pd.isna(row["delta"]):
+def _verdict(spared: Gain | None, p: float, delta_high: float) -> str:
+    if spared is None:
         return verdicts.MISSING
-    verdict = verdicts.gain_verdict(1.0, row["spared_ci_low"], row["spared_ci_high"], row["spared_p_holm"])
-    return LESS_TO_LOSE if verdict == verdicts.REPRODUCED and row["ci_high"] < 0 else verdict
+    verdict = verdicts.difference("gain", spared, p)
+    return LESS_TO_LOSE if verdict == verdicts.REPRODUCED and delta_high < 0 else verdict
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
@@ -118,16 +121,17 @@ def _readable_row(row: dict) -> dict[str, str]:
     }
 
 
-def less_sensitive(frame: pd.DataFrame) -> tuple[int, int]:
-    """Rows with noise in which the distilled student is less sensitive, of all of them, from `table`.
+def less_sensitive(frame: pd.DataFrame) -> Cases:
+    """Rows with noise in which the distilled student is less sensitive, from `table`.
 
     Raises:
         Lacking: a row has no records.
     """
-    noisy = frame[frame.condition != "shots"]
-    if (noisy.verdict == verdicts.MISSING).any():
+    noisy = frame[frame.condition != "shots"].verdict
+    if (noisy == verdicts.MISSING).any():
         raise Lacking("of a row of tables/robustness")
-    return int((noisy.verdict == verdicts.REPRODUCED).sum()), len(noisy)
+    against = noisy.isin((verdicts.CONTRADICTED, LESS_TO_LOSE))
+    return Cases(int((noisy == verdicts.REPRODUCED).sum()), int(against.sum()), len(noisy))
 
 
 def lost_on_device(method: str, dataset: str, qubits: int, workspace: Workspace) -> np.ndarray:

@@ -7,7 +7,10 @@ from qkdlib.study.v1.tables import pairs, students
 
 __all__ = ["CHAPTER", "COLUMNS", "TABLES", "pairs", "students"]
 NOTES = (tables.UNITS, tables.RUNS, verdicts.RULE)
-COLUMNS = ("row", "paper", "ours", "collapsed", "paper's gain", "our gain", "p (Holm)", "verdict")
+COLUMNS = (
+    "row", "paper", "ours", "trains", "paper's gain", "our gain", "p (Holm)", "of pairs that train", "draw", "mean",
+    "gain", "paper's gain excluded",
+)  # fmt: skip
 TABLE_1 = Table("table_1", tables.table_1, tables.readable, NOTES, COLUMNS)
 TABLE_2 = Table("table_2", tables.table_2, tables.readable, NOTES, COLUMNS)
 DESCRIBED = Table(

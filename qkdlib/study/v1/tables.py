@@ -1,15 +1,14 @@
 """v1's Tables 1 and 2, and the same for the students that its text describes, from records alone."""
 
-import numpy as np
 import pandas as pd
 
 from qkdlib import records
 from qkdlib.names import span
-from qkdlib.records import Record, statistics
+from qkdlib.records import Gain, Record, statistics
 from qkdlib.study import verdicts
-from qkdlib.study.cells import INTERVAL, P, columns, estimate, text
+from qkdlib.study.cells import INTERVAL, P, columns, estimate, interval, text
 from qkdlib.study.chapter import TITLES
-from qkdlib.study.v1 import paper
+from qkdlib.study.v1 import measures, paper
 from qkdlib.study.v1.paper import DESCRIBED, RAN, Row, all_rows
 from qkdlib.teachers import TeacherLogits, logits_path
 from qkdlib.workspace import Workspace
@@ -17,19 +16,26 @@ from qkdlib.workspace import Workspace
 COLUMNS = (
     "category", "teacher", "qubits", "dataset", "classes", "paper_accuracy", "recorded_best", "recorded_last",
     "seeds", "mean_last", "sd_last", "ci_low", "ci_high", "mean_selected", "mean_best_test", "collapsed_share",
-    "paper_delta", "delta_mean", "delta_ci_low", "delta_ci_high", "p", "p_holm", "chance_single_pair",
-    "verdict", "note", "id", "run", "median_last", "best_test_ci_low", "best_test_ci_high", "best_test_min",
-    "best_test_max", "over_direct_mean", "over_direct_ci_low", "over_direct_ci_high", "qasm_seeds",
-    "qasm_minus_last",
+    "trained_share", "trained_ci_low", "trained_ci_high", "paper_delta", "delta_mean", "delta_ci_low", "delta_ci_high",
+    "p", "p_holm", "chance_single_pair", "verdict_draw", "rank", "verdict_mean", "verdict_gain", "paper_gain_excluded",
+    "note", "id", "run", "median_last", "best_test_ci_low", "best_test_ci_high", "best_test_90_low",
+    "best_test_90_high", "best_test_min", "best_test_max", "delta_90_low", "delta_90_high", "trained_mean",
+    "placebo_trained_share", "p_trained", "pairs_trained", "trained_delta", "trained_delta_ci_low",
+    "trained_delta_ci_high", "over_direct_mean", "over_direct_ci_low", "over_direct_ci_high", "interval",
+    "qasm_seeds", "qasm_minus_last",
 )  # fmt: skip
-BEST_TEST = ("best_test_ci_low", "best_test_ci_high", "best_test_min", "best_test_max")
+VERDICTS = ("verdict_draw", "verdict_mean", "verdict_gain", "paper_gain_excluded")
 UNITS = (
     "Accuracies in percent on the student's test images after the last epoch; the teacher's on all test images of the "
     f"classes. {INTERVAL}. Recorded: best / last epoch in the authors' "
     "notebook. Selected: the epoch with the best validation accuracy; best test: the epoch with the best test "
-    "accuracy, the paper's way. Collapsed: seeds below 1.5 times chance. Gain: distilled - placebo, paired by seed; "
-    f"the paper's is the difference of two single runs. {P}, after Holm's correction over the "
-    "table. Chance: that one single unpaired pair of runs shows at least the paper's gain. In the csv also "
+    "accuracy, the paper's way. Collapsed: seeds below 1.5 times chance. Trains: seeds that lost no class, with "
+    "Wilson's 95 % interval. Gain: distilled - placebo, paired by seed, over all seeds; of pairs that train: over "
+    "those whose both arms do, which is what is left when the question whether a seed trains is answered; the "
+    f"paper's is the difference of two single runs. {P}, after Holm's correction over the rows that distil in the "
+    "table. Chance: that one single unpaired pair of runs shows at least the paper's gain. All seeds see the same "
+    "images and, of a kind, the same teacher: the intervals do not hold what other ones would change (see "
+    "tables/drawn). In the csv also `p_trained`: that as many seeds train in both arms, by McNemar's exact test; "
     "`over_direct`: the difference to the direct row as run, as in the paper, whatever its head; `qasm_minus_last`: "
     "accuracy on Qiskit's QASM simulator minus `last`, mean over the `qasm_seeds` seeds that were executed there."
 )
@@ -46,9 +52,16 @@ AS_DESCRIBED = (
 
 def paper_table(rows: list[Row], workspace: Workspace) -> pd.DataFrame:
     """One row for each of `rows`, in their order, with the columns `COLUMNS`; a row without a record is `missing`."""
-    found = pd.DataFrame([_identity(row) | _measured(row, workspace) for row in rows], columns=list(COLUMNS))
+    measured = [_measured(row, workspace) for row in rows]
+    gains = [each.pop("gain", None) for each in measured]
+    found = pd.DataFrame(
+        [_identity(row) | each for row, each in zip(rows, measured, strict=True)], columns=list(COLUMNS)
+    )
     found["p_holm"] = statistics.holm(found["p"].astype(float))
-    found["verdict"] = [_verdict(row, values) for row, values in zip(rows, found.to_dict("records"), strict=True)]
+    said = [_of_gain(*each) for each in zip(rows, gains, found["p_holm"], strict=True)]
+    found["verdict_gain"], found["paper_gain_excluded"] = zip(*said, strict=True)
+    found[list(VERDICTS)] = found[list(VERDICTS)].astype(object)
+    found.loc[found["mean_last"].isna(), list(VERDICTS)] = verdicts.MISSING
     return found
 
 
@@ -98,13 +111,14 @@ def _note(row: Row) -> str:
 
 
 def _measured(row: Row, workspace: Workspace) -> dict:
+    """The columns of a row's own records, and its paired `gain`, if it has one."""
     if row.category == "Teacher":
         path = logits_path(workspace, row.experiment, row.experiment.teacher)
-        return _teacher_columns(logits) if (logits := TeacherLogits.find(path)) else {}
+        return _teacher_columns(row, logits) if (logits := TeacherLogits.find(path)) else {}
     record = records.complete(row.experiment, workspace)
     if record is None:
         return {}
-    arm = student_columns(record)
+    arm = measures.student_columns(record) | _of_accuracy(row, record)
     if row.category == "Student":
         return arm
     if not row.distils:
@@ -114,7 +128,14 @@ def _measured(row: Row, workspace: Workspace) -> dict:
     placebo = records.complete(row.experiment.placebo(), workspace)
     if placebo is None:
         return arm | {"note": "; ".join(filter(None, (_note(row), "its placebo is missing")))}
-    return arm | gain_columns(record, placebo, row.paper_delta) | _over_direct(row, record, workspace)
+    gain = statistics.paired_gain(statistics.accuracies(record), statistics.accuracies(placebo), row.paper_delta)
+    return (
+        arm
+        | measures.gain_columns(gain)
+        | measures.trained_columns(record, placebo)
+        | _over_direct(row, record, workspace)
+        | {"gain": gain}
+    )
 
 
 def _over_direct(row: Row, record: Record, workspace: Workspace) -> dict:
@@ -127,47 +148,36 @@ def _over_direct(row: Row, record: Record, workspace: Workspace) -> dict:
     return columns(gain, "over_direct_mean", "over_direct_")
 
 
-def _verdict(row: Row, values: dict) -> str:
-    if pd.isna(values["mean_last"]) or (row.category == "Distillation" and pd.isna(values["delta_mean"])):
-        return verdicts.MISSING
-    if row.category == "Teacher":
-        return verdicts.teacher_verdict(row.paper_accuracy, values["mean_last"])
-    if row.category == "Student":
-        return verdicts.student_verdict(row.paper_accuracy, *(values[name] for name in BEST_TEST))
+def _of_accuracy(row: Row, record: Record) -> dict:
+    """The verdicts on a row's printed accuracy, which is that of a best test epoch."""
+    if not row.as_published:
+        return dict.fromkeys(("verdict_draw", "verdict_mean"), verdicts.NOT_AS_PUBLISHED)
+    seeds, paper_ = statistics.accuracies(record, "best_test"), row.paper_accuracy
+    return {
+        "verdict_draw": verdicts.draw(paper_, seeds), "rank": verdicts.rank(paper_, seeds),
+        "verdict_mean": verdicts.mean(paper_, statistics.summarise(seeds)),
+    }  # fmt: skip
+
+
+def _of_gain(row: Row, gain: Gain | None, p: float) -> tuple[str | None, str | None]:
+    """The verdict on a distilled row's gain, and whether it excludes the paper's."""
+    if row.category != "Distillation":
+        return None, None
     if not row.distils:
-        return verdicts.NOTHING_DISTILLED
-    return verdicts.gain_verdict(row.paper_delta, values["delta_ci_low"], values["delta_ci_high"], values["p_holm"])
+        return verdicts.NOTHING_DISTILLED, verdicts.NOTHING_DISTILLED
+    if gain is None:
+        return verdicts.MISSING, verdicts.MISSING
+    excluded = verdicts.excluded(row.paper_delta, gain) if row.as_published else verdicts.NOT_AS_PUBLISHED
+    return verdicts.gain(gain, p), excluded
 
 
-def student_columns(record: Record) -> dict:
-    """What a table says of one arm."""
-    last = statistics.summarise(statistics.accuracies(record))
-    best_test = statistics.accuracies(record, "best_test")
-    best = statistics.summarise(best_test)
-    qasm = statistics.qasm_differences(record)
-    return {
-        "seeds": last.seeds, **columns(last, "mean_last"), "sd_last": last.sd,
-        "median_last": float(np.median(statistics.accuracies(record))),
-        "mean_selected": statistics.summarise(statistics.accuracies(record, "selected")).mean,
-        "mean_best_test": best.mean,
-        **dict(zip(BEST_TEST, (best.low, best.high, min(best_test), max(best_test)), strict=True)),
-        "collapsed_share": statistics.collapsed_share(record),
-        "qasm_seeds": len(qasm), "qasm_minus_last": float(np.mean(qasm)) if qasm else None,
-    }  # fmt: skip
-
-
-def gain_columns(distilled: Record, placebo: Record, claimed: float | None) -> dict:
-    """What a table says of a distilled arm beside its placebo."""
-    gain = statistics.paired_gain(statistics.accuracies(distilled), statistics.accuracies(placebo), claimed)
-    return {
-        **columns(gain, "delta_mean", "delta_", p="p"),
-        "chance_single_pair": gain.chance_single_pair,
-    }  # fmt: skip
-
-
-def _teacher_columns(logits: TeacherLogits) -> dict:
+def _teacher_columns(row: Row, logits: TeacherLogits) -> dict:
     curve = [100 * epoch["test_accuracy"] for epoch in logits.history]
-    return {"seeds": 1, "mean_last": curve[-1], "mean_best_test": max(curve), "note": _teacher_note(logits)}
+    verdict = verdicts.teacher(row.paper_accuracy, curve[-1]) if row.as_published else verdicts.NOT_AS_PUBLISHED
+    return {
+        "seeds": 1, "mean_last": curve[-1], "mean_best_test": max(curve), "note": _teacher_note(logits),
+        "verdict_mean": verdict,
+    }  # fmt: skip
 
 
 def _teacher_note(logits: TeacherLogits) -> str:
@@ -194,10 +204,21 @@ def _readable_row(row: dict) -> dict[str, str]:
         "selected": text(row["mean_selected"]),
         "best test": text(row["mean_best_test"]),
         "collapsed": text(row["collapsed_share"], ".0%"),
+        "trains": text(row["trained_share"], ".0%")
+        + interval(row["trained_ci_low"], row["trained_ci_high"], form=".0%"),
         "paper's gain": text(row["paper_delta"], "+.2f"),
         "our gain": estimate(row, "delta_mean", "delta_", "+"),
         "p (Holm)": text(row["p_holm"], ".3f"),
+        "of pairs that train": estimate(row, "trained_delta", "trained_delta_", "+")
+        + text(row["pairs_trained"], ".0f", " (", ")"),
         "chance": text(row["chance_single_pair"], ".0%"),
-        "verdict": row["verdict"],
-        "note": row["note"] if isinstance(row["note"], str) else "",
+        "draw": _said(row["verdict_draw"]) + text(row["rank"], ".2f", ", rank "),
+        "mean": _said(row["verdict_mean"]),
+        "gain": _said(row["verdict_gain"]),
+        "paper's gain excluded": _said(row["paper_gain_excluded"]),
+        "note": _said(row["note"]),
     }
+
+
+def _said(cell: object) -> str:
+    return cell if isinstance(cell, str) else ""

@@ -16,9 +16,9 @@ from qkdlib.workspace import Workspace
 
 COLUMNS = (
     "method", "reducer", "encoder", "dataset", "qubits", "regime", "seeds", "paper_error", "mean_error", "sd", "ci_low",
-    "ci_high", "gain_kd", "gain_kd_ci_low", "gain_kd_ci_high", "verdict", "images", "layers", "entangler",
-    "quantum_parameters", "classical_parameters", "placebo_error", "placebo_sd", "placebo_ci_low", "placebo_ci_high",
-    "p", "p_holm", "alexnet_error", "alexnet_gain", "alexnet_gain_ci_low", "alexnet_gain_ci_high",
+    "ci_high", "gain_kd", "gain_kd_ci_low", "gain_kd_ci_high", "verdict_mean", "verdict_gain", "images", "layers",
+    "entangler", "quantum_parameters", "classical_parameters", "placebo_error", "placebo_sd", "placebo_ci_low",
+    "placebo_ci_high", "p", "p_holm", "alexnet_error", "alexnet_gain", "alexnet_gain_ci_low", "alexnet_gain_ci_high",
     "alexnet_p", "alexnet_p_holm", "selected_error", "epochs", "learning_rate", "zero_vectors",
     "collapsed_share",
 )  # fmt: skip
@@ -36,9 +36,12 @@ UNITS = (
 )
 RULE = (
     "No code was published for v2, and its training-set size, batch, epochs and teacher are not at hand: the verdict "
-    "says whether our reading of it gives the bar. `reproduced`: the paper's error, read off the picture to "
-    f"{READING} points, lies in the 95 % interval of ours; `within seed noise`: it lies between the best and the worst "
-    f"seed; else `{verdicts.NOT_REPRODUCED}`. `missing`: no record yet."
+    f"on the mean says whether our reading of it gives the bar, as read off the picture to {READING:g} points: "
+    f"`{verdicts.REPRODUCED}` if the 90 % interval of our error lies within {verdicts.BAND + READING:g} points of it, "
+    f"`{verdicts.CONTRADICTED}` if the 95 % interval lies outside of them, else `{verdicts.INCONCLUSIVE}`. On the gain "
+    f"from LeNet: `{verdicts.GAIN}` or `{verdicts.HARM}` if its 95 % interval lies above or below 0 and corrected p "
+    f"below {verdicts.LEVEL:g}; `{verdicts.NO_GAIN}` if the 90 % interval lies within {verdicts.MARGIN:g} point of 0; "
+    f"else `{verdicts.INCONCLUSIVE}`. `{verdicts.MISSING}`: no record yet."
 )
 
 
@@ -101,10 +104,14 @@ def rankings(workspace: Workspace) -> pd.DataFrame:
 
 def table(shown: list[Bar], workspace: Workspace) -> pd.DataFrame:
     """One row per bar with the columns `COLUMNS`; a bar without records is `missing`."""
-    frame = pd.DataFrame([_row(bar, evidence(bar, workspace)) for bar in shown], columns=list(COLUMNS))
+    rows = [_row(bar, evidence(bar, workspace)) for bar in shown]
+    gains = [row.pop("gain", None) for row in rows]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
     by_table = frame.groupby(["dataset", "regime"])
     for prefix in ("", "alexnet_"):
         frame[f"{prefix}p_holm"] = holm(by_table, f"{prefix}p")
+    there = zip(gains, frame.p_holm, strict=True)
+    frame["verdict_gain"] = [verdicts.gain(gain, p) if gain else verdicts.MISSING for gain, p in there]
     return frame
 
 
@@ -116,14 +123,16 @@ def _row(bar: Bar, found: Evidence | None) -> dict:
         "entangler": student.entangler, **_parameters(bar.qubits, bar.method, bar.dataset, student.layers),
     }  # fmt: skip
     if found is None:
-        return values | {"verdict": verdicts.MISSING}
+        return values | dict.fromkeys(("verdict_mean", "verdict_gain"), verdicts.MISSING)
     errors = found.errors("lenet")
     summary, placebo, gain = statistics.summarise(errors), statistics.summarise(found.errors(None)), found.gain("lenet")
     values |= {
         "images": found.images, "seeds": summary.seeds, "sd": summary.sd, "placebo_sd": placebo.sd,
         **columns(summary, "mean_error"), **columns(gain, "gain_kd", "gain_kd_", p="p"),
         **columns(placebo, "placebo_error", "placebo_"),
-        "verdict": _verdict(bar.paper_error, summary, errors), **_training(found.arms["lenet"]),
+        "verdict_mean": verdicts.NOT_SHOWN if bar.paper_error is None else verdicts.mean(
+            bar.paper_error, summary, verdicts.BAND + READING
+        ), "gain": gain, **_training(found.arms["lenet"]),
     }  # fmt: skip
     if "alexnet" in found.arms:
         gain = found.gain("alexnet")
@@ -154,12 +163,6 @@ def _parameters(qubits: int, method: str, dataset: str, layers: int) -> dict[str
     return {"quantum_parameters": count["quantum"], "classical_parameters": count["classical"]}
 
 
-def _verdict(paper: float | None, ours: statistics.Summary, errors: np.ndarray) -> str:
-    if paper is None:
-        return verdicts.NOT_SHOWN
-    return verdicts.error_verdict(paper, READING, ours.low, ours.high, errors.min(), errors.max())
-
-
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """The columns that a reader wants first, rounded, as text."""
     return pd.DataFrame([_readable_row(row) for row in frame.to_dict("records")])
@@ -181,7 +184,8 @@ def _readable_row(row: dict) -> dict[str, str]:
         "p (Holm)": text(row["p_holm"], ".3f"),
         "gain (AlexNet)": estimate(row, "alexnet_gain", "alexnet_gain_", "+"),
         "parameters": f"{row['quantum_parameters']} + {row['classical_parameters']:,}",
-        "verdict": row["verdict"],
+        "mean": row["verdict_mean"],
+        "gain": row["verdict_gain"],
     }
 
 
