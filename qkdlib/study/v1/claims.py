@@ -1,6 +1,6 @@
 """What v1 of the paper claims, in short words of ours, with the test of each claim."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,22 @@ def accuracies(evidence: Evidence, experiment: Experiment) -> np.ndarray:
     return np.array(statistics.accuracies(record))
 
 
+def over_rows(values: Iterable[np.ndarray]) -> np.ndarray:
+    """Mean over rows of numbers per seed, of the seeds that all have: (S,)."""
+    return np.mean(_common(values), axis=0)
+
+
+def minus(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Their difference, of the seeds that both have: (S,)."""
+    first, second = _common((one, other))
+    return first - second
+
+
+def _common(values: Iterable[np.ndarray]) -> list[np.ndarray]:
+    found = list(values)
+    return [each[: min(map(len, found))] for each in found]
+
+
 def distilled(run: str, table: int | None = None, teacher: str | None = None) -> list[Row]:
     """The distilled rows, `as run`, or `as meant` where the notebook deviates; of a table or teacher, or of all."""
     found = [row for row in paper.rows(table) if row.category == "Distillation" and teacher in (None, row.teacher)]
@@ -38,14 +54,14 @@ def distilled(run: str, table: int | None = None, teacher: str | None = None) ->
 def average_gain(evidence: Evidence, run: str, table: int | None = None, teacher: str | None = None) -> np.ndarray:
     """Mean over the distilled rows of the paired gain over the placebo, per seed: (S,)."""
     arms = [(row.experiment, row.experiment.placebo()) for row in distilled(run, table, teacher)]
-    return np.mean([accuracies(evidence, taught) - accuracies(evidence, placebo) for taught, placebo in arms], axis=0)
+    return over_rows(minus(accuracies(evidence, taught), accuracies(evidence, placebo)) for taught, placebo in arms)
 
 
 def mean(evidence: Evidence, tasks: Sequence[tuple], teacher: str | None) -> np.ndarray:
     """Mean over tasks of the accuracy with that teacher (None: direct), all students with the same head, per seed:
     (S,)."""
     rows = {(r.dataset, len(r.classes), r.qubits, r.teacher): r for r in paper.rows()}  # `as meant` after `as run`
-    return np.mean([accuracies(evidence, rows[*task, teacher].experiment) for task in tasks], axis=0)
+    return over_rows(accuracies(evidence, rows[*task, teacher].experiment) for task in tasks)
 
 
 def printed_gains(table: int | None = None, teacher: str | None = None) -> list[float]:
@@ -151,20 +167,21 @@ def trained(evidence: Evidence) -> str:
 
 def ensemble_over_singles(tasks):
     """A test: accuracy from the ensemble minus the mean of both single teachers."""
-    return lambda e: mean(e, tasks, "ensemble") - (mean(e, tasks, "lenet") + mean(e, tasks, "alexnet")) / 2
+    singles = ("lenet", "alexnet")
+    return lambda e: minus(mean(e, tasks, "ensemble"), over_rows(mean(e, tasks, name) for name in singles))
 
 
 def lenet_and_ensemble_over_alexnet(evidence: Evidence) -> np.ndarray:
     """Mean accuracy from LeNet and from the ensemble, minus that from AlexNet, over all tasks, per seed."""
-    singles = (mean(evidence, TASKS, name) for name in ("lenet", "ensemble"))
-    return sum(singles) / 2 - mean(evidence, TASKS, "alexnet")
+    others = over_rows(mean(evidence, TASKS, name) for name in ("lenet", "ensemble"))
+    return minus(others, mean(evidence, TASKS, "alexnet"))
 
 
 def four_over_three_qubits(evidence: Evidence) -> np.ndarray:
     """Accuracy with 4 minus with 3 qubits on eight classes, mean over data sets and arms, per seed."""
     arms = (None, "lenet")
     by_qubits = {q: [mean(evidence, [t for t in LARGE if t[2] == q], arm) for arm in arms] for q in (3, 4)}
-    return np.mean(by_qubits[4], axis=0) - np.mean(by_qubits[3], axis=0)
+    return minus(over_rows(by_qubits[4]), over_rows(by_qubits[3]))
 
 
 def trained_parameters(_: Evidence | None = None) -> str:
@@ -217,7 +234,7 @@ CLAIMS = (
           as_published=TAUGHT_AS_PUBLISHED),
     Claim("F2", "5(2)", "FashionMNIST gains more than MNIST", "5.40 > 0.80", "gain",
           f"{printed_average(2)} > {printed_average(1)}",
-          lambda e: average_gain(e, RAN, 2) - average_gain(e, RAN, 1), "ours: the difference of A2 and A1",
+          lambda e: minus(average_gain(e, RAN, 2), average_gain(e, RAN, 1)), "ours: the difference of A2 and A1",
           value=4.60, as_published=ALL_PUBLISHED, premise=lambda e: average_gain(e, RAN, 2)),
     Claim("F3", "5(3)", "distillation improves students on FashionMNIST significantly", "5.40", "gain",
           printed_average(2), lambda e: average_gain(e, MEANT, 2), "as meant: equal heads in both arms", value=5.40,
