@@ -1,7 +1,7 @@
 """The controlled experiment: does distillation help a quantum student that trains, and what of it is knowledge?"""
 
 from qkdlib.study.chapter import Chapter, Page, Part, Picture, Table, each
-from qkdlib.study.controlled import answers, design, figures, table
+from qkdlib.study.controlled import answers, claims, design, figures, table
 
 CONTROLS = Table("controls", table.table, table.readable, (table.UNITS, table.WORDS))
 GRID = Table("grid", table.grid, table.readable_grid, (table.GRID,))
@@ -22,5 +22,6 @@ CHAPTER = Chapter(
         Page("controlled_experiment", "paper", (CONTROLS, GRID, ANSWERS), (DIFFERENCES, DATA_SCALING),
              {"paper_records": True}),
     ),
+    claims=claims.CLAIMS,
     taught=design.taught,
 )  # fmt: skip

@@ -193,7 +193,6 @@ def trained_parameters(_: Evidence | None = None) -> str:
 ALL_PUBLISHED = all(row.as_published for row in distilled(RAN))
 TAUGHT_AS_PUBLISHED = all(row.experiment.teacher in paper.PUBLISHED.values() for row in distilled(MEANT))
 CLAIMS = (
-    Claim("RQ1", "1", "knowledge of a classical teacher reaches the quantum student", "", "", note="see C5"),
     Claim("RQ2", "1", "how distillation affects the quantum student", "", "", "", trained,
           "seeds that lose no class, rows of Tables 1 and 2 that distil"),
     Claim("A1", "abstract; 5(2); 6", "average gain on MNIST, points", "0.80", "gain",

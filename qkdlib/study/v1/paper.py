@@ -29,9 +29,9 @@ class Row:
     """One row of Table 1 or 2 of v1. Accuracies in percent; None where the paper has none.
 
     `experiment` is ours for that row, `SEEDS` or `FEW` seeds. A teacher's row has the experiment whose images it
-    trains on. `run` says which protocol: `as run` by the row's notebook, with its head, shots and weights; `as meant`, where the
-    notebook deviates from its siblings in something that the paper does not mention (`deviation`); `as described` by
-    v1's text.
+    trains on. `run` says which protocol: `as run` by the row's notebook, with its head, shots and weights; `as meant`,
+    where the notebook deviates from its siblings in something that the paper does not mention (`deviation`); `as
+    described` by v1's text.
     """
 
     id: str
