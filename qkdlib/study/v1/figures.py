@@ -21,6 +21,7 @@ ARMS = (None, "alexnet", "lenet", "ensemble")  # the order of the paper's Fig. 7
 GREY = (1, 28, 28)
 FIGURE_6 = ("F-D-alex-3q-05", "F-D-lenet-4q-07")
 WIDTH = 0.8 / len(ARMS)
+AGAIN = "M-B-3q-05"  # the row whose seeds were trained on another processor, too: results/again
 
 
 def found(workspace: Workspace) -> dict[tuple[str, str], tuple[Row, Record]]:
@@ -120,7 +121,8 @@ def figure_7(workspace: Workspace) -> Figure:
 @styled
 def seed_spread(workspace: Workspace) -> Figure:
     """Every seed's accuracy after the last epoch, row by row, as run; lines are means, diamonds the paper's single
-    run: one look shows how much one run can tell."""
+    run: one look shows how much one run can tell. Rows that distil nothing are open circles. Beside it the same 20
+    seeds of one row on two processors, each seed a line."""
 
     def draw(axis, x: float, row: Row, record: Record) -> None:
         if row.run != RAN:
@@ -128,10 +130,33 @@ def seed_spread(workspace: Workspace) -> Figure:
         values = np.sort(statistics.accuracies(record))
         # Points side by side, in an order that repeats, because jitter would need a seed.
         offsets = WIDTH * 0.36 * np.linspace(-1, 1, len(values))
-        axis.scatter(x + offsets, values, s=9, color=_colour(row), alpha=0.8, linewidths=0)
+        empty = row.category == "Distillation" and not row.distils
+        look = {"facecolors": "none", "linewidths": 0.6} if empty else {"linewidths": 0}
+        axis.scatter(x + offsets, values, s=7, color=_colour(row), alpha=0.8, **look)
         axis.hlines(values.mean(), x - WIDTH * 0.42, x + WIDTH * 0.42, color=_colour(row), linewidth=1.2)
 
-    return _grouped(found(workspace), draw, [])
+    mark = Line2D([], [], marker="o", color=PAPER, markerfacecolor="none", linestyle="none", markersize=3,
+                  label="distils nothing")  # fmt: skip
+    figure = _grouped(found(workspace), draw, [mark])
+    _two_processors(figure.axes[-1].inset_axes((1.07, 0.12, 0.16, 0.8)), workspace)
+    return figure
+
+
+def _two_processors(axis, workspace: Workspace) -> None:
+    """The first seeds of `AGAIN`: as they came out on another processor, and in the records."""
+    experiment = paper.row(AGAIN).experiment
+    kept, now = workspace.path("results", "again", f"{experiment.name}.json"), records.complete(experiment, workspace)
+    if now is None or not kept.exists():
+        axis.remove()
+        return
+    before = records.read(kept)
+    for seed in sorted(before.seeds):
+        ends = [records.outcomes(each.seeds[seed])["last"] for each in (before, now)]
+        axis.plot((0, 1), ends, marker="o", markersize=2.5, linewidth=0.6, color=COLOURS["placebo"], alpha=0.8)
+    axis.set(xlim=(-0.3, 1.3), ylim=(0, 104))
+    axis.set_xticks((0, 1), ("one", "another"))
+    axis.set_title("the same seeds,\ntwo processors", fontsize="small")
+    axis.grid(axis="x", visible=False)
 
 
 def _colour(row: Row) -> str:
