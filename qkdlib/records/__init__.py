@@ -15,5 +15,5 @@ from qkdlib.records.summary import arms, load
 
 __all__ = [
     "Comparison", "Gain", "Record", "Summary", "accuracies", "arms", "compare", "complete", "confusions", "find",
-    "load", "lost", "outcomes", "paired_gain", "paper", "read", "read_all", "recalls", "rounded", "summarise",
+    "load", "lost", "outcomes", "paired_gain", "paper", "read", "read_all", "recalls", "rounded", "summarise", "trains",
 ]  # fmt: skip
