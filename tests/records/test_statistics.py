@@ -1,95 +1,26 @@
-"""Statistics over seeds, against numpy, scipy and counting by hand."""
+"""Paired gains, shares of seeds and corrections over seeds, against scipy, statsmodels and counting by hand."""
 
 import itertools
 import math
 
 import numpy as np
 import pytest
-import scipy.stats
 from few_records import executed, record
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from intervals import by_flips, near_p
+from scipy import stats
+from statsmodels.stats import contingency_tables, proportion
 
 from qkdlib.experiment import Experiment
 from qkdlib.records import accuracies, paired_gain, summarise
-from qkdlib.records.statistics import _levels, collapsed_share, holm, qasm_differences, signed_rank
+from qkdlib.records.statistics import collapsed_share, flipped, holm, mcnemar, qasm_differences, share
 
 # Accuracies of 900 images are multiples of 1/9 percent.
 ACCURACY = st.integers(0, 900).map(lambda right: right / 9)
 TWENTY = st.lists(ACCURACY, min_size=20, max_size=20)
 SAMPLE = [96.6, 95.1, 97.2, 96.9, 94.8, 96.3, 97.7, 95.9]
 OTHER = [95.9, 95.3, 96.1, 96.0, 95.0, 95.2, 97.1, 96.4]
-
-
-# Summaries
-
-
-@given(st.lists(ACCURACY, min_size=2, max_size=30))
-@settings(max_examples=15)
-def test_mean_and_sd_are_numpys(values):
-    found = summarise(values)
-    assert found.seeds == len(values)
-    assert found.mean == pytest.approx(np.mean(values))
-    assert found.sd == pytest.approx(np.std(values, ddof=1), abs=1e-9)
-    assert min(values) - 1e-9 <= found.low <= found.high <= max(values) + 1e-9
-
-
-def test_the_interval_is_scipys_bca_bootstrap():
-    expected = scipy.stats.bootstrap(
-        (SAMPLE,), np.mean, confidence_level=0.95, n_resamples=9999, method="BCa", rng=np.random.default_rng(0)
-    ).confidence_interval
-    found = summarise(SAMPLE)
-    assert (found.low, found.high) == (expected.low, expected.high)
-
-
-def test_the_interval_is_near_students_for_bell_shaped_values():
-    values = scipy.stats.norm.ppf((np.arange(40) + 0.5) / 40, loc=96, scale=1.5)
-    expected = scipy.stats.t.interval(0.95, 39, loc=values.mean(), scale=scipy.stats.sem(values))
-    found = summarise(values)
-    assert (found.low, found.high) == pytest.approx(expected, abs=0.06)
-
-
-def test_a_summary_is_the_same_each_time():
-    assert summarise(SAMPLE) == summarise(SAMPLE)
-
-
-@given(st.lists(ACCURACY, min_size=1, max_size=30))
-@settings(max_examples=15)
-def test_a_summary_is_the_same_of_a_list_a_tuple_and_an_array(values):
-    kinds = [summarise(kind(values)) for kind in (list, tuple, np.array)]
-    assert repr(kinds[0]) == repr(kinds[1]) == repr(kinds[2])  # a single value's sd is NaN, which equals nothing
-    assert [each.mean for each in kinds] == pytest.approx([sum(values) / len(values)] * 3)
-
-
-def test_an_array_that_changes_after_its_summary_is_summarised_anew():
-    values = np.array(SAMPLE)
-    before = summarise(values)
-    values += 1
-    assert summarise(values).mean == pytest.approx(before.mean + 1)
-    assert summarise(values[::-1]).mean == pytest.approx(before.mean + 1)
-
-
-@pytest.mark.parametrize("value", [0.0, 16.666666666666668, 100.0])
-def test_equal_values_have_an_interval_without_width(value):
-    found = summarise([value] * 20)
-    assert (found.mean, found.low, found.high) == pytest.approx((value, value, value))
-    assert found.sd == 0
-
-
-def test_one_value_has_no_spread():
-    found = summarise([97.5])
-    assert (found.seeds, found.mean, found.low, found.high) == (1, 97.5, 97.5, 97.5)
-    assert math.isnan(found.sd)
-
-
-@pytest.mark.parametrize("values", [[], [[1.0, 2.0]], [1.0, math.nan], [math.inf], 5.0])
-def test_what_cannot_be_summarised_is_refused(values):
-    with pytest.raises(ValueError, match="one finite number per seed"):
-        summarise(values)
-
-
-def test_a_summary_as_text():
-    assert str(summarise([50.0, 50.0])) == "50.00 [50.00, 50.00]"
 
 
 # Paired gains
@@ -100,73 +31,14 @@ def test_the_gain_is_the_mean_paired_difference():
     difference = np.subtract(SAMPLE, OTHER)
     assert found.mean == pytest.approx(difference.mean())
     assert found.sd == pytest.approx(difference.std(ddof=1))
-    assert found.low == pytest.approx(summarise(difference).low)
+    assert (found.low, found.high) == pytest.approx((summarise(difference).low, summarise(difference).high))
+    assert found.p == flipped(difference)
     assert found.claimed is found.chance_single_pair is None
-
-
-def test_p_is_scipys_signed_rank_test():
-    # 2^n ways of signs, counted by hand: no ties and no zeros in these differences.
-    difference = np.array([0.9, -0.25, 1.4, 0.6, -0.1, 1.2, 0.45, 0.3])
-    found = paired_gain(96 + difference, np.full(8, 96.0))
-    ranks = scipy.stats.rankdata(abs(difference))
-    seen = ranks[difference > 0].sum()
-    sums = [sum(r for r, up in zip(ranks, ups, strict=True) if up) for ups in itertools.product((0, 1), repeat=8)]
-    assert found.p_wilcoxon == pytest.approx(2 * np.mean(np.array(sums) >= seen))
-    assert found.p_wilcoxon == pytest.approx(scipy.stats.wilcoxon(difference).pvalue)
-
-
-def test_p_with_ties_and_zeros_is_scipys():
-    difference = np.array([1.0, 1.0, -1.0, 0.0, 2.0, 3.0, 0.0, 2.0, 1.0, -0.5])
-    found = paired_gain(50 + difference, np.full(10, 50.0))
-    assert found.p_wilcoxon == pytest.approx(scipy.stats.wilcoxon(difference).pvalue)
-
-
-def test_equal_gains_stay_ties_in_floating_point():
-    """Records keep six decimals of k/900: gains of one image each must rank alike although their digits differ."""
-    more = [1, 1, 1, 1, -1, -1, -2, 2, 3]
-    right = [863, 877, 858, 869, 874, 866, 855, 862, 873]
-    placebo = [100 * round(k / 900, 6) for k in right]
-    distilled = [100 * round((k + m) / 900, 6) for k, m in zip(right, more, strict=True)]
-    expected = scipy.stats.wilcoxon(more).pvalue
-    assert paired_gain(distilled, placebo).p_wilcoxon == pytest.approx(expected, rel=1e-6)
-
-
-@given(st.lists(st.integers(-900, 900).filter(bool), min_size=2, max_size=15, unique_by=abs))
-@settings(max_examples=25)
-def test_the_signed_rank_p_of_untied_differences_is_scipys(images):
-    difference = np.array(images) / 9
-    expected = scipy.stats.wilcoxon(difference, method="exact").pvalue
-    assert signed_rank(difference) == pytest.approx(expected)
-    assert signed_rank(list(-difference)) == pytest.approx(expected)
-
-
-@given(st.lists(st.integers(-6, 6), min_size=2, max_size=20))
-@settings(max_examples=25)
-def test_the_signed_rank_p_of_differences_with_ties_and_zeros_is_scipys(images):
-    """Up to `EXACT` seeds, where all flips of signs are looked at, and beyond."""
-    difference = np.array(images) / 9
-    expected = scipy.stats.wilcoxon(_levels(difference)).pvalue if any(images) else 1
-    assert signed_rank(difference) == pytest.approx(expected)
-    assert signed_rank(-difference) == pytest.approx(expected)
-
-
-def test_the_signed_rank_p_of_differences_that_are_all_0_is_1():
-    assert signed_rank([0.0] * 20) == 1
-    assert signed_rank([0.0] * 19 + [1e-9]) == 1  # a rounding is no difference
-    assert signed_rank([0.0] * 19 + [1.0]) == pytest.approx(scipy.stats.wilcoxon([0] * 19 + [1]).pvalue)
-
-
-@given(st.lists(st.integers(-4, 4), min_size=5, max_size=9).filter(any), st.data())
-@settings(max_examples=15)
-def test_the_signed_rank_p_does_not_tell_roundings_apart(images, data):
-    noise = [data.draw(st.floats(-1e-4, 1e-4)) for _ in images]
-    difference = [count / 9 + more for count, more in zip(images, noise, strict=True)]
-    assert signed_rank(difference) == pytest.approx(scipy.stats.wilcoxon(images).pvalue)
 
 
 def test_no_difference_at_all_has_p_1():
     found = paired_gain(SAMPLE, SAMPLE, claimed=0.5)
-    assert (found.mean, found.low, found.high, found.sd, found.p_wilcoxon) == (0, 0, 0, 0, 1)
+    assert (found.mean, found.low, found.high, found.sd, found.p) == (0, 0, 0, 0, 1)
 
 
 @given(TWENTY, TWENTY)
@@ -175,9 +47,10 @@ def test_gains_change_sign_when_the_arms_change_places(one, two):
     there, back = paired_gain(one, two), paired_gain(two, one)
     assert there.mean == pytest.approx(-back.mean, abs=1e-9)
     assert there.sd == pytest.approx(back.sd, abs=1e-9)
-    assert there.p_wilcoxon == pytest.approx(back.p_wilcoxon)
+    assert there.p == back.p and there.method == back.method
     # The same resamples, mirrored.
     assert (there.low, there.high) == pytest.approx((-back.high, -back.low), abs=1e-6)
+    assert (there.low_90, there.high_90) == pytest.approx((-back.high_90, -back.low_90), abs=1e-6)
 
 
 @given(st.lists(ACCURACY, min_size=2, max_size=8), st.data(), st.integers(-90, 90))
@@ -209,6 +82,115 @@ def test_a_single_seed_has_no_unpaired_pair():
 def test_arms_of_unequal_length_are_refused():
     with pytest.raises(ValueError, match="3 and 2 seeds; allowed: the same"):
         paired_gain([1, 2, 3], [1, 2])
+
+
+# Flips of signs
+
+
+def test_p_is_the_share_of_flips_with_a_mean_as_far_from_0():
+    # 2^8 ways of signs, counted by hand.
+    difference = np.array([0.9, -0.25, 1.4, 0.6, -0.1, 1.2, 0.45, 0.3])
+    flips = [np.dot(signs, difference) for signs in itertools.product((1, -1), repeat=8)]
+    expected = np.mean([abs(flip) >= difference.sum() - 1e-9 for flip in flips])
+    assert 0 < expected < 0.05
+    assert paired_gain(96 + difference, np.full(8, 96.0)).p == pytest.approx(expected)
+    assert stats.permutation_test((difference,), np.mean, permutation_type="samples").pvalue == pytest.approx(expected)
+
+
+@given(st.lists(st.integers(-6, 6), min_size=1, max_size=10))
+@settings(max_examples=25, deadline=None)
+def test_p_of_few_differences_is_exact_with_ties_and_zeros(images):
+    flips = [sum(sign * each for sign, each in zip(signs, images, strict=True))
+             for signs in itertools.product((1, -1), repeat=len(images))]  # fmt: skip
+    expected = np.mean([abs(flip) >= abs(sum(images)) for flip in flips])
+    assert flipped(np.array(images) / 9) == flipped(-np.array(images) / 9) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n", [15, 16, 20])
+def test_p_beyond_15_differences_is_drawn(n):
+    """And up to 15 it is exact."""
+    for images in np.random.default_rng(n).integers(-4, 9, (3, n)):
+        assert flipped(images / 9) == near_p(images / 9)
+        assert flipped(images / 9) == flipped(-images / 9)
+    least = flipped(np.arange(1.0, n + 1))  # no drawn p is 0: the sample itself counts as one of the flips
+    assert least == (2 / 2**15 if n == 15 else pytest.approx(1 / 20_001, abs=2 / 20_001)) and least > 0
+
+
+def test_p_of_many_bell_shaped_differences_is_the_t_tests():
+    for shift in (0.0, 0.15, 0.25):
+        difference = stats.norm.ppf((np.arange(100) + 0.5) / 100) + shift
+        assert flipped(difference) == pytest.approx(stats.ttest_1samp(difference, 0).pvalue, abs=0.012)
+
+
+def test_equal_gains_stay_ties_in_floating_point():
+    """Records keep six decimals of k/900: sums of as many images must be alike although their digits differ."""
+    more = [1, 1, 1, 1, -1, -1, -2, 2, 3, 0, 1, 2]
+    right = [863, 877, 858, 869, 874, 866, 855, 862, 873, 871, 859, 860]
+    placebo = [100 * round(k / 900, 6) for k in right]
+    distilled = [100 * round((k + m) / 900, 6) for k, m in zip(right, more, strict=True)]
+    assert paired_gain(distilled, placebo).p == by_flips(np.array(more))
+
+
+@given(st.lists(st.integers(-4, 4), min_size=5, max_size=9), st.data())
+@settings(max_examples=15, deadline=None)
+def test_p_does_not_tell_roundings_apart(images, data):
+    noise = [data.draw(st.floats(-2e-4, 2e-4)) for _ in images]
+    assert flipped([count / 9 + more for count, more in zip(images, noise, strict=True)]) == by_flips(np.array(images))
+
+
+@pytest.mark.parametrize(
+    ("difference", "p"),
+    [([3.0], 1), ([0.0], 1), ([1.0, 2.0], 0.5), ([1.0, 1.0, 1.0], 0.25), ([0.0] * 20, 1), ([0.0] * 19 + [1e-9], 1),
+     ([0.0] * 19 + [1.0], 1)],
+)  # fmt: skip
+def test_p_at_its_borders(difference, p):
+    assert flipped(difference) == p
+
+
+@pytest.mark.parametrize("difference", [[], [1.0, math.nan], [[1.0]]])
+def test_what_has_no_signs_to_flip_is_refused(difference):
+    with pytest.raises(ValueError, match="^difference=.*one finite number per seed"):
+        flipped(difference)
+
+
+# Shares of seeds
+
+
+@pytest.mark.parametrize(("count", "total"), [(0, 20), (3, 20), (20, 20), (1, 1), (69, 100), (np.int64(99), 100)])
+def test_the_interval_of_a_share_is_wilsons(count, total):
+    """Where (share - p)^2 = z^2 p (1 - p) / n, a quadratic equation of p."""
+    found, z, part = share(count, total), stats.norm.ppf(0.975), count / total
+    roots = np.roots([1 + z**2 / total, -(2 * part + z**2 / total), part**2])
+    assert (found.low, found.high) == pytest.approx(sorted(roots.real), abs=1e-7)
+    expected = proportion.proportion_confint(count, total, method="wilson")
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-9)
+    assert (found.count, found.total, found.share) == (count, total, part)
+
+
+def test_a_share_as_text():
+    assert str(share(17, 20)) == "17 of 20 [64%, 95%]"
+
+
+@pytest.mark.parametrize(("count", "total", "name"), [(1, 0, "total"), (3, 2, "count"), (-1, 2, "count")])
+def test_what_is_no_share_is_refused(count, total, name):
+    with pytest.raises(ValueError, match=f"^{name}="):
+        share(count, total)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
+@settings(max_examples=20, deadline=None)
+def test_shares_of_the_same_seeds_are_compared_by_mcnemars_test(pairs):
+    one, other = zip(*pairs, strict=True)
+    only = [sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)]
+    expected = min(1, 2 * sum(math.comb(sum(only), k) for k in range(min(only) + 1)) / 2 ** sum(only))
+    assert mcnemar(one, other) == mcnemar(np.array(other), np.array(one)) == pytest.approx(expected)
+    table = [[0, only[0]], [only[1], 0]]  # seeds that are alike do not count
+    assert mcnemar(one, other) == pytest.approx(contingency_tables.mcnemar(table, exact=True).pvalue)
+
+
+def test_shares_of_other_seeds_are_not_compared():
+    with pytest.raises(ValueError, match="3 and 2 seeds; allowed: the same"):
+        mcnemar([True, False, True], [True, False])
 
 
 # Correction for many tests
@@ -280,8 +262,3 @@ def test_accuracies_are_in_the_order_of_seeds():
 )
 def test_collapsed_share(classes, lasts, share):
     assert collapsed_share(record(lasts, Experiment(dataset="digits", classes=classes, epochs=1))) == share
-
-
-def test_values_that_are_equal_but_for_rounding_have_an_interval_without_width():
-    found = summarise([-10.0] * 9 + [-10.000000000000002])
-    assert (found.low, found.high) == pytest.approx((-10, -10), abs=1e-9)
