@@ -18,9 +18,11 @@ RULE = (
     "from the bars of Fig. 12. Ours: mean over seeds; averages over rows are formed seed by seed, so that the rows' "
     f"common seeds count once. {INTERVAL}; {P}, after Holm's correction over all claims that have one. Verdict of a "
     f"claimed difference: `{verdicts.REPRODUCED}` if it is shown (95 % interval on the claimed side of 0, corrected p "
-    f"below {verdicts.LEVEL:g}), `{verdicts.CONTRADICTED}` if the contrary is, or that there is none of more than "
-    f"{verdicts.MARGIN:g} point (90 % interval), else `{verdicts.INCONCLUSIVE}`; of a claim that there is none, or no "
-    "loss, the other way round; what gains more than another has to gain at all. Of a claim about all cases: "
+    f"below {verdicts.LEVEL:g}), `{verdicts.CONTRADICTED}` if there is none of more than {verdicts.MARGIN:g} point (90 "
+    f"% interval below that), else `{verdicts.INCONCLUSIVE}`; of a claim that there is none: `{verdicts.REPRODUCED}` "
+    f"if the 90 % interval lies within {verdicts.MARGIN:g} point of 0, `{verdicts.CONTRADICTED}` if a difference is "
+    f"shown; that there is no loss: if the 90 % interval lies above, the 95 % interval below -{verdicts.MARGIN:g}; "
+    "what gains more than another has to gain at all. Of a claim about all cases: "
     f"`{verdicts.REPRODUCED}` if all show it, `{verdicts.IN_PART}` if some do, `{verdicts.CONTRADICTED}` if none does "
     f"and one shows the contrary, else `{verdicts.INCONCLUSIVE}`. Of a claim that the paper's runs are draws of its "
     f"recipe: `{verdicts.CONTRADICTED}` if corrected p is below {verdicts.LEVEL:g}, else `{verdicts.INCONCLUSIVE}`. "
@@ -146,7 +148,10 @@ def _row(claim: Claim, found: Measured) -> dict:
         return row | {"note": f"no record {found}"}
     if isinstance(found, Gain):
         row |= columns(found, "ours", p="p") | {"ours": f"{found.mean:+.2f}"}
-        return row if claim.value is None else row | {"excluded": verdicts.excluded(claim.value, found)}
+        if claim.value is None:
+            return row
+        excluded = verdicts.excluded(claim.value, found) if claim.as_published else verdicts.NOT_AS_PUBLISHED
+        return row | {"excluded": excluded}
     return row | {"ours": str(found or ""), "p": found.p if isinstance(found, Chance) else None}
 
 

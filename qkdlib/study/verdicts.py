@@ -5,6 +5,8 @@ A wide interval shows nothing, and its verdict says so; what was not run as publ
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from qkdlib.records import Gain, Summary
 
 REPRODUCED, CONTRADICTED, INCONCLUSIVE, IN_PART = "reproduced", "contradicted", "inconclusive", "in part"
@@ -14,6 +16,7 @@ YES, NO = "yes", "no"
 NOT_AS_PUBLISHED, NOTHING_DISTILLED = "not run as published", "no distillation in the published code"
 NOT_SHOWN, UNTESTED, MISSING = "no experiment in the paper", "untested", "missing"
 BAND, MARGIN, LEVEL = 2.0, 1.0, 0.05  # points of an accuracy, points of a difference, of corrected p
+DECIMALS = 2  # of the paper's accuracies
 
 RULE = (
     f"Verdicts. Draw: whether the paper's accuracy lies among the seeds' best test epochs, which is how it chose "
@@ -30,15 +33,18 @@ RULE = (
 
 
 def draw(paper: float, values: Sequence[float]) -> str:
-    """Whether the paper's number could be one of these seeds, all in percent."""
-    if paper > max(values):
+    """Whether the paper's number, which has `DECIMALS`, could be one of these seeds, all in percent."""
+    printed = np.round(values, DECIMALS)
+    if paper > printed.max():
         return ABOVE
-    return BELOW if paper < min(values) else INSIDE
+    return BELOW if paper < printed.min() else INSIDE
 
 
 def rank(paper: float, values: Sequence[float]) -> float:
-    """Share of seeds below the paper's number, those equal to it counted half."""
-    return sum((value < paper) + (value == paper) / 2 for value in values) / len(values)
+    """Share of seeds below the paper's number, which has `DECIMALS`, those equal to it counted half."""
+    from scipy import stats
+
+    return float(stats.percentileofscore(np.round(values, DECIMALS), paper, kind="mean")) / 100
 
 
 def mean(paper: float, found: Summary, band: float = BAND) -> str:
@@ -69,14 +75,16 @@ def teacher(paper: float, ours: float) -> str:
 def difference(kind: str, found: Gain, p: float) -> str:
     """Verdict on a claimed difference in points, with its corrected p; `kind` is `gain` (above 0), `no_difference`, or
     `no_loss` (not below 0 by more than `MARGIN`)."""
-    shown = gain(found, p)
     if kind == "no_loss":
         return REPRODUCED if found.low_90 >= -MARGIN else CONTRADICTED if found.high < -MARGIN else INCONCLUSIVE
-    if shown == INCONCLUSIVE:
-        return INCONCLUSIVE
+    shown = gain(found, p)
     if kind == "no_difference":
-        return REPRODUCED if shown == NO_GAIN else CONTRADICTED
-    return REPRODUCED if shown == GAIN else CONTRADICTED
+        if found.within(-MARGIN, MARGIN):
+            return REPRODUCED
+        return INCONCLUSIVE if shown == INCONCLUSIVE else CONTRADICTED
+    if shown == GAIN:
+        return REPRODUCED
+    return CONTRADICTED if found.high_90 <= MARGIN else INCONCLUSIVE
 
 
 def count(shown: int, against: int, total: int) -> str:

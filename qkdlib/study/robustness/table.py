@@ -35,9 +35,8 @@ LESS_TO_LOSE = "less to lose"
 RULE = (
     f"Verdict on `less sensitive`: `{verdicts.REPRODUCED}` if spared lies above 0 (95 % interval, corrected p below "
     f"{verdicts.LEVEL:g}); but `{LESS_TO_LOSE}` if the distilled student is then less accurate all the same (delta's "
-    f"interval below 0), as one that has collapsed is. `{verdicts.CONTRADICTED}` if spared lies below 0, or within "
-    f"{verdicts.MARGIN:g} point of 0 (90 % interval); else `{verdicts.INCONCLUSIVE}`. `{verdicts.MISSING}`: no record "
-    "yet."
+    f"interval below 0), as one that has collapsed is. `{verdicts.CONTRADICTED}` if spared lies below "
+    f"{verdicts.MARGIN:g} point (90 % interval); else `{verdicts.INCONCLUSIVE}`. `{verdicts.MISSING}`: no record yet."
 )
 
 

@@ -26,6 +26,7 @@ COLUMNS = (
     "trained_delta_ci_high", "over_direct_mean", "over_direct_ci_low", "over_direct_ci_high", "interval",
     "qasm_seeds", "qasm_minus_last",
 )  # fmt: skip
+ROUNDED = 0.01  # points that two decimals of two accuracies can take from a difference
 VERDICTS = ("verdict_draw", "verdict_mean", "verdict_gain", "paper_gain_excluded")
 UNITS = (
     "Accuracies in percent on the student's test images after the last epoch; the teacher's on all test images of the "
@@ -135,12 +136,13 @@ def _measured(row: Row, workspace: Workspace) -> dict:
         return arm
     if not row.distils:
         same = statistics.accuracies(record)
-        chance = statistics.paired_gain(same, same, row.paper_delta).chance_single_pair
+        chance = statistics.paired_gain(same, same, row.paper_delta - ROUNDED).chance_single_pair
         return arm | {"delta_mean": 0.0, "chance_single_pair": chance}
     placebo = records.complete(row.experiment.placebo(), workspace)
     if placebo is None:
         return arm | {"note": "; ".join(filter(None, (_note(row), "its placebo is missing")))}
-    gain = statistics.paired_gain(statistics.accuracies(record), statistics.accuracies(placebo), row.paper_delta)
+    taught, alone = statistics.accuracies(record), statistics.accuracies(placebo)
+    gain = statistics.paired_gain(taught, alone, row.paper_delta - ROUNDED)
     return (
         arm
         | measures.gain_columns(gain)
