@@ -129,19 +129,20 @@ class Missing:
             if not blocks:
                 return []
             check_fit(experiment, parts, max(map(len, blocks)))  # before a teacher trains
-            taught = experiment.teacher and teachers.logits_path(self.workspace, experiment, experiment.teacher)
-            if taught and not taught.exists():
-                raise RuntimeError(f"there are no logits of its teacher, {taught.stem}")
-            logits = teachers_logits(experiment, parts, self.workspace, device)
+            seeds = [*missing, *lost]
+            for teacher in dict.fromkeys(map(experiment.teacher.of, seeds)) if experiment.teacher else ():
+                if not (path := teachers.logits_path(self.workspace, experiment, teacher)).exists():
+                    raise RuntimeError(f"there are no logits of its teacher, {path.stem}")
+            logits = teachers_logits(experiment, seeds, parts, self.workspace, device)
             folder = self.workspace.checkpoints if self.near else None
-            block = Block.of(experiment, [], parts, logits, folder)
+            block = Block.of(experiment, seeds, parts, logits, folder)
         executed = missing if self.aer_seeds is None else missing[: self.aer_seeds]
         tasks = []
         for seeds in blocks:
             if self.fresh:
                 training.forget(self.workspace.checkpoints, experiment, seeds, device)
             done = self._keep if seeds[0] in lost else functools.partial(self._write, executed)
-            tasks.append(Task(experiment, train_block, (dataclasses.replace(block, seeds=seeds),), done))
+            tasks.append(Task(experiment, train_block, (block.share(seeds),), done))
         return tasks
 
     def executions(self, pieces: int) -> list[Task]:
@@ -151,7 +152,7 @@ class Missing:
         tasks = []
         for entry in self.record.unexecuted() if self.aer_seeds != 0 else ():
             for seeds in shares(entry["unexecuted"], pieces):
-                block = dataclasses.replace(self.block, seeds=seeds)
+                block = self.block.share(seeds)
                 done = functools.partial(self._executed, entry, seeds)
                 tasks.append(Task(self.experiment, execution.execute_block, (block, self.weights_of(seeds)), done))
         return tasks
@@ -163,7 +164,7 @@ class Missing:
         student = Student(self.experiment, self.shape, seeds)
         path = weights_path(self.experiment, self.workspace)
         if not files.or_aside(student.load_weights, path, self.record.diverged()):
-            parts, device = self.block.parts(), runtime.start()
+            parts, device = self.block.share(seeds).parts(), runtime.start()
             with torch_settings.plain_torch():
                 student = students_of(self.experiment, seeds, parts, self.record, self.workspace, device)
         return weights_of(student)

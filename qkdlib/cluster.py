@@ -92,7 +92,7 @@ def train_teachers(
 
     wanted: dict[str, tuple[Experiment, Teacher]] = {}
     for experiment in taught:
-        for teacher in (*experiment.teacher.trained(), experiment.teacher) if experiment.teacher else ():
+        for teacher in (each for single in experiment.teachers() for each in (*single.trained(), single)):
             wanted.setdefault(teachers.teacher_name(experiment, teacher), (experiment, teacher))
     there = {path.stem for path in workspace.teachers.glob("*.npz")}
     lacking = [pair for name, pair in wanted.items() if fresh or name not in there]
@@ -157,6 +157,8 @@ def memory_of(experiment: Experiment) -> float:
     images, numbers = SIZES.get(experiment.dataset, LARGE)
     per_class = (experiment.train_per_class, experiment.validation_per_class, experiment.test_per_class)
     asked = len(experiment.classes) * sum(each or 0 for each in per_class)
+    if experiment.selection == "each_seed":  # they are looked up among all
+        return WORKER + numbers * (10 if experiment.pixel_mean else 6) * images
     chosen = images if None in per_class else min(images, asked)
     return WORKER + numbers * (6 * images + 8 * chosen)
 

@@ -75,6 +75,9 @@ def execute(
         checks.fail("student", student, "a trained qkdlib.Student, as qkdlib.trained_student returns it")
     if not isinstance(images, Images):
         checks.fail("images", images, "images with their labels, such as qkdlib.splits(experiment).test")
+    if images.rows is not None and len(images.rows) != len(student.seeds):
+        allowed = f"images of the student's {len(student.seeds)} seeds, such as qkdlib.splits(student.experiment).test"
+        checks.fail("images", f"of {len(images.rows)} seeds", allowed)
     shots = checks.whole("shots", student.experiment.shots if shots is None else shots)
     seeds = checks.whole("seeds", len(student.seeds) if seeds is None else seeds, maximum=len(student.seeds))
     if student.executed is None:
@@ -82,8 +85,9 @@ def execute(
     backend, started = backends.get(on), time.perf_counter()
     facts, earlier, count = backend.facts(student.executed), 0, 0
     with torch.inference_mode():
-        chunks = images.x.to(student.signs.device).split(student.evaluation_batch)
+        chunks = (chunk.to(student.signs.device) for chunk in images.chunks(student.evaluation_batch))
         angles = torch.cat([student.angles(chunk) for chunk in chunks], dim=1)[:seeds].cpu().numpy()  # (S, N, A)
+    labels = images.y.cpu().expand(len(student.seeds), -1)
     sound = np.isfinite(angles).all((1, 2)) & student.finite()[:seeds]
     if not sound.all():
         diverged = [seed for seed, good in zip(student.seeds, sound, strict=False) if not good]
@@ -97,7 +101,7 @@ def execute(
         )  # fmt: skip
         count, earlier = count + found.jobs, earlier + found.facts.earlier_jobs
         logits = student.read_out(torch.from_numpy(found.frequencies), place).cpu()
-        accuracies[seed] = float(classified_right(logits, images.y.cpu()).float().mean())
+        accuracies[seed] = float(classified_right(logits, labels[place]).float().mean())
         done(seed, accuracies[seed])
     facts = dataclasses.replace(facts, earlier_jobs=earlier)
     return Executed(accuracies, facts, shots, len(images), count, time.perf_counter() - started)

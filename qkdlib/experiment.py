@@ -21,7 +21,8 @@ class Experiment:
 
     Images: `dataset` (one of `DATASETS`, `imagefolder:<path>`, or what `images.from_arrays` returned), `classes` (label
     indices in the data set), images per class of each split (None: all of them; validation needs a number), `selection`
-    `first` or `random` (drawn with `data_seed`), `image_size` to resize the images of a folder to (pixels). A relative
+    `first`, `random` (drawn with `data_seed`) or `each_seed` (seed s has images of its own, those that are drawn with
+    `data_seed` s), `image_size` to resize the images of a folder to (pixels). A relative
     path of images counts from the project's folder, or the current one outside of it. `images` is the fingerprint of a
     folder's images, by which they are known: "" takes whatever the folder holds; the record of a run says what it was.
     `pixel_mean` and `pixel_std`, one number or one for each channel: the student sees (x - mean) / std of pixels x in
@@ -133,6 +134,16 @@ class Experiment:
     def distilled(self, teacher: Teacher, kd_weight: float = 0.9) -> "Experiment":
         """The same experiment taught by `teacher`."""
         return dataclasses.replace(self, teacher=teacher, kd_weight=kd_weight)
+
+    def of_seed(self, seed: int) -> "Experiment":
+        """The experiment in which every seed sees the images of this one and learns from its teacher: with selection
+        `each_seed` those that are `random` with that `data_seed`. In both that seed ends the same."""
+        drawn = {"selection": "random", "data_seed": seed} if self.selection == "each_seed" else {}
+        return dataclasses.replace(self, teacher=self.teacher and self.teacher.of(seed), **drawn)
+
+    def teachers(self) -> tuple[Teacher, ...]:
+        """The single teachers that its seeds learn from; () for a placebo."""
+        return tuple(dict.fromkeys(map(self.teacher.of, range(self.seeds)))) if self.teacher else ()
 
     @property
     def digest(self) -> str:

@@ -16,6 +16,7 @@ RINGS = ("h_ry", "rx_ry_rz")  # ansaetze with an `entangler`
 ANSATZE = (*RINGS, "basic_entangler", "strongly_entangling", "reuploading", *TWINS)
 ENGINES = ("stacked", "torchquantum")
 ENTANGLERS = ("none", "ring_cnot", "ring_cz")
+SELECTIONS = ("first", "random", "each_seed")
 READOUTS = ("outcomes", "pauli_z")
 OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad")
 TESTED = ("every_epoch", "at_end")
@@ -27,6 +28,7 @@ ARRAYS = re.compile("arrays:[0-9a-f]{12}")
 FINGERPRINT = re.compile("([0-9a-f]{12})?")
 LONGEST_PATH = 4096  # characters
 MOST_WEIGHT = 1e6  # of a part of the loss, a temperature or a scale
+OF_ONE_SELECTION = "what is fitted on training images needs the same ones for all seeds"
 LEAST_SPREAD = 1e-6  # by which pixels may be divided
 
 
@@ -96,6 +98,8 @@ def _check_ansatz(e: Any) -> None:
 
 def _check_seen(e: Any) -> None:
     """What the student sees: pixels in [0, 1], normalised ones, or features of a frozen network."""
+    if e.selection == "each_seed" and e.reducer == "pca":
+        checks.fail("reducer", e.reducer, f"any other for selection each_seed: {OF_ONE_SELECTION}")
     for name in ("pixel_mean", "pixel_std"):
         check_fields(e, checks.members, name, allowed="a tuple of one number or one for each channel, or ()")
         values = tuple(checks.real(name, each, maximum=1) for each in getattr(e, name))
@@ -118,6 +122,8 @@ def _check_seen(e: Any) -> None:
     check_fields(e, checks.text, "features")
     if e.reducer in ("cnn", *FIXED):
         checks.fail("reducer", e.reducer, "fully_connected or pca where features take the place of images")
+    if e.selection == "each_seed":
+        checks.fail("selection", e.selection, "first or random where features take the place of images")
     if e.pixel_mean:
         checks.fail("pixel_mean", e.pixel_mean, "() with features, whose network sees pixels in [0, 1] and may "
                     "begin with torchvision.transforms.Normalize")  # fmt: skip
@@ -175,7 +181,7 @@ def _check_images(e: Any) -> None:
     if len(e.classes) < 2 or len(set(e.classes)) != len(e.classes):
         checks.fail("classes", e.classes, "two or more different class indices")
     check_fields(e, checks.whole, "train_per_class", "validation_per_class", "test_per_class", "image_size")
-    check_fields(e, checks.one_of, "selection", allowed=("first", "random"))
+    check_fields(e, checks.one_of, "selection", allowed=SELECTIONS)
     if not isinstance(e.images, str) or not FINGERPRINT.fullmatch(e.images):
         checks.fail("images", e.images, "'' or a fingerprint of 12 hexadecimal digits")
     object.__setattr__(e, "images", str.__str__(e.images))

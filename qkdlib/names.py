@@ -64,7 +64,7 @@ def idle(experiment: Any) -> set[str]:
         fields.discard("temperature")
     if experiment.noise_level == 0:
         fields.add("noise")
-    if experiment.selection == "first":
+    if experiment.selection != "random":
         fields.add("data_seed")
     if experiment.learning_rates:
         fields.add("learning_rate")

@@ -83,19 +83,21 @@ def run(
             record = find(experiment, workspace)
         record = dataclasses.replace(record, experiment=experiment) if record else Record(experiment)
         for entry in record.unexecuted() if aer_seeds != 0 else ():  # of a run that was cut off
-            student = students_of(experiment, entry["unexecuted"], parts, record, workspace, processor)
-            execution.execute_record(record, entry, student, parts.test, workspace)
+            seen = parts.of(entry["unexecuted"])
+            student = students_of(experiment, entry["unexecuted"], seen, record, workspace, processor)
+            execution.execute_record(record, entry, student, seen.test, workspace)
         if missing := record.missing():
             if fresh:
                 training.forget(workspace.checkpoints, experiment, missing, processor)
-            logits = teachers_logits(experiment, parts, workspace, processor)
-            trained = train_seeds(experiment, missing, parts, logits, processor, workspace.checkpoints)
+            seen = parts.of(missing)
+            logits = teachers_logits(experiment, missing, seen, workspace, processor)
+            trained = train_seeds(experiment, missing, seen, logits, processor, workspace.checkpoints)
             executed = missing if aer_seeds is None else missing[:aer_seeds]
             entry = blocks.write(record, trained, parts.shape, workspace, executed)
             if "unexecuted" in entry:
                 student = with_weights(experiment, missing, trained.weights, parts.shape)
                 student = student.fit_reducer(parts.train.x).to(processor).eval()
-                execution.execute_record(record, entry, student, parts.test, workspace)
+                execution.execute_record(record, entry, student, seen.test, workspace)
     return dataclasses.replace(record, seeds={seed: record.seeds[seed] for seed in range(experiment.seeds)})
 
 
@@ -149,6 +151,8 @@ def _check(
         from qkdlib import teachers
 
         teachers.check_network(teacher)
+        if experiment.teacher and experiment.teacher.networks > 1:
+            checks.fail("teacher networks", experiment.teacher.networks, "1 with teacher=network, which is one")
     if kd_weight is not None:
         checks.real("kd_weight", kd_weight, maximum=MOST_WEIGHT)
         if teacher is None:

@@ -56,10 +56,17 @@ def check_fit(experiment: Experiment, parts: "Splits", most: int | None = None) 
     from qkdlib import training
     from qkdlib.students import Student
 
-    one = Student(experiment, parts.shape, seeds=[0]).fit_reducer(parts.train.x)
+    one = Student(experiment, parts.shape, seeds=[0])
+    training.check_reducer(one, parts)
+    one.fit_reducer(parts.train.x)
     training.check_loss(one)
     count = min(experiment.seeds, most or experiment.seeds)
-    checks.memory("seeds", experiment.seeds, count * one.memory_needed(parts.train.x), "their training")
+    needed = one.memory_needed(parts.train.x[: len(parts.train)])
+    if parts.drawn:  # of each seed's own images those that are evaluated at once, and targets for all
+        tests = parts.test.x[0].numel() * min(one.evaluation_batch, len(parts.test))
+        images = sum(map(len, (parts.train, parts.validation, parts.test)))
+        needed += 4.0 * tests + 16.0 * images * len(experiment.classes)
+    checks.memory("seeds", experiment.seeds, count * needed, "their training")
 
 
 def keep(student: "Student", workspace: Workspace) -> None:
@@ -79,20 +86,33 @@ def train(
     none; their curves (`training.train_students`), and the seconds that took, without the teacher's. What `folder`
     keeps of a training that was interrupted is gone on from, and counted; `training.forget` removes it."""
     check_registered(experiment)
-    return _train(experiment, seeds, parts, teachers_logits(experiment, parts, workspace, device), device, folder)
+    logits = teachers_logits(experiment, seeds, parts, workspace, device)
+    return _train(experiment, seeds, parts, logits, device, folder)
 
 
 def teachers_logits(
-    experiment: Experiment, parts: "Splits", workspace: Workspace, device: "str | torch.device"
+    experiment: Experiment, seeds: list[int], parts: "Splits", workspace: Workspace, device: "str | torch.device"
 ) -> "torch.Tensor | None":
-    """The logits (N, C) for `parts.all_train` that the experiment's students learn from, controls included, of its
-    teacher, which is trained first if it has none; None for a placebo."""
+    """The logits that students of these seeds learn from, controls included, of their teachers, which are trained first
+    if there are none: (N, C) for `parts.all_train`; or where each seed has its own images or teacher, (S, N, C) for its
+    training and then its validation images. None for a placebo."""
+    import torch
+
     from qkdlib.teachers import controls, teacher_training
 
     if experiment.teacher is None:
         return None
-    logits = teacher_training.train_teacher(experiment, experiment.teacher, parts, workspace, device).train
-    return controls.apply(experiment, logits, parts)
+    seen, found = parts.of(seeds), {}
+    for teacher in dict.fromkeys(map(experiment.teacher.of, seeds)):
+        found[teacher] = teacher_training.train_teacher(experiment, teacher, seen, workspace, device).train
+    if parts.drawn is None and experiment.teacher.networks == 1:
+        return controls.apply(experiment, found[experiment.teacher], parts)
+    each = []
+    for seed in seeds:
+        alone, own = experiment.of_seed(seed), parts.of([seed])
+        logits = controls.apply(alone, found[experiment.teacher.of(seed)], own)
+        each.append(logits[torch.cat(own.students_rows())])
+    return torch.stack(each)
 
 
 def _train(
@@ -112,7 +132,7 @@ class Block:
     another process.
 
     Args:
-        logits: of the teacher, for the rows of `Splits.students_rows`; None for a placebo.
+        logits: of the teacher, (N, C) for the rows of `Splits.students_rows`, or (S, N, C); None for a placebo.
         features: what students see in the place of their train, validation and test images; (): the images.
         folder: keeps the training while it runs, where this machine has that folder.
     """
@@ -128,13 +148,22 @@ class Block:
         cls, experiment: Experiment, seeds: list[int], parts: "Splits", logits: "torch.Tensor | None" = None,
         folder: Path | None = None,
     ) -> "Block":  # fmt: skip
-        """The block of these seeds, on `parts` as their students see them, with logits (N, C) for `parts.all_train`."""
+        """The block of these seeds, on `parts` as their students see them, with logits as `teachers_logits` gives
+        them."""
         import torch
 
-        rows = torch.cat(parts.students_rows())
+        if logits is not None and logits.ndim == 2:
+            logits = logits[torch.cat(parts.students_rows())]
         seen = (parts.train, parts.validation, parts.test) if experiment.features else ()
         features = tuple(each.x.numpy() for each in seen)
-        return cls(experiment, seeds, None if logits is None else logits[rows].numpy(), features, folder)
+        return cls(experiment, seeds, None if logits is None else logits.numpy(), features, folder)
+
+    def share(self, seeds: list[int]) -> "Block":
+        """The block of some of its seeds."""
+        logits = self.logits
+        if logits is not None and logits.ndim == 3:
+            logits = logits[[self.seeds.index(seed) for seed in seeds]]
+        return dataclasses.replace(self, seeds=seeds, logits=logits)
 
     def parts(self) -> "Splits":
         """The images that the students see."""
@@ -142,7 +171,7 @@ class Block:
 
         from qkdlib.images import datasets
 
-        found = datasets.splits(self.experiment)
+        found = datasets.splits(self.experiment).of(self.seeds)
         seen = {
             name: dataclasses.replace(getattr(found, name), x=torch.tensor(x))
             for name, x in zip(("train", "validation", "test"), self.features, strict=False)
@@ -150,11 +179,14 @@ class Block:
         return dataclasses.replace(found, **seen)
 
     def all_logits(self, parts: "Splits") -> "torch.Tensor | None":
-        """The teacher's logits (N, C) for `parts.all_train`, 0 where no student sees them."""
+        """The teacher's logits as `teachers_logits` gives them, those for `parts.all_train` 0 where no student sees
+        them."""
         import torch
 
         if self.logits is None:
             return None
+        if self.logits.ndim == 3:
+            return torch.tensor(self.logits)
         logits = torch.zeros(len(parts.all_train), self.logits.shape[1])
         logits[torch.cat(parts.students_rows())] = torch.tensor(self.logits)
         return logits
@@ -188,7 +220,7 @@ def train_seeds(
     experiment: Experiment, seeds: list[int], parts: "Splits", logits: "torch.Tensor | None", device: "torch.device",
     folder: Path | None,
 ) -> Trained:  # fmt: skip
-    """As `train_block`, of what is there: `parts` as students see them, logits (N, C) for `parts.all_train`."""
+    """As `train_block`, of what is there: `parts` as students see them, logits as of `teachers_logits`."""
     started = time.perf_counter()
     student, results, seconds = _train(experiment, seeds, parts, logits, device, folder)
     entry = {

@@ -6,7 +6,7 @@ Pixels are in [0, 1], as the authors' notebooks scale them; an experiment may no
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -32,14 +32,19 @@ _handed: dict[tuple[str, int | None], arrays.Loaded] = {}  # by data set and ima
 class Images:
     """Images `x` (N, C, H, W) float32 in [0, 1], or what a student sees in their place; labels `y` (N,) int64 counted
     from 0 in the order of the experiment's classes, and `index` (N,), each image's place in the data set's training or
-    test part."""
+    test part.
+
+    Where each of S seeds has N images of its own, `x` holds those of all seeds and more, `y` and `index` are (S, N),
+    and `rows` (S, N) says where in `x` a seed's images are; else it is None."""
 
     x: torch.Tensor
     y: torch.Tensor
     index: torch.Tensor
+    rows: torch.Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.y)
+        """N."""
+        return self.y.shape[-1]
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -52,12 +57,26 @@ class Images:
         places = torch.as_tensor(places)
         return Images(self.x[places], self.y[places], self.index[places])
 
+    def seen(self, places: torch.Tensor) -> torch.Tensor:
+        """What each seed sees in these of its places (S, B): (S, B, C, H, W)."""
+        rows = places if self.rows is None else self.rows.gather(1, places)
+        return self.x.index_select(0, rows.reshape(-1)).view(*rows.shape, *self.x.shape[1:])
+
+    def chunks(self, size: int) -> Iterator[torch.Tensor]:
+        """Up to `size` images at once in their order: (B, C, H, W), or (S, B, C, H, W) where each seed has its own."""
+        if self.rows is None:
+            yield from self.x.split(size)
+        else:
+            for rows in self.rows.split(size, 1):
+                yield self.x.index_select(0, rows.reshape(-1)).view(*rows.shape, *self.x.shape[1:])
+
 
 @dataclass(frozen=True)
 class Splits:
     """The student's `train`, `validation` and `test` images, which share none; and every training and test image
     of the classes (`all_train`, `all_test`), for teachers. `validation` is a part of `all_train` that the student
-    does not train on."""
+    does not train on. `drawn` is the experiment whose seeds have images of their own, if they do, and `pools` are
+    `all_train` and `all_test` as its students see them. Where the choice leaves none out, all seeds have the same."""
 
     train: Images
     validation: Images
@@ -65,6 +84,8 @@ class Splits:
     all_train: Images
     all_test: Images
     class_names: tuple[str, ...]
+    drawn: Experiment | None = None
+    pools: tuple[torch.Tensor, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -72,12 +93,23 @@ class Splits:
         return self.train.shape
 
     def students_rows(self) -> list[torch.Tensor]:
-        """Where the student's training images are among `all_train`, and its validation images."""
+        """Where the student's training images are among `all_train`, and its validation images; (N,), or (S, N)."""
         return [torch.searchsorted(self.all_train.index, part.index) for part in (self.train, self.validation)]
+
+    def of(self, seeds: Sequence[int]) -> "Splits":
+        """As these seeds see them."""
+        if self.drawn is None:
+            return self
+        chosen = [_choices(self.all_train, self.all_test, self.drawn.of_seed(seed)) for seed in seeds]
+        whole = zip((self.all_train, self.all_test), self.pools, strict=True)
+        of_train, of_test = (dataclasses.replace(images, x=x) for images, x in whole)
+        parts = map(_each, (of_train, of_train, of_test), zip(*chosen, strict=True))
+        return dataclasses.replace(self, **dict(zip(("train", "validation", "test"), parts, strict=True)))
 
 
 def splits(experiment: Experiment) -> Splits:
-    """Load the experiment's data set and cut it into its splits.
+    """Load the experiment's data set and cut it into its splits, with the selection `each_seed` those of all its seeds:
+    `splits(experiment.of_seed(3))` are those of one.
 
     Raises:
         ValueError: a class that the data set lacks, more images per class than there are, or a folder of images that
@@ -89,10 +121,14 @@ def splits(experiment: Experiment) -> Splits:
     chosen = _chosen(experiment, names)
     all_train = _of_classes(x_train, y_train, experiment.classes)
     all_test = _of_classes(x_test, y_test, experiment.classes)
-    train, validation = _choose(all_train, experiment, "train", "train_per_class", "validation_per_class")
-    (test,) = _choose(all_test, experiment, "test", "test_per_class")
-    seen = [dataclasses.replace(each, x=normalised(each.x, experiment)) for each in (train, validation, test)]
-    return Splits(seen[0], seen[1], seen[2], all_train, all_test, chosen)
+    if experiment.selection == "each_seed":
+        pools = normalised(all_train.x, experiment), normalised(all_test.x, experiment)
+        whole = Splits(all_train, all_train, all_test, all_train, all_test, chosen, experiment, pools)
+        return whole.of(range(experiment.seeds))
+    places = _choices(all_train, all_test, experiment)
+    taken = (each.take(rows) for each, rows in zip((all_train, all_train, all_test), places, strict=True))
+    train, validation, test = (dataclasses.replace(each, x=normalised(each.x, experiment)) for each in taken)
+    return Splits(train, validation, test, all_train, all_test, chosen)
 
 
 def normalised(x: torch.Tensor, experiment: Experiment) -> torch.Tensor:
@@ -125,9 +161,23 @@ def _of_classes(x: torch.Tensor, y: torch.Tensor, classes: tuple[int, ...]) -> I
     return Images(pixels, lookup[y[index]], index)
 
 
-def _choose(images: Images, experiment: Experiment, part: str, *names: str) -> list[Images]:
+def _choices(all_train: Images, all_test: Images, experiment: Experiment) -> list[torch.Tensor]:
+    """Where the student's train, validation and test images are among all."""
+    train = _choose(all_train, experiment, "train", "train_per_class", "validation_per_class")
+    return train + _choose(all_test, experiment, "test", "test_per_class")
+
+
+def _each(whole: Images, places: Sequence[torch.Tensor]) -> Images:
+    """Of the `whole` images those in each seed's `places` (N,)."""
+    if all(torch.equal(each, places[0]) for each in places):
+        return whole.take(places[0])
+    rows = torch.stack(list(places))
+    return Images(whole.x, whole.y[rows], whole.index[rows], rows)
+
+
+def _choose(images: Images, experiment: Experiment, part: str, *names: str) -> list[torch.Tensor]:
     """For each class, consecutive groups of as many images as the fields `names` say, in file order or in a random one;
-    None takes what the other groups leave. Returns one `Images` per group, in file order."""
+    None takes what the other groups leave. Returns the places (N,) of each group, in file order."""
     sizes: list[int | None] = [getattr(experiment, name) for name in names]
     chosen: list[list[torch.Tensor]] = [[] for _ in sizes]
     asked = sum(size or 0 for size in sizes)
@@ -143,7 +193,7 @@ def _choose(images: Images, experiment: Experiment, part: str, *names: str) -> l
         lengths = [len(members) - asked if size is None else size for size in sizes]
         for group, taken in zip(chosen, members[: sum(lengths)].split(lengths), strict=True):
             group.append(taken)
-    return [images.take(torch.cat(group).sort().values) for group in chosen]
+    return [torch.cat(group).sort().values for group in chosen]
 
 
 def _short(experiment: Experiment) -> str:

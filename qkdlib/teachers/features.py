@@ -68,6 +68,9 @@ def check_features(features: object, task: Experiment, teacher: nn.Module | None
             single = " or ".join(networks.SINGLE)
             allowed = f"{OF_TEACHER!r} with teacher=network or a qkdlib.Teacher {single}, not {named}; or a network"
             checks.fail("features", features, allowed)
+        if teacher is None and task.teacher.networks > 1:
+            allowed = f"{OF_TEACHER!r} with a qkdlib.Teacher of networks=1, not {task.teacher.networks}"
+            checks.fail("features", features, allowed)
     else:
         _check_extractor(features)
     dataclasses.replace(task, features=f"{CUSTOM}network")  # says what does not go with features

@@ -114,7 +114,10 @@ def without_offset(logits: torch.Tensor) -> torch.Tensor:
 
 
 def teacher_name(task: Experiment | TeacherTask, teacher: Teacher) -> str:
-    """The file name of a teacher's logits: data set, classes, architecture, digest of all that changes them."""
+    """The file name of a teacher's logits: data set, classes, architecture, digest of all that changes them.
+    `ValueError`: it is several, with a file each."""
+    if teacher.networks > 1:
+        checks.fail("teacher networks", teacher.networks, "1: each has a file of its own, that of teacher.of(seed)")
     if teacher.architecture.startswith(CUSTOM):  # its name says it all
         teacher = Teacher(architecture=teacher.architecture)
     teacher = dataclasses.replace(teacher, labels="own")  # what a student gets of it is not the teacher's

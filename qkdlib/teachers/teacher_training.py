@@ -198,11 +198,12 @@ def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
 def judged(logits: TeacherLogits, parts: Splits, name: str, say: bool = False) -> TeacherLogits:
     """The logits with their accuracy on the student's images; says it if asked to, and warns where it is doubtful.
     Test images have no say."""
-    rows, labels = parts.students_rows(), [parts.train.y, parts.validation.y]
+    rows = [each.flatten() for each in parts.students_rows()]  # of all students, where they have their own images
+    labels = [parts.train.y.flatten(), parts.validation.y.flatten()]
     right = [accuracy(logits.train[places], y) for places, y in zip(rows, labels, strict=True)]
     line = (
-        f"teacher {name}: accuracy {right[0]:.1%} on the student's {len(parts.train)} training images, {right[1]:.1%} "
-        f"on its {len(parts.validation)} validation images"
+        f"teacher {name}: accuracy {right[0]:.1%} on the student's {len(rows[0])} training images, {right[1]:.1%} "
+        f"on its {len(rows[1])} validation images"
     )
     found = networks.doubts(logits.train[torch.cat(rows)], torch.cat(labels))
     if found:

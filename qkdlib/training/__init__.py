@@ -8,6 +8,6 @@ from qkdlib.training.checkpoints import forget
 from qkdlib.training.evaluation import evaluate
 from qkdlib.training.loop import fit
 from qkdlib.training.losses import Loss, check_loss, distillation_loss
-from qkdlib.training.student_training import train_students
+from qkdlib.training.student_training import check_reducer, train_students
 
-__all__ = ["Loss", "check_loss", "distillation_loss", "evaluate", "fit", "forget", "train_students"]
+__all__ = ["Loss", "check_loss", "check_reducer", "distillation_loss", "evaluate", "fit", "forget", "train_students"]

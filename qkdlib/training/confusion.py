@@ -16,7 +16,7 @@ def matrices(predicted: torch.Tensor, labels: torch.Tensor, classes: int) -> lis
 
     Args:
         predicted: (S, N), as `predicted` gives them.
-        labels: (N,), from 0 to C - 1.
+        labels: (N,), or (S, N) where each seed has its own images, from 0 to C - 1.
     """
     seeds = torch.arange(len(predicted), device=predicted.device)[:, None]
     cells = (seeds * classes + labels) * (classes + 1) + predicted

@@ -22,18 +22,19 @@ class Evaluated(NamedTuple):
 
 @torch.no_grad()
 def evaluate(student: Student, images: Images, teacher_logits: torch.Tensor | None = None) -> Evaluated:
-    """What every seed makes of the same images.
+    """What every seed makes of the same images, or of its own.
 
     Args:
         images: `x` is what the student's reducer prepares of them.
-        teacher_logits: (N, C); without them the divergence is taken from a uniform teacher, whatever the loss.
+        teacher_logits: (N, C), or (S, N, C) where seeds have their own; without them the divergence is taken from a
+            uniform teacher, whatever the loss.
     """
     classes, step, scale = len(student.experiment.classes), student.evaluation_batch, student.experiment.logit_scale
     if teacher_logits is not None and losses.of_batches(student.experiment):
         step = student.experiment.batch_size  # as in training
     loss, found, zero = steps.loss(student, images.y, teacher_logits, step), [], []
     everything = torch.arange(len(images), device=images.y.device)
-    for x, rows in zip(images.x.split(step), everything.split(step), strict=True):
+    for x, rows in zip(images.chunks(step), everything.split(step), strict=True):
         features = student.reducer(x)
         zero.append(student.zero_vectors(features))
         logits = scale * student.head(student.measured(features))  # (S, B, L)

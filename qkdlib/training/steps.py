@@ -46,12 +46,35 @@ class BatchLoss(Protocol):
     def load_state_dict(self, state: dict[str, int]) -> None: ...
 
 
+class Tables:
+    """Labels and teacher's logits of N images: the same for all S seeds, or of each seed its own, which lie one after
+    the other.
+
+    Args:
+        labels: (N,), or (S, N).
+        teacher_logits: (N, C), or (S, N, C).
+    """
+
+    def __init__(self, labels: torch.Tensor, teacher_logits: torch.Tensor):
+        self.images, self.classes = teacher_logits.shape[-2:]
+        labels, logits = labels.view(-1, self.images), teacher_logits.reshape(-1, self.images, self.classes)
+        count = max(len(labels), len(logits))  # 1 or S
+        self.labels = labels.expand(count, -1).reshape(-1)
+        self.logits = logits.expand(count, -1, -1).reshape(-1, self.classes)
+        starts = torch.arange(count, device=labels.device)[:, None] * self.images
+        self.starts = starts if count > 1 else None
+
+    def at(self, rows: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        """What a table with a line for each of these images has for each seed's `rows` (S, B): (S, B, ...)."""
+        places = rows if self.starts is None else rows + self.starts
+        return table.index_select(0, places.reshape(-1)).view(*rows.shape, *table.shape[1:])
+
+
 class Distillation:
     """CE and KL, by that formula.
 
     Args:
-        labels: (N,) of all training images.
-        teacher_logits: (N, C) of them.
+        labels, teacher_logits: of all images, as of `Tables`.
         outputs: L, of which KL sees the first C.
     """
 
@@ -59,17 +82,22 @@ class Distillation:
         self, labels: torch.Tensor, teacher_logits: torch.Tensor, outputs: int, seeds: int, batch: int,
         ce_weight: float, kd_weight: float, temperature: float,
     ):  # fmt: skip
-        classes, like = teacher_logits.shape[1], teacher_logits
-        log_q = torch.log_softmax(teacher_logits / temperature, -1)
-        self.targets = like.new_zeros(len(labels), 2, classes)  # of further outputs 0
-        self.targets[:, 0].scatter_(1, labels[:, None], 1.0)
-        self.targets[:, 1] = log_q.exp()
-        self.negative_entropy = (log_q.exp() * log_q).double().sum() / len(labels)
+        self.tables, like = Tables(labels, teacher_logits), teacher_logits
+        classes, images = self.tables.classes, self.tables.images
+        self.targets = like.new_zeros(len(self.tables.labels), 2, classes)  # of further outputs 0
+        self.targets[:, 0].scatter_(1, self.tables.labels[:, None], 1.0)
+        entropies = []
+        # One seed after the other: each number is as it would be without the others.
+        for table, logits in zip(self.targets.split(images), self.tables.logits.split(images), strict=True):
+            log_q = torch.log_softmax(logits / temperature, -1)
+            table[:, 1] = log_q.exp()
+            entropies.append((log_q.exp() * log_q).double().sum() / images)
+        self.negative_entropy = torch.stack(entropies)  # (1,) or (S,)
         self.scales, self.biases = like.new_tensor([[1.0], [1 / temperature]]), like.new_zeros(2, outputs)
         self.biases[1, classes:] = NEVER
         self.weights, slopes = (ce_weight, kd_weight), like.new_tensor([[ce_weight], [kd_weight / temperature]])
-        batch = min(batch, len(labels))
-        self.slopes = {count: slopes / count for count in (batch, len(labels) % batch) if count}
+        batch = min(batch, images)
+        self.slopes = {count: slopes / count for count in (batch, images % batch) if count}
         self.sums, self.norms = (like.new_zeros(seeds, batch, 2, numbers) for numbers in (classes, 1))
         self.totals = like.new_zeros(seeds, 2, dtype=torch.double)
         self.steps, self.images = 0, 0
@@ -86,7 +114,7 @@ class Distillation:
 
     def _counted(self, logits: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Targets (S, B, 2, C), and the chances (S, B, 2, L) whose sums are the norms (S, B, 2, 1)."""
-        targets = self.targets.index_select(0, rows.reshape(-1)).view(*rows.shape, *self.targets.shape[1:])
+        targets = self.tables.at(rows, self.targets)
         # PyTorch's own log-softmax takes three times as long on so few logits.
         scores = logits.unsqueeze(2) * self.scales + self.biases
         scores -= scores.amax(-1, keepdim=True)
@@ -126,7 +154,7 @@ class ByAutograd:
     """Any loss that `losses` knows."""
 
     def __init__(self, labels: torch.Tensor, teacher_logits: torch.Tensor, settings: losses.Settings):
-        self.labels, self.teacher_logits, self.settings = labels, teacher_logits, settings
+        self.tables, self.settings = Tables(labels, teacher_logits), settings
         self.sums, self.images = torch.zeros(()), 0
 
     def gradient(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
@@ -139,7 +167,8 @@ class ByAutograd:
         self._counted(logits, rows)
 
     def _counted(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        found = losses.distillation_loss(logits, self.labels[rows], self.teacher_logits[rows], **self.settings)
+        labels, teacher_logits = (self.tables.at(rows, table) for table in (self.tables.labels, self.tables.logits))
+        found = losses.distillation_loss(logits, labels, teacher_logits, **self.settings)
         parts = torch.stack([found.total, found.cross_entropy, found.divergence]).detach() * rows.shape[1]
         self.sums = parts + self.sums if self.images else parts
         self.images += rows.shape[1]
@@ -160,12 +189,12 @@ class ByAutograd:
 def loss(
     student: Student, labels: torch.Tensor, teacher_logits: torch.Tensor | None, batch: int
 ) -> BatchLoss:  # fmt: skip
-    """The loss of a student's experiment on images with these labels (N,) and teacher's logits (N, C), in batches of at
-    most so many; without a teacher with the divergence from a uniform one."""
+    """The loss of a student's experiment on images with these labels and teacher's logits, as of `Tables`, in batches
+    of at most so many; without a teacher with the divergence from a uniform one."""
     experiment, settings = student.experiment, losses.settings(student.experiment)
     plain = teacher_logits is None or names.acting(experiment).kd_loss == "kl"
     if teacher_logits is None:
-        teacher_logits = torch.zeros(len(labels), len(experiment.classes), device=labels.device)
+        teacher_logits = torch.zeros(labels.shape[-1], len(experiment.classes), device=labels.device)
     if not plain:
         return ByAutograd(labels, teacher_logits, settings)
     factor = settings["kd_weight"] * (settings["temperature"] ** 2 if settings["temperature_squared"] else 1.0)

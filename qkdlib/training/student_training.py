@@ -10,10 +10,12 @@ import torch
 
 from qkdlib import checks, torch_settings
 from qkdlib.experiment import Experiment
+from qkdlib.experiment_checks import OF_ONE_SELECTION
 from qkdlib.images.datasets import Images, Splits
 from qkdlib.randomness import generator
 from qkdlib.students import Student
 from qkdlib.students.chain import Chain
+from qkdlib.students.fixed_reducers import Reducer
 from qkdlib.training import checkpoints, confusion, losses, steps
 from qkdlib.training.evaluation import Evaluated, evaluate
 from qkdlib.training.loop import fit
@@ -30,8 +32,9 @@ def train_students(
     how many rows they have.
 
     Args:
-        teacher_logits: (N, C) for the images of `parts.all_train`; None for a placebo, whose loss is computed by
-            the same code with `kd_weight` 0.
+        teacher_logits: (N, C) for the images of `parts.all_train`; or (S, N, C) of each seed its own, for its training
+            and then its validation images; None for a placebo, whose loss is computed by the same code with
+            `kd_weight` 0.
         folder: in it the training is kept every few seconds, at the end of an epoch. One that was interrupted goes on
             from there, to the same bits. `checkpoints.forget` removes the files, once the results are safe.
 
@@ -48,6 +51,7 @@ def train_students(
         them (up to `confusion.MOST_CLASSES` classes); `validation_confusion` the same of validation images.
         `ValueError`: a pixel is not finite.
     """
+    parts = parts.of(seeds)
     for name in ("train", "validation", "test"):
         if not torch.isfinite(getattr(parts, name).x).all():
             checks.fail(f"{name} images", "NaN or infinity", "finite pixels")
@@ -77,13 +81,18 @@ class StudentTraining:
         device: str | torch.device,
     ):  # fmt: skip
         self.experiment, self.device = experiment, device
-        self.student = Student(experiment, parts.shape, seeds).to(device).fit_reducer(parts.train.x.to(device))
+        self.student = Student(experiment, parts.shape, seeds).to(device)
+        check_reducer(self.student, parts)
+        self.student.fit_reducer(parts.train.x.to(device))
         losses.check_loss(self.student)
         self.optimizer = OPTIMIZERS[experiment.optimizer](self.student.parameters(), rate)
         self.selection = Selection(self.student, experiment.patience, rate)
-        taught = (teacher_logits[rows].float().to(device) for rows in parts.students_rows())
-        self.taught, self.taught_validation = taught
-        self.train, self.validation, self.test = map(self._prepared, (parts.train, parts.validation, parts.test))
+        if teacher_logits.ndim == 3:
+            taught = teacher_logits.split([len(parts.train), len(parts.validation)], 1)
+        else:
+            taught = tuple(teacher_logits[rows] for rows in parts.students_rows())
+        self.taught, self.taught_validation = (each.float().to(device) for each in taught)
+        self.train, self.validation, self.test = self._prepared(parts.train, parts.validation, parts.test)
         self.chain = Chain(self.student)
         self.loss = steps.loss(self.student, self.train.y, self.taught, experiment.batch_size)
         self.orders = [generator(seed, "order") for seed in seeds]
@@ -91,10 +100,15 @@ class StudentTraining:
         self.confusions: list[list[list[int]]] = []  # of the latest test, one of each seed
         self.seen: list[list[list[int]]] = [[]] * len(seeds)  # the same of validation images, of the weights that stay
 
-    def _prepared(self, images: Images) -> Images:
+    def _prepared(self, *parts: Images) -> list[Images]:
+        """What the reducer makes of images; of those that two parts have in common, once."""
         with torch.inference_mode():
-            x = self.student.reducer.prepare(images.x.to(self.device))
-            return Images(x, images.y.to(self.device), images.index)
+            x = {id(each.x): self.student.reducer.prepare(each.x.to(self.device)) for each in parts}
+        found = []
+        for each in parts:
+            rows = None if each.rows is None else each.rows.to(self.device)
+            found.append(Images(x[id(each.x)], each.y.to(self.device), each.index, rows))
+        return found
 
     def run(self, file: tuple[Path, str] | None = None) -> list[dict]:
         """Train, and return each seed's curves. `file` and the title in it keep the training."""
@@ -152,9 +166,9 @@ class StudentTraining:
             advance()
 
     def step(self, rows: torch.Tensor, keep: torch.Tensor | None = None) -> None:
-        """One step of every seed, on the images in these rows (S, B), with dropout `keep` (S, B, masks)."""
-        x = self.train.x.index_select(0, rows.reshape(-1)).view(*rows.shape, *self.train.x.shape[1:])
-        logits = self.chain.forward(x, keep)
+        """One step of every seed, on those of its images that are in these rows (S, B), with dropout `keep`
+        (S, B, masks)."""
+        logits = self.chain.forward(self.train.seen(rows), keep)
         self.chain.backward(self.loss.gradient(logits, rows))
         self.optimizer.advance()
 
@@ -206,6 +220,13 @@ class StudentTraining:
         if classes > confusion.MOST_CLASSES:
             return [[]] * len(found.predicted)
         return confusion.matrices(found.predicted, images.y, classes)
+
+
+def check_reducer(student: Student, parts: Splits) -> None:
+    """Raise `ValueError` where the reducer takes something from training images, and each seed has its own."""
+    if parts.drawn and type(student.reducer).fit is not Reducer.fit:
+        allowed = f"one without `fit` for selection each_seed: {OF_ONE_SELECTION}"
+        checks.fail("reducer", student.experiment.reducer, allowed)
 
 
 def _named(part: str, means: dict[str, list[float]]) -> dict[str, list]:
