@@ -103,8 +103,8 @@ class Splits:
         chosen = [_choices(self.all_train, self.all_test, self.drawn.of_seed(seed)) for seed in seeds]
         whole = zip((self.all_train, self.all_test), self.pools, strict=True)
         of_train, of_test = (dataclasses.replace(images, x=x) for images, x in whole)
-        parts = map(_each, (of_train, of_train, of_test), zip(*chosen, strict=True))
-        return dataclasses.replace(self, **dict(zip(("train", "validation", "test"), parts, strict=True)))
+        train, validation, test = map(_each, (of_train, of_train, of_test), zip(*chosen, strict=True))
+        return dataclasses.replace(self, train=train, validation=validation, test=test)
 
 
 def splits(experiment: Experiment) -> Splits:

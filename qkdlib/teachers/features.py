@@ -68,7 +68,7 @@ def check_features(features: object, task: Experiment, teacher: nn.Module | None
             single = " or ".join(networks.SINGLE)
             allowed = f"{OF_TEACHER!r} with teacher=network or a qkdlib.Teacher {single}, not {named}; or a network"
             checks.fail("features", features, allowed)
-        if teacher is None and task.teacher.networks > 1:
+        if teacher is None and task.teacher and task.teacher.networks > 1:
             allowed = f"{OF_TEACHER!r} with a qkdlib.Teacher of networks=1, not {task.teacher.networks}"
             checks.fail("features", features, allowed)
     else:

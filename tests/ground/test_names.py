@@ -131,7 +131,7 @@ def test_a_placebo_has_the_names_that_its_record_may_bear():
 def test_the_digest_changes_with_every_field_of_the_teacher():
     other = {
         "architecture": "alexnet", "epochs": 1, "batch_size": 1, "learning_rate": 0.1, "images_per_class": 5,
-        "ensemble": "joint_logits", "seed": 1, "labels": "smoothed",
+        "ensemble": "joint_logits", "seed": 1, "labels": "smoothed", "networks": 2,
     }  # fmt: skip
     assert set(other) | {"members"} == {field.name for field in dataclasses.fields(Teacher)}
     digests = {Experiment().distilled(Teacher(**{name: value})).digest for name, value in other.items()}

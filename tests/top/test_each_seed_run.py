@@ -7,7 +7,7 @@ import pytest
 from tiny import TINY, run
 
 import qkdlib
-from qkdlib import cluster, teachers
+from qkdlib import teachers
 from qkdlib.experiment import Teacher
 
 DRAWN = dataclasses.replace(
