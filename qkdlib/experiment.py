@@ -138,8 +138,9 @@ class Experiment:
     def of_seed(self, seed: int) -> "Experiment":
         """The experiment in which every seed sees the images of this one and learns from its teacher: with selection
         `each_seed` those that are `random` with that `data_seed`. In both that seed ends the same."""
-        drawn = {"selection": "random", "data_seed": seed} if self.selection == "each_seed" else {}
-        return dataclasses.replace(self, teacher=self.teacher and self.teacher.of(seed), **drawn)
+        taught = dataclasses.replace(self, teacher=self.teacher and self.teacher.of(seed))
+        own = self.selection == "each_seed"
+        return dataclasses.replace(taught, selection="random", data_seed=seed) if own else taught
 
     def teachers(self) -> tuple[Teacher, ...]:
         """The single teachers that its seeds learn from; () for a placebo."""
