@@ -1,8 +1,8 @@
 """The paper's claims beside what its own tables give and what ours give; each chapter tests those that it can."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -70,13 +70,13 @@ class Evidence:
 
     def __init__(self, workspace: Workspace):
         self.workspace = workspace
-        self._made: dict[Callable, object] = {}
+        self._made: dict[tuple, Any] = {}
 
-    def once(self, make: Callable[[Workspace], pd.DataFrame]) -> pd.DataFrame:
-        """`make(workspace)`, remembered, because several claims look at one table."""
-        if make not in self._made:
-            self._made[make] = make(self.workspace)
-        return self._made[make]
+    def once(self, make: Callable, *of: Hashable) -> Any:
+        """`make(*of, workspace)`, remembered, because several claims look at one table or record."""
+        if (make, *of) not in self._made:
+            self._made[make, *of] = make(*of, self.workspace)
+        return self._made[make, *of]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from qkdlib.study.chapter import TITLES
 from qkdlib.study.claims import Cases, Chance, Claim, Evidence, Lacking
 from qkdlib.study.v1 import audit, paper, tables
 from qkdlib.study.v1.paper import MEANT, RAN, Row
+from qkdlib.workspace import Workspace
 
 TASKS = tuple((name, classes, qubits) for name in paper.TABLES for classes, qubits in ((6, 3), (8, 3), (8, 4)))
 LARGE = [task for task in TASKS if task[1] == 8]
@@ -22,7 +23,11 @@ TEACHERS = ("alexnet", "lenet", "ensemble")
 
 def accuracies(evidence: Evidence, experiment: Experiment) -> np.ndarray:
     """Accuracy after the last epoch in percent, per seed: (S,)."""
-    record = records.complete(experiment, evidence.workspace)
+    return evidence.once(_accuracies, experiment)
+
+
+def _accuracies(experiment: Experiment, workspace: Workspace) -> np.ndarray:
+    record = records.complete(experiment, workspace)
     if record is None:
         raise Lacking(experiment.name)
     return np.array(statistics.accuracies(record))
