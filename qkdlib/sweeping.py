@@ -193,9 +193,9 @@ def _check_fit(experiments: list[Experiment], workspace: Workspace) -> None:
             images = datasets.splits(group[0])
             for experiment in group:
                 trained.check_fit(experiment, teachers.seen(experiment, images, workspace))
-                teacher = experiment.teacher
-                if teacher and not teachers.logits_path(workspace, experiment, teacher).exists():
-                    check_networks(teacher, experiment, images)
+                for teacher in experiment.teachers():
+                    if not teachers.logits_path(workspace, experiment, teacher).exists():
+                        check_networks(teacher, experiment, images)
 
 
 def _there(experiment: Experiment, record: Record | None) -> Record:

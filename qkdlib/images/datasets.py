@@ -53,7 +53,9 @@ class Images:
         return channels, height, width
 
     def take(self, places: torch.Tensor | Sequence[int]) -> "Images":
-        """The images at `places`."""
+        """The images at `places`. `ValueError`: each seed has its own."""
+        if self.rows is not None:
+            checks.fail("images", f"of {len(self.rows)} seeds", "those of one, qkdlib.splits(experiment.of_seed(seed))")
         places = torch.as_tensor(places)
         return Images(self.x[places], self.y[places], self.index[places])
 

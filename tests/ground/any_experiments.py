@@ -45,7 +45,7 @@ def experiments_of_all_kinds(draw):
         dataset=draw(st.sampled_from([*experiment_checks.DATASETS, "imagefolder:some/where ü"])),
         classes=draw(CLASSES),
         train_per_class=draw(st.none() | st.integers(1, 500)),
-        selection=draw(st.sampled_from(["first", "random"])),
+        selection=draw(st.sampled_from(["first", "random", "each_seed"])),
         qubits=draw(st.integers(3, 10)),
         dropout=draw(st.floats(0, 0.99)),
         teacher=teacher,

@@ -112,6 +112,15 @@ def test_random_test_images_are_the_same_with_one_data_seed():
         records.compare(*(record([0.5], each) for each in drawn[1:]))
 
 
+def test_each_seeds_own_test_images_are_the_same_in_both_records():
+    drawn = dataclasses.replace(TASK, selection="each_seed")
+    both = record([0.5, 0.6], drawn), record([0.7, 0.6], drawn.distilled(Teacher(networks=2)))
+    assert records.compare(*both).seeds == (0, 1)
+    for other in (TASK, drawn.of_seed(0)):
+        with pytest.raises(ValueError, match="^selection of b='"):
+            records.compare(both[0], record([0.5], other))
+
+
 def test_images_of_a_folder_are_known_by_content_and_classes_in_any_order():
     here, there = (
         dataclasses.replace(TASK, dataset=f"imagefolder:{place}", images="0123456789ab", classes=classes)
