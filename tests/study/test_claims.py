@@ -4,28 +4,56 @@ import dataclasses
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from intervals import near_interval, near_p
+from synthetic import holm
 
-from qkdlib.records import summarise
-from qkdlib.study import claims, contents, robustness
-from qkdlib.study.claims import Claim, Evidence, Lacking, in_order
-from qkdlib.study.verdicts import IN_PART, MISSING, NOISE, NOT_REPRODUCED, NOT_SHOWN, REPRODUCED
+from qkdlib.records import paired_gain
+from qkdlib.study import claims, contents, controlled, robustness, verdicts
+from qkdlib.study.claims import Cases, Chance, Claim, Evidence, Lacking, in_order
+from qkdlib.study.verdicts import (
+    CONTRADICTED,
+    IN_PART,
+    INCONCLUSIVE,
+    MISSING,
+    NO,
+    NOT_AS_PUBLISHED,
+    NOT_SHOWN,
+    REPRODUCED,
+    UNTESTED,
+    YES,
+)
 
 ALL = [claim for chapter in contents.CHAPTERS for claim in chapter.claims]
 V1 = [
-    "A1", "A1m", "A2", "A2m", "A3", "A4", "A5", "C1", "C2", "C3", "C4a", "C4a2", "C4b", "C4c", "C5",
-    "F1", "F2", "F3", "F4", "F5", "F6",
+    "RQ2", "I1", "RQ1r", "RQ1v", "RQ3r", "RQ3v", "A1", "A1m", "A1l", "A2", "A2m", "A2l", "A3", "A4", "A5r", "A5v",
+    "R1", "R2", "C1", "C2", "C3", "C4a", "C4a2", "C4b", "C4c", "C4d", "C5r", "C5v", "F1", "F2", "F3", "F4", "F5", "F6",
 ]  # fmt: skip
-V2 = ["V1", "V1c", "V1a", "V1ac", "V2", "V2c", "V3", "V3c", "V4", "V5", "V6", "V6a"]
+V2 = ["V1", "V1c", "V1a", "V1ac", "V1k", "V1kc", "V2", "V2c", "V3", "V3c", "V4", "V5", "V6", "V6a"]
 EXECUTED = {"C4a": "count", "C4a2": "gain", "V6": "no_loss", "V6a": "gain"}  # with noise, by their kinds
-COLUMNS = ["id", "source", "claim", "printed", "recomputed", "ours", "ci_low", "ci_high", "verdict", "note"]
-GAINS = np.array([1.0, 2.0, 4.0, 3.0])
+CONTROLLED = {"I1", "RQ1r", "RQ1v", "RQ3r", "RQ3v", "A5r", "A5v", "C5r", "C5v"}  # on students that train
+COLUMNS = ["id", "source", "claim", "printed", "recomputed", "ours", "ci_low", "ci_high", "p", "p_holm", "verdict",
+           "excluded", "note"]  # fmt: skip
+READABLE = [*COLUMNS[:6], "p (Holm)", *COLUMNS[10:]]
+GAINS = 1.0 + 0.1 * np.arange(12)  # all above 1 point
+NEAR = 0.1 * np.arange(12) - 0.55  # all within a point of 0
+WIDE = 3.0 * np.arange(12) - 16.5  # with mean 0
 
 
 def claim(name: str, kind: str = "gain", ours=None, **more) -> Claim:
     return Claim(name, "abstract", f"claim {name}", "", kind, ours=ours, **more)
+
+
+def says(found):
+    """A test that gives this."""
+    return lambda _evidence: found
+
+
+def of(workspace, *asked) -> list[dict]:
+    return claims.table(asked, workspace).to_dict("records")
 
 
 def lacking(_evidence):
@@ -48,11 +76,12 @@ def test_the_table_has_the_claims_of_all_chapters_in_the_order_of_the_paper(publ
     assert set(published.source[V2]) == {"v2, abstract"} and published.claim[V2].is_unique
 
 
-def test_claims_on_noise_are_the_chapter_on_noises_and_need_its_executions(published):
-    """tests/study/robustness has their numbers."""
+def test_claims_of_other_chapters_need_their_records(published):
+    """tests/study/robustness and tests/study/controlled have their numbers."""
     assert {each.id: each.kind for each in robustness.CHAPTER.claims} == EXECUTED
-    assert all(each.claim and each.ours is not None for each in robustness.CHAPTER.claims)
-    assert set(published.index[published.verdict == MISSING]) == set(EXECUTED) | set(V2) - {"V5"}
+    assert {each.id for each in controlled.CHAPTER.claims} == CONTROLLED
+    assert all(each.claim and each.ours is not None for each in robustness.CHAPTER.claims + controlled.CHAPTER.claims)
+    assert set(published.index[published.verdict == MISSING]) == set(EXECUTED) | CONTROLLED | set(V2) - {"V5"}
     shown = claims.readable(published.reset_index()).set_index("id")
     assert shown.ours["C4a"] == shown.recomputed["C4a"] == ""
 
@@ -64,9 +93,16 @@ def test_every_claim_that_another_follows_is_there_before_it():
 
 
 def test_the_rule_names_every_verdict(published):
-    assert set(published.verdict) <= {REPRODUCED, NOISE, NOT_REPRODUCED, IN_PART, NOT_SHOWN, MISSING}
-    for verdict in (REPRODUCED, NOISE, NOT_REPRODUCED, IN_PART, NOT_SHOWN, MISSING):
-        assert f"`{verdict}`" in claims.RULE
+    every = {REPRODUCED, CONTRADICTED, INCONCLUSIVE, IN_PART, NOT_AS_PUBLISHED, NOT_SHOWN, UNTESTED, MISSING}
+    assert set(published.verdict) <= every
+    assert [verdict for verdict in sorted(every) if f"`{verdict}`" not in claims.RULE] == []
+    assert "below 0.05" in claims.RULE and "within 1 point of 0" in claims.RULE
+
+
+def test_p_is_corrected_over_all_claims_that_have_one(published):
+    tested = published[published.p.notna()]
+    assert {"A1", "A2", "R1", "R2", "F4"} <= set(tested.index) and len(tested) == 14
+    assert tested.p_holm.tolist() == pytest.approx(holm(tested.p.astype(float).tolist()))
 
 
 def test_the_published_table_has_the_rule_and_on_the_page_what_was_measured(published):
@@ -74,8 +110,8 @@ def test_the_published_table_has_the_rule_and_on_the_page_what_was_measured(publ
     assert (table.name, table.notes) == ("claims", (claims.RULE,))
     shown = table.readable(published.reset_index())
     in_readme = table.in_readme(shown)
-    assert in_readme.columns.tolist() == ["source", "claim", "printed", "recomputed", "ours", "verdict"]
-    assert len(in_readme) == published.ours.notna().sum() < len(published)
+    assert in_readme.columns.tolist() == [name for name in READABLE if name not in ("id", "note")]
+    assert len(in_readme) == published.ours.fillna("").ne("").sum() < len(published)
     assert MISSING not in set(in_readme.verdict) and "" not in set(in_readme.ours)
 
 
@@ -116,37 +152,111 @@ def test_every_claim_is_there_once_behind_its_own_and_the_others_keep_their_orde
 @pytest.mark.parametrize(
     ("kind", "values", "verdict"),
     [
-        ("gain", GAINS, REPRODUCED), ("gain", -GAINS, NOT_REPRODUCED), ("gain", GAINS - 2.5, NOISE),
-        ("no_difference", GAINS - 2.5, REPRODUCED), ("no_difference", GAINS, NOT_REPRODUCED),
-        ("no_loss", GAINS, REPRODUCED), ("no_loss", GAINS - 2.5, REPRODUCED), ("no_loss", -GAINS, NOT_REPRODUCED),
+        ("gain", GAINS, REPRODUCED), ("gain", -GAINS, CONTRADICTED), ("gain", NEAR, CONTRADICTED),
+        ("gain", WIDE, INCONCLUSIVE), ("gain", WIDE + 5, INCONCLUSIVE),
+        ("no_difference", NEAR, REPRODUCED), ("no_difference", GAINS, CONTRADICTED),
+        ("no_difference", -GAINS, CONTRADICTED), ("no_difference", WIDE, INCONCLUSIVE),
+        ("no_loss", GAINS, REPRODUCED), ("no_loss", NEAR, REPRODUCED), ("no_loss", -GAINS, CONTRADICTED),
+        ("no_loss", WIDE, INCONCLUSIVE),
     ],
 )  # fmt: skip
-def test_a_number_per_seed_has_its_mean_its_interval_and_the_verdict_of_its_kind(workspace, kind, values, verdict):
-    (row,) = claims.table([claim("a", kind, lambda _: values, note="said")], workspace).to_dict("records")
-    found = summarise(values)
-    assert (row["ci_low"], row["ci_high"]) == (found.low, found.high)
+def test_a_number_per_seed_has_its_mean_its_interval_its_p_and_the_verdict_of_its_kind(
+    workspace, kind, values, verdict
+):
+    (row,) = of(workspace, claim("a", kind, says(values), note="said"))
+    assert (row["ci_low"], row["ci_high"]) == near_interval(values)
+    assert row["p"] == row["p_holm"] == near_p(values)
     assert (row["ours"], row["verdict"], row["note"]) == (f"{values.mean():+.2f}", verdict, "said")
 
 
-@pytest.mark.parametrize(("found", "verdict"), [((3, 3), REPRODUCED), ((1, 3), IN_PART), ((0, 3), NOT_REPRODUCED)])
-def test_a_count_is_text_and_has_the_verdict_of_a_count(workspace, found, verdict):
-    one = claim("a", "count", lambda _: found, recomputed=(2, 3))
-    (row,) = claims.table([one], workspace).to_dict("records")
-    assert (row["ours"], row["recomputed"], row["verdict"]) == (f"{found[0]} of 3", "2 of 3", verdict)
+def test_what_is_not_surprising_among_so_many_claims_is_inconclusive(workspace):
+    values = WIDE / 3 + 3
+    (alone,) = of(workspace, claim("a", "gain", says(values)))
+    assert 0.05 / 15 < alone["p"] < 0.05 and alone["verdict"] == REPRODUCED
+    others = [claim(str(place), "gain", says(WIDE)) for place in range(14)]
+    among = of(workspace, *others, claim("a", "gain", says(values)))
+    assert [row["p_holm"] for row in among] == pytest.approx(holm([row["p"] for row in among]))
+    assert among[-1]["p_holm"] > 0.05 and among[-1]["verdict"] == INCONCLUSIVE
+    assert among[-1]["ci_low"] == alone["ci_low"] > 0
 
 
-def test_text_has_no_verdict_and_neither_has_what_was_not_tested(workspace):
-    frame = claims.table([claim("a", "fact", lambda _: "7 gates"), claim("b", "fact")], workspace)
-    assert frame.verdict.tolist() == [NOT_SHOWN] * 2
+@pytest.mark.parametrize(
+    ("cases", "verdict"),
+    [((3, 0, 3), REPRODUCED), ((1, 0, 3), IN_PART), ((0, 2, 3), CONTRADICTED), ((0, 0, 3), INCONCLUSIVE)],
+)
+def test_a_count_is_text_and_has_the_verdict_of_a_count(workspace, cases, verdict):
+    (row,) = of(workspace, claim("a", "count", says(Cases(*cases)), recomputed=Cases(2, 1, 3)))
+    assert (row["ours"], row["recomputed"], row["verdict"]) == (f"{cases[0]} of 3", "2 of 3", verdict)
+    assert pd.isna([row["p"], row["p_holm"], row["ci_low"]]).all()
+
+
+@pytest.mark.parametrize(("p", "verdict"), [(0.049, CONTRADICTED), (0.05, INCONCLUSIVE), (1.0, INCONCLUSIVE)])
+def test_what_is_too_unlikely_as_draws_contradicts_and_nothing_else_is_said(workspace, p, verdict):
+    (row,) = of(workspace, claim("a", "", says(Chance("0 of 24 runs", p))))
+    assert (row["ours"], row["p"], row["p_holm"], row["verdict"]) == ("0 of 24 runs", p, p, verdict)
+    among = of(workspace, claim("a", "", says(Chance("0 of 24 runs", p))), claim("b", "", says(Chance("1", 0.9))))
+    assert among[0]["p_holm"] == pytest.approx(min(1, 2 * p)) and among[0]["verdict"] == INCONCLUSIVE
+
+
+def test_text_has_no_verdict_and_what_nobody_measures_is_untested(workspace):
+    frame = claims.table([claim("a", "", says("7 gates")), claim("b", "")], workspace)
+    assert frame.verdict.tolist() == [NOT_SHOWN, UNTESTED]
     assert frame.ours.fillna("").tolist() == ["7 gates", ""]
 
 
+# What has to hold besides
+
+
+@pytest.mark.parametrize(
+    ("premise", "verdict"), [(GAINS, REPRODUCED), (WIDE, INCONCLUSIVE), (NEAR, CONTRADICTED), (-GAINS, CONTRADICTED)]
+)
+def test_what_gains_more_has_to_gain(workspace, premise, verdict):
+    """That less is lost than elsewhere is no larger gain."""
+    (row,) = of(workspace, claim("a", "gain", says(GAINS), premise=says(premise)))
+    assert row["verdict"] == verdict and row["p"] == near_p(GAINS)
+    for values in (WIDE, NEAR, -GAINS):  # what is not shown is not shown by any premise
+        with_it, without = of(
+            workspace, claim("a", "gain", says(values), premise=says(premise)), claim("b", "gain", says(values))
+        )
+        assert with_it["verdict"] == without["verdict"] != REPRODUCED
+
+
+@given(st.floats(-3, 3), st.floats(0, 5))
+def test_more_than_another_is_reproduced_with_a_premise_that_is_a_gain_alone(middle, spread):
+    premise = middle + spread * NEAR
+    (row,) = claims.table([claim("a", "gain", says(GAINS), premise=says(premise))], None).to_dict("records")
+    found = paired_gain(premise, np.zeros(12))
+    assert (row["verdict"] == REPRODUCED) == (verdicts.gain(found, found.p) == verdicts.GAIN)
+    assert middle > 0 or row["verdict"] != REPRODUCED
+
+
+@pytest.mark.parametrize("found", [GAINS, -GAINS, WIDE, Cases(3, 0, 3), Cases(0, 3, 3), Chance("0 of 24", 0.001)])
+def test_what_was_not_run_as_published_is_no_verdict(workspace, found):
+    one = claim("a", "gain", says(found), value=5.4, as_published=False)
+    (row,) = of(workspace, one)
+    assert row["verdict"] == NOT_AS_PUBLISHED and row["excluded"] not in (YES, NO)
+    (missing,) = of(workspace, dataclasses.replace(one, ours=lacking))
+    assert missing["verdict"] == MISSING
+    (fact,) = of(workspace, dataclasses.replace(one, ours=says("7 gates"), value=None))
+    assert fact["verdict"] == NOT_SHOWN
+
+
+@pytest.mark.parametrize(("value", "excluded"), [(1.5, NO), (5.4, YES), (-0.1, YES)])
+def test_a_printed_number_is_excluded_or_not(workspace, value, excluded):
+    rows = of(workspace, claim("a", "gain", says(GAINS), value=value), claim("b", "gain", says(GAINS)))
+    assert rows[0]["excluded"] == excluded and rows[1]["excluded"] not in (YES, NO)
+
+
+# Missing records
+
+
 def test_a_claim_that_lacks_a_record_is_missing_and_says_which_and_the_others_are_there(workspace):
-    some = [claim("a", ours=lacking, note="said", recomputed="0.759"), claim("b", ours=lambda _: GAINS)]
+    some = [claim("a", ours=lacking, note="said", recomputed="0.759"), claim("b", ours=says(GAINS))]
+    some += [claim("c", ours=says(GAINS), premise=lacking)]
     frame = claims.table(some, workspace).set_index("id")
-    assert frame.verdict.to_dict() == {"a": MISSING, "b": REPRODUCED}
+    assert frame.verdict.to_dict() == {"a": MISSING, "b": REPRODUCED, "c": MISSING}
     assert (frame.note["a"], frame.recomputed["a"]) == ("no record of this", "0.759")
-    assert frame.loc["a", ["ours", "ci_low", "ci_high"]].isna().all()
+    assert frame.loc["a", ["ours", "ci_low", "ci_high", "p", "p_holm"]].isna().all()
 
 
 def test_claims_see_their_workspace_and_share_what_is_made_of_it(workspace):
@@ -160,20 +270,32 @@ def test_claims_see_their_workspace_and_share_what_is_made_of_it(workspace):
         assert evidence.workspace is workspace
         return f"{evidence.once(make)} {evidence.once(make)}"
 
-    frame = claims.table([claim("a", "fact", ours), claim("b", "fact", ours)], workspace)
+    frame = claims.table([claim("a", "", ours), claim("b", "", ours)], workspace)
     assert frame.ours.tolist() == ["1 1"] * 2 and made == [workspace]
     other = Evidence(workspace)
     assert other.once(make) == 2  # another table is made anew
     assert other.once(lambda place: "another") == "another"
 
 
+def test_what_is_made_of_other_things_is_another(workspace):
+    asked, evidence = [], Evidence(workspace)
+
+    def make(name, place):
+        asked.append((name, place))
+        return name.upper()
+
+    assert [evidence.once(make, name) for name in "aba"] == ["A", "B", "A"]
+    assert asked == [("a", workspace), ("b", workspace)]
+
+
 def test_readable_text_has_the_interval_beside_our_number_and_no_gaps(workspace):
-    some = [claim("a", ours=lambda _: GAINS), claim("b", "count", lambda _: (1, 2)), claim("c", ours=lacking)]
+    some = [claim("a", ours=says(GAINS)), claim("b", "count", says(Cases(1, 0, 2))), claim("c", ours=lacking)]
     frame = claims.table([*some, dataclasses.replace(some[0], id="d", ours=None)], workspace)
     shown = claims.readable(frame)
-    assert shown.columns.tolist() == [name for name in COLUMNS if name not in ("ci_low", "ci_high")]
+    assert shown.columns.tolist() == READABLE
     interval = f"[{frame.ci_low[0]:+.2f}, {frame.ci_high[0]:+.2f}]"
-    assert shown.ours.tolist() == [f"+2.50 {interval}", "1 of 2", "", ""]
+    assert shown.ours.tolist() == [f"+1.55 {interval}", "1 of 2", "", ""]
+    assert shown["p (Holm)"].tolist() == [f"{frame.p_holm[0]:.3f}", "", "", ""]
     assert not shown.map(lambda cell: "nan" in str(cell).lower().split()).any(axis=None)
     assert claims.tested(shown).claim.tolist() == ["claim a", "claim b"]
 
