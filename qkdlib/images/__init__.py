@@ -5,7 +5,8 @@ folder is known by what it holds, and so are arrays and torch data sets, which `
 """
 
 from qkdlib.images.arrays import from_arrays, from_datasets
-from qkdlib.images.datasets import Images, Splits, at_hand, class_names, describe, identified, normalised, splits
+from qkdlib.images.choice import Images, Splits, normalised
+from qkdlib.images.datasets import at_hand, class_names, describe, identified, splits
 
 __all__ = [
     "Images", "Splits", "at_hand", "class_names", "describe", "from_arrays", "from_datasets", "identified",

@@ -8,7 +8,7 @@ having those of another image of its class: they know the class, and not the ima
 import torch
 
 from qkdlib.experiment import Experiment
-from qkdlib.images.datasets import Splits
+from qkdlib.images.choice import Splits
 from qkdlib.randomness import generator
 
 

@@ -15,7 +15,8 @@ from torch import nn
 
 from qkdlib import checks, files, torch_settings
 from qkdlib.experiment import CUSTOM, Experiment, digest, slug, task_name
-from qkdlib.images.datasets import Splits, identified
+from qkdlib.images.choice import Splits
+from qkdlib.images.datasets import identified
 from qkdlib.students import Student
 from qkdlib.teachers import frozen, networks
 from qkdlib.teachers.hidden import LastHidden, last_hidden

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from qkdlib.images.datasets import Images
+from qkdlib.images.choice import Images
 from qkdlib.training.checkpoints import SHARE, EveryEpoch
 
 MEMORY = 0.25  # of a device's free memory that training images may take

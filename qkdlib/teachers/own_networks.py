@@ -10,7 +10,7 @@ import torch
 from qkdlib import torch_settings
 from qkdlib.experiment import CUSTOM, Experiment, Teacher
 from qkdlib.images import datasets
-from qkdlib.images.datasets import Splits
+from qkdlib.images.choice import Splits
 from qkdlib.teachers import frozen, networks
 from qkdlib.teachers.teacher_files import TeacherLogits, logits_path, stored, teacher_name
 from qkdlib.teachers.teacher_training import EVALUATION_BATCH, accuracy, judged, logits_of, meta_of

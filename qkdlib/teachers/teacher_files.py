@@ -14,7 +14,7 @@ import torch
 
 from qkdlib import checks, experiment, files
 from qkdlib.experiment import CUSTOM, Experiment, Teacher
-from qkdlib.images.datasets import Splits
+from qkdlib.images.choice import Splits
 from qkdlib.training.checkpoints import check_history
 from qkdlib.workspace import Workspace
 

@@ -12,7 +12,7 @@ import torch
 from qkdlib import checks, files, portable, runtime, torch_settings, training
 from qkdlib.experiment import CUSTOM, Experiment, Teacher
 from qkdlib.images import datasets
-from qkdlib.images.datasets import Images, Splits
+from qkdlib.images.choice import Images, Splits
 from qkdlib.randomness import generator, number
 from qkdlib.teachers import frozen, large, networks
 from qkdlib.teachers.teacher_files import TeacherLogits, identity, load, logits_path, stored, without_offset

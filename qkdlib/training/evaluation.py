@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from qkdlib.images.datasets import Images
+from qkdlib.images.choice import Images
 from qkdlib.students import Student
 from qkdlib.training import confusion, losses, steps
 

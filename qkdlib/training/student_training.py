@@ -11,7 +11,7 @@ import torch
 from qkdlib import checks, torch_settings
 from qkdlib.experiment import Experiment
 from qkdlib.experiment_checks import OF_ONE_SELECTION
-from qkdlib.images.datasets import Images, Splits
+from qkdlib.images.choice import Images, Splits
 from qkdlib.randomness import generator
 from qkdlib.students import Student
 from qkdlib.students.chain import Chain

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from qkdlib.experiment import Experiment, as_dict, from_dict
-from qkdlib.images import datasets
+from qkdlib.images import choice, datasets
 from qkdlib.study.v2 import revised
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
@@ -95,9 +95,9 @@ def test_the_peers_split_images_as_this_library_does(mnist, labels, train):
     labels = torch.tensor([*range(3)] * 6 + labels)
     experiment = Experiment(classes=(0, 1, 2), train_per_class=train, validation_per_class=2)
     images = datasets.Images(torch.zeros(len(labels), 1, 1, 1), labels, torch.arange(len(labels)))
-    ours = datasets._choose(images, experiment, "train", "train_per_class", "validation_per_class")
+    ours = choice.choices(images, images, dataclasses.replace(experiment, test_per_class=1))[:2]
     theirs = mnist._first(labels.numpy(), 3, [train, 2])
-    assert [part.index.tolist() for part in ours] == [part.tolist() for part in theirs]
+    assert [part.tolist() for part in ours] == [part.tolist() for part in theirs]
 
 
 def test_a_peer_reads_idx_files_and_the_logits_of_its_classes(mnist, tmp_path):
