@@ -13,7 +13,7 @@ from tiny_study import PNG, TINY, forbid_training
 
 from qkdlib import pipeline, training
 from qkdlib.experiment import Teacher
-from qkdlib.records import statistics, summary
+from qkdlib.records import summary
 from qkdlib.study import artefacts, claims, contents, missing, v1, verdicts
 from qkdlib.study.collapse import table as collapse_table
 from qkdlib.study.controlled import answers
@@ -31,10 +31,10 @@ EXECUTED = {"shots", "noise", "device"}
 CONTROLLED = {"controls", "data_scaling"}
 FIGURES = DRAWINGS | {"figure_6", "figure_7", "figure_12", "seed_spread", "collapse"} | EXECUTED | CONTROLLED
 TABLES = {
-    "table_1", "table_2", "described", "claims", "ablation", "ranking", "entangler", "cost", "robustness", "hardware",
-    "collapse", "robust", "controls", "grid", "answers",
+    "table_1", "table_2", "described", "drawn", "claims", "ablation", "ranking", "entangler", "cost", "robustness",
+    "hardware", "collapse", "robust", "controls", "grid", "answers",
 }  # fmt: skip
-ON_PAGE = TABLES - {"described", "cost", "robustness"}
+ON_PAGE = TABLES - {"described", "drawn", "cost", "robustness"}
 PAGE = "# Title\n" + "".join(f"<!-- begin: {name} -->\nold\n<!-- end: {name} -->\n" for name in sorted(ON_PAGE))
 
 
@@ -66,7 +66,6 @@ def drawn(tmp_path_factory):
         (workspace.figures / name).write_bytes(PNG)
     with pytest.MonkeyPatch.context() as patch:
         few_bars(patch)
-        patch.setattr(statistics, "RESAMPLES", 99)
         fill(workspace)
         fill_executions(workspace)
         save_all_teachers(workspace)
@@ -110,13 +109,13 @@ def test_drawn_again_every_file_is_the_same(drawn):
 
 def test_tables_have_every_row_and_their_rules_below(drawn):
     workspace, *_ = drawn
-    for name, count in {"table_1": 19, "table_2": 23, "described": 12}.items():
+    for name, count in {"table_1": 19, "table_2": 23, "described": 12, "drawn": 12}.items():
         frame = pd.read_csv(workspace.tables / f"{name}.csv")
         assert len(frame) == count
-        assert verdicts.MISSING not in set(frame.verdict)
+        assert not (frame[list(tables.VERDICTS)] == verdicts.MISSING).any(axis=None)
         text = (workspace.tables / f"{name}.md").read_text()
         assert text.count("\n| ") == count  # and the header in the first line
-        runs = tables.AS_DESCRIBED if name == "described" else tables.RUNS
+        runs = {"described": tables.AS_DESCRIBED, "drawn": tables.AS_DRAWN}.get(name, tables.RUNS)
         assert all(note in text for note in (tables.UNITS, runs, verdicts.RULE))
     frame = pd.read_csv(workspace.tables / "claims.csv")
     text = (workspace.tables / "claims.md").read_text()
@@ -143,7 +142,7 @@ def test_v2s_tables_have_every_bar_and_their_rules_below(drawn):
         assert text.count("\n| ") == count
         assert all(note in text for note in notes[name])
     found = pd.read_csv(workspace.tables / "ablation.csv")
-    assert verdicts.MISSING not in set(found.verdict)
+    assert not (found[["verdict_mean", "verdict_gain"]] == verdicts.MISSING).any(axis=None)
     raw = per_seed(workspace)
     raw = raw[(raw.readout == "pauli_z") & (raw.train_per_class == 150)]  # the controlled experiment has more images
     lenet = raw[(raw.teacher == "lenet") & (raw.entangler == "none") & (raw.epochs == 10)]
@@ -200,10 +199,12 @@ def tiny_paper(monkeypatch, tmp_path_factory):
         return dataclasses.replace(row, experiment=experiment, deviation="")
 
     rows, described = tuple(map(tiny, paper.all_rows())), [tiny(row) for row in paper.described_rows()]
+    drawn = [tiny(row) for row in paper.drawn_rows()]
     monkeypatch.setattr(paper, "all_rows", lambda: rows)
     monkeypatch.setattr(paper, "described_rows", lambda: described)
+    monkeypatch.setattr(paper, "drawn_rows", lambda: drawn)
     monkeypatch.setenv("QKD_DATA", str(tmp_path_factory.mktemp("no data")))
-    monkeypatch.setattr(statistics, "RESAMPLES", 99)
+    monkeypatch.setattr(paper, "SEEDS", TINY.seeds)
     few_bars(monkeypatch)
     return taught
 
@@ -218,10 +219,10 @@ def test_what_has_no_record_is_run_and_drawn(tiny_paper, workspace, monkeypatch)
     assert f"teacher {teacher_name(TINY, tiny_paper.teacher)}" in said
     assert {path.stem for path in workspace.figures.iterdir()} == FIGURES - {"figure_12"} - EXECUTED - CONTROLLED
     assert {path.stem for path in workspace.tables.iterdir()} == TABLES
-    assert set(pd.read_csv(workspace.tables / "ablation.csv").verdict) == {verdicts.MISSING}
+    assert set(pd.read_csv(workspace.tables / "ablation.csv").verdict_mean) == {verdicts.MISSING}
     frame = pd.read_csv(workspace.tables / "table_2.csv")
     assert len(frame) == 18
-    assert verdicts.MISSING not in set(frame.verdict)
+    assert not (frame[list(tables.VERDICTS)] == verdicts.MISSING).any(axis=None)
     raw = per_seed(workspace)
     direct = raw["last"][raw.teacher.isna()].mean()
     assert frame.mean_last[frame.category == "Student"].tolist() == pytest.approx([direct] * 3)

@@ -19,7 +19,7 @@ def test_without_records_every_bar_and_variant_is_there_and_missing(workspace):
     bars = revised.bars() + revised.variants()
     frame = pd.concat([ablation.bars(workspace), ablation.variants(workspace)])
     assert len(frame) == 90 + 48
-    assert set(frame.verdict) == {MISSING}
+    assert set(frame.verdict_mean) == set(frame.verdict_gain) == {MISSING}
     assert frame.method.tolist() == [bar.method for bar in bars]
     assert frame.paper_error.notna().sum() == 90
     measured = ["seeds", "mean_error", "gain_kd", "p_holm", "images", "placebo_error", "epochs", *ALEXNET]
@@ -39,7 +39,7 @@ def one(workspace):
 def test_a_bar_without_its_placebo_or_its_distilled_student_is_missing(workspace, one, arm):
     (workspace.students / f"{one.arms[arm].name}.json").unlink()
     frame = ablation.table([one], workspace)
-    assert frame.verdict.tolist() == [MISSING]
+    assert frame.verdict_mean.tolist() == frame.verdict_gain.tolist() == [MISSING]
     assert frame[["mean_error", "placebo_error", "gain_kd", "alexnet_gain"]].isna().all(axis=None)
 
 
@@ -69,7 +69,7 @@ def test_the_original_cifar10_goes_before_its_copy_and_the_two_are_never_mixed(w
         found = ablation.evidence(bar, workspace)
         assert found is None or {r.experiment.dataset for r in found.arms.values()} == {found.images}
         (line,) = ablation.table([bar], workspace).itertuples()
-        assert (found is None) == (line.verdict == MISSING)
+        assert (found is None) == (line.verdict_mean == MISSING) == (line.verdict_gain == MISSING)
         return [None] if found is None else [line.images, round(line.mean_error, 6), round(line.placebo_error, 6)]
 
     def save(experiment, accuracy) -> None:
@@ -87,7 +87,7 @@ def test_the_original_cifar10_goes_before_its_copy_and_the_two_are_never_mixed(w
 def test_readable_text_of_missing_bars_says_which_they_are(workspace):
     shown = ablation.readable(ablation.table(BARS, workspace))
     assert shown.images.tolist() == ["mnist"] * 15 + ["cifar10"] * 2
-    assert set(shown.verdict) == {MISSING}
+    assert set(shown["mean"]) == set(shown["gain"]) == {MISSING}
     assert set(shown.distilled) == set(shown["gain (LeNet)"]) == set(shown.seeds) == set(shown["p (Holm)"]) == {""}
 
 
