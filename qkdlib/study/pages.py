@@ -41,7 +41,7 @@ def _files(chapter: Chapter) -> list[str]:
     found = {place.students / f"{experiment.name}.json" for experiment in asked}
     found |= {place.executions / f"{experiment.name}.json" for experiment in chapter.executed()}
     for experiment in (*asked, *chapter.taught()):
-        for teacher in (experiment.teacher, *experiment.teacher.trained()) if experiment.teacher else ():
+        for teacher in (*experiment.teacher.each(), *experiment.teacher.trained()) if experiment.teacher else ():
             found |= {teachers.logits_path(place, copy, teacher) for (copy,) in copies((experiment,))}
     return sorted(map(_relative, found))
 

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from qkdlib.__main__ import main
+from qkdlib.experiment import Teacher
 from qkdlib.study import contents, notebooks, pages
 from qkdlib.study.robustness import sweeps
+from qkdlib.study.v1 import paper
+from qkdlib.teachers.teacher_files import teacher_name
 from qkdlib.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +103,13 @@ def test_the_members_of_an_ensemble_are_told_of(records):
     for name in ensembles:
         for member in ("lenet", "alexnet"):
             assert any(other.startswith(name.split("_ensemble_")[0] + f"_{member}_") for other in records["v1"])
+
+
+def test_each_of_ten_teachers_is_told_of(records):
+    """Of the redrawn rows, on both sets of classes of both data sets: those of seeds 0 to 9."""
+    for experiment in (each for each in paper.drawn() if each.teacher):
+        names = [f"results/teachers/{teacher_name(experiment, Teacher(seed=seed))}.npz" for seed in range(10)]
+        assert len(set(names)) == 10 and set(names) <= records["v1"]
 
 
 def test_the_command_prints_the_rules(rules, capsys):
