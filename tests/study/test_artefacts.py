@@ -9,7 +9,7 @@ import re
 import pandas as pd
 import pytest
 from synthetic import few_bars, fill, fill_executions, per_seed, save_all_teachers
-from tiny_study import PNG, TINY, forbid_training
+from tiny_study import PNG, TINY, forbid_training, quick_statistics
 
 from qkdlib import pipeline, training
 from qkdlib.experiment import Teacher
@@ -64,7 +64,7 @@ def drawn(tmp_path_factory):
     (workspace.folder() / "README.md").write_text(PAGE)
     for name in ("figure_2.png", "figure_11.png"):
         (workspace.figures / name).write_bytes(PNG)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, quick_statistics():
         few_bars(patch)
         fill(workspace)
         fill_executions(workspace)

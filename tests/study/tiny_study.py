@@ -1,8 +1,11 @@
 """An experiment of a second, and short ways to ask the study what it lacks and declares."""
 
+import contextlib
+
 import pytest
 
 from qkdlib.experiment import Experiment
+from qkdlib.records import statistics
 from qkdlib.study import contents, missing
 from qkdlib.workspace import Workspace
 
@@ -23,6 +26,20 @@ def declared() -> list[Experiment]:
 def lacking(*names: str, workspace: Workspace, fresh: str = "no") -> list[Experiment]:
     """What of these parts has no record."""
     return missing.missing(contents.chosen(list(names)), workspace, fresh)
+
+
+@contextlib.contextmanager
+def quick_statistics():
+    """Intervals of few resamples and p of few flips, which are forgotten afterwards."""
+    remembered = (statistics._resamples, statistics._summary, statistics._signs, statistics._flipped)
+    with pytest.MonkeyPatch.context() as patch:
+        for each in remembered:
+            each.cache_clear()
+        patch.setattr(statistics, "RESAMPLES", 99)
+        patch.setattr(statistics, "DRAWS", 499)
+        yield
+    for each in remembered:
+        each.cache_clear()
 
 
 def forbid(patch: pytest.MonkeyPatch, module, name: str) -> None:
