@@ -1,4 +1,4 @@
-"""tables/collapse and tables/robust: what each change of the published recipe does to its seeds, from records."""
+"""tables/collapse: what each change of the published recipe does to its seeds, from records."""
 
 import numpy as np
 import pandas as pd
@@ -6,33 +6,35 @@ import pandas as pd
 from qkdlib import records
 from qkdlib.names import span
 from qkdlib.records import Record, statistics
-from qkdlib.study.cells import columns, estimate, text
+from qkdlib.records.confusion import NAMES
+from qkdlib.study.cells import columns, estimate, interval, text
 from qkdlib.study.chapter import TITLES
 from qkdlib.study.collapse import changes
 from qkdlib.workspace import Workspace
 
 COLUMNS = (
-    "dataset", "change", "seeds", "collapsed", "mean_validation", "sd", "ci_low", "ci_high", "worst", "best",
-    "p_fisher", "first_epoch_collapsed", "mean_test",
+    "dataset", "classes", "qubits", "change", "seeds", "lost_class", "lost_share", "lost_ci_low", "lost_ci_high",
+    "p_mcnemar", "collapsed", "first_epoch_collapsed", "trained_validation", "trained_ci_low", "trained_ci_high",
+    "trained_test", "mean_validation", "ci_low", "ci_high", "sd", "worst", "best", "mean_test",
 )  # fmt: skip
 UNITS = (
-    "Placebos of 20 seeds, classes 0-7, 3 qubits: the published recipe with one thing changed. Accuracies in percent "
-    "on validation images after the last epoch, which choose; mean on test images beside them. Collapsed: seeds below "
-    "1.5 times chance; p: Fisher's exact test against the published recipe. First epoch collapsed: seeds below it "
-    "after the first epoch."
+    "Placebos of v1: the published recipe, as meant, with one thing changed. Accuracies in percent after the last "
+    "epoch, on validation images, which choose; on test images beside them. Lost a class: seeds that take no "
+    "validation image of some class for what it is, with Wilson's 95 % interval of their share; p: McNemar's exact "
+    "test of the seeds that both arms have, against the published recipe. Collapsed: seeds below 1.5 times chance, "
+    "after the last and after the first epoch. Seeds that train lost no class. Without a number: no record, or one of "
+    "an earlier version, which did not look at single classes."
 )
 
 
 def table(workspace: Workspace) -> pd.DataFrame:
-    """One row per data set and change with the columns `COLUMNS`; without a record, empty."""
+    """One row per task and change with the columns `COLUMNS`; without a record, empty."""
     rows, published = [], {}
-    for dataset, change, experiment in changes.variants():
+    for row, change, experiment in changes.variants():
         record = records.complete(experiment, workspace)
-        measured = {} if record is None else _row(record)
-        published.setdefault(dataset, measured)
-        if measured and published[dataset]:
-            measured["p_fisher"] = _fisher(measured, published[dataset])
-        rows.append({"dataset": dataset, "change": change, **measured})
+        task = {"dataset": experiment.dataset, "classes": span(experiment.classes), "qubits": experiment.qubits}
+        published.setdefault(row, record)
+        rows.append({**task, "change": change, **({} if record is None else _measured(record, published[row]))})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -41,96 +43,64 @@ def validation(record: Record) -> np.ndarray:
     return 100 * np.array([record.seeds[seed]["validation_accuracy"] for seed in sorted(record.seeds)])
 
 
-def _row(record: Record) -> dict:
+def lost(record: Record | None) -> np.ndarray | None:
+    """Which seeds lost a class on validation images, (S,); None: an earlier version made a seed, and cannot say."""
+    if record is None or any(NAMES["validation"] not in results for results in record.seeds.values()):
+        return None
+    gone = records.lost(record, "validation")
+    return np.array([seed in gone for seed in sorted(record.seeds)])
+
+
+def p_lost(one: np.ndarray | None, other: np.ndarray | None) -> float | None:
+    """p of McNemar's exact test of two arms' `lost`, of the first seeds, which both have."""
+    if one is None or other is None:
+        return None
+    seeds = min(len(one), len(other))
+    return statistics.mcnemar(one[:seeds], other[:seeds])
+
+
+def _measured(record: Record, published: Record | None) -> dict:
     curves, limit = validation(record), statistics.collapse_limit(record.experiment)
-    summary = statistics.summarise(curves[:, -1])
-    return {
-        "seeds": len(curves), "collapsed": int((curves[:, -1] < limit).sum()), **columns(summary, "mean_validation"),
-        "sd": summary.sd, "worst": curves[:, -1].min(),
-        "best": curves[:, -1].max(), "first_epoch_collapsed": int((curves[:, 0] < limit).sum()),
-        "mean_test": float(np.mean(statistics.accuracies(record))),
+    summary, tests = statistics.summarise(curves[:, -1]), np.array(statistics.accuracies(record))
+    found = {
+        "seeds": len(curves), "collapsed": int((curves[:, -1] < limit).sum()),
+        "first_epoch_collapsed": int((curves[:, 0] < limit).sum()), **columns(summary, "mean_validation"),
+        "sd": summary.sd, "worst": curves[:, -1].min(), "best": curves[:, -1].max(), "mean_test": tests.mean(),
     }  # fmt: skip
-
-
-def _fisher(one: dict, other: dict) -> float:
-    from scipy import stats
-
-    counts = [[each["collapsed"], each["seeds"] - each["collapsed"]] for each in (one, other)]
-    return float(stats.fisher_exact(counts).pvalue)
+    if (gone := lost(record)) is None:
+        return found
+    share = statistics.share(gone.sum(), len(gone))
+    found |= {
+        "lost_class": share.count, "lost_share": share.share, "lost_ci_low": share.low, "lost_ci_high": share.high,
+        "p_mcnemar": p_lost(gone, lost(published)),
+    }  # fmt: skip
+    if gone.all():
+        return found
+    trained = statistics.summarise(curves[~gone, -1])
+    return found | columns(trained, "trained_validation", "trained_") | {"trained_test": tests[~gone].mean()}
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """Every column rounded, as text."""
     rows = [
         {
-            "data set": TITLES.get(row["dataset"], row["dataset"]),
+            "student": student(row),
             "change": row["change"],
-            "collapsed": text(row["collapsed"], ".0f", after=f" of {row['seeds']:.0f}" if row["seeds"] > 0 else ""),
-            "p (Fisher)": text(row["p_fisher"], ".3f"),
+            "lost a class": text(row["lost_class"], ".0f", after=f" of {row['seeds']:.0f}")
+            + interval(row["lost_ci_low"], row["lost_ci_high"], form=".0%"),
+            "p (McNemar)": text(row["p_mcnemar"], ".3f"),
+            "collapsed": text(row["collapsed"], ".0f", after=f" of {row['seeds']:.0f}"),
             "after the first epoch": text(row["first_epoch_collapsed"], ".0f"),
-            "validation accuracy": estimate(row, "mean_validation", form=".1f"),
+            "seeds that train": estimate(row, "trained_validation", "trained_", form=".1f"),
+            "on test": text(row["trained_test"], ".1f"),
+            "all seeds": estimate(row, "mean_validation", form=".1f"),
             "worst, best": text(row["worst"], ".1f") + text(row["best"], ".1f", ", "),
-            "test accuracy": text(row["mean_test"], ".1f"),
         }
         for row in frame.to_dict("records")
     ]
     return pd.DataFrame(rows)
 
 
-ROBUST_COLUMNS = (
-    "dataset", "classes", "qubits", "seeds", "collapsed", "mean", "sd", "ci_low", "ci_high", "published_collapsed",
-    "published_mean", "published_best", "to_best", "gain", "gain_ci_low", "gain_ci_high", "p", "p_holm",
-)  # fmt: skip
-ROBUST_UNITS = (
-    "The published placebo of v1's six configurations, as meant, and the same under the robust protocol "
-    f"({', '.join(f'{name} {value:.2g}' for name, value in changes.ROBUST.items())}), 20 seeds each. Accuracies in "
-    "percent on test images after the last epoch. To best: robust mean minus the published recipe's best seed. Gain: "
-    "robust minus published, paired by seed; p: Wilcoxon signed-rank, after Holm's correction over the table."
-)
-
-
-def robust_table(workspace: Workspace) -> pd.DataFrame:
-    """One row per configuration of v1 with the columns `ROBUST_COLUMNS`; without records, empty."""
-    frame = pd.DataFrame([_robust_row(row, workspace) for row in changes.ROWS], columns=list(ROBUST_COLUMNS))
-    frame["p_holm"] = statistics.holm(frame["p"].astype(float))
-    return frame
-
-
-def _robust_row(row: str, workspace: Workspace) -> dict:
-    published = changes.published(row)
-    labels = published.classes
-    values = {
-        "dataset": published.dataset, "classes": span(labels), "qubits": published.qubits,
-    }  # fmt: skip
-    both = [records.complete(each, workspace) for each in (changes.robust(row), published)]
-    if None in both:
-        return values
-    ours, before = (np.array(statistics.accuracies(record)) for record in both)
-    limit = statistics.collapse_limit(published)
-    summary, gain = statistics.summarise(ours), statistics.paired_gain(ours, before)
-    return values | {
-        "seeds": summary.seeds, "collapsed": int((ours < limit).sum()), **columns(summary, "mean"),
-        "sd": summary.sd,
-        "published_collapsed": int((before < limit).sum()), "published_mean": before.mean(),
-        "published_best": before.max(), "to_best": summary.mean - before.max(),
-        **columns(gain, "gain", "gain_", p="p"),
-    }  # fmt: skip
-
-
-def readable_robust(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same rounded, as text."""
-    rows = [
-        {
-            "student": f"{TITLES.get(row['dataset'], row['dataset'])} {row['classes']}, {row['qubits']} qubits",
-            "collapsed as published": text(row["published_collapsed"], ".0f"),
-            "collapsed": text(row["collapsed"], ".0f"),
-            "as published: mean": text(row["published_mean"], ".1f"),
-            "best seed": text(row["published_best"], ".1f"),
-            "robust": estimate(row, "mean", form=".1f"),
-            "to the best seed": text(row["to_best"], "+.1f"),
-            "gain": estimate(row, "gain", "gain_", "+", ".1f"),
-            "p (Holm)": text(row["p_holm"], ".3f"),
-        }
-        for row in frame.to_dict("records")
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
+def student(row: dict) -> str:
+    """Data set, classes and qubits of a line."""
+    return f"{TITLES.get(row['dataset'], row['dataset'])} {row['classes']}, {row['qubits']} qubits"

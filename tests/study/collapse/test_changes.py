@@ -1,51 +1,62 @@
 """Which changes of the published recipe are declared, and the protocol that follows from them."""
 
 import dataclasses
+import itertools
 
 from qkdlib.study.collapse import changes
-from qkdlib.study.collapse import table as collapse_table
 from qkdlib.study.v1 import paper
-from qkdlib.workspace import Workspace
 
 
-def test_each_change_is_one_field_or_the_fields_of_its_parts():
-    fields_of = dict(changes.CHANGES)
-    assert fields_of.pop("as published") == {}
-    combined = {name: fields for name, fields in fields_of.items() if "," in name or name == "these three"}
-    combined.pop("exact outcomes, Eq. 12")  # one thing: without samples there is no shift to take
-    for name, fields in fields_of.items():
-        if name not in combined and name != "exact outcomes, Eq. 12":
-            assert len(fields) == 1, name
-    for fields in combined.values():
-        assert all(any(fields.items() >= one.items() for one in (part,)) or not part.keys() <= fields.keys()
-                   for part in (changes.REACH, changes.BATCH, changes.SCALE))  # fmt: skip
-    assert len(combined["these three"]) == 3
+def test_each_change_is_one_field_and_each_candidate_some_of_four():
+    single = dict(changes.CHANGES)
+    assert single.pop("as published") == {}
+    # One thing: without samples there is no shift to take.
+    assert set(single.pop("exact outcomes, Eq. 12")) == {"sampler", "gradient"}
+    parts = [{"angle_reach": 0.5}, {"batch_size": 16}, {"logit_scale": 10.0}, {"head": "renormalised"}]
+    subsets = [dict(kv for part in some for kv in part.items()) for size in (1, 2, 3)
+               for some in itertools.combinations(parts, size)]  # fmt: skip
+    # Both of the last two make the loss louder: one at a time.
+    assert list(changes.CANDIDATES.values()) == [one for one in subsets if not {"logit_scale", "head"} <= set(one)]
+    assert all(len(single[name]) == 1 for name in set(single) - set(changes.CANDIDATES))
+    assert single["learning rate / 3"] == {"learning_rate": 1e-3 / 3}
 
 
 def test_variants_differ_from_the_published_placebo_in_what_they_say():
-    for dataset, change, experiment in changes.variants():
+    found = changes.variants()
+    assert len({(row, change) for row, change, _ in found}) == len(found)
+    for row, change, experiment in found:
         fields = changes.CHANGES[change]
-        row = paper.row(changes.STUDIED[dataset])
-        published = (paper.as_meant(row) if row.deviation else row).experiment
-        assert dataclasses.replace(experiment, **{name: getattr(published, name) for name in fields}) == published
-        assert experiment.seeds == 20 and experiment.teacher is None
-        assert all(getattr(experiment, name) == value for name, value in fields.items())
+        declared = paper.row(row)
+        published = (paper.as_meant(declared) if declared.deviation else declared).experiment
+        undone = {name: getattr(published, name) for name in fields}
+        assert dataclasses.replace(experiment, seeds=published.seeds, **undone) == published
+        assert experiment.teacher is None and all(getattr(experiment, name) == value for name, value in fields.items())
+        assert experiment.seeds in (20, 100) or not fields
+
+
+def test_every_change_is_tried_on_two_tasks_and_the_robust_one_on_all():
+    rows = {change: [row for row, name, _ in changes.variants() if name == change] for change in changes.CHANGES}
+    assert all({"M-B-3q-07", "F-B-3q-07"} <= set(tried) for tried in rows.values())
+    (robust,) = (name for name, fields in changes.CHANGES.items() if fields == dict(changes.ROBUST))
+    for change in (robust, "as published", "learning rate / 3"):
+        assert rows[change] == list(changes.ROWS)
+    assert {each.seeds for _, name, each in changes.variants() if name == robust} == {100}
 
 
 def test_the_robust_protocol_is_one_of_the_changes_that_were_studied():
     assert dict(changes.ROBUST) in changes.CHANGES.values()
     for row in changes.ROWS:
         experiment = changes.robust(row)
+        assert experiment in changes.experiments()
         assert all(getattr(experiment, name) == value for name, value in changes.ROBUST.items())
-        undone = {name: getattr(changes.published(row), name) for name in changes.ROBUST}
+        undone = {name: getattr(changes.published(row), name) for name in (*changes.ROBUST, "seeds")}
         assert dataclasses.replace(experiment, **undone) == changes.published(row)
-        assert (experiment.head, experiment.teacher) == ("sigmoid_complement", None)
+        assert (experiment.head, experiment.teacher, experiment.seeds) == ("sigmoid_complement", None, 100)
 
 
-def test_of_single_changes_without_a_collapsed_seed_validation_chose_the_robust_one():
-    """From the committed records."""
-    frame = collapse_table.table(Workspace())
-    single = frame[~frame.change.str.contains(",") & (frame.change != "these three")]
-    sums = single.groupby("change").agg({"collapsed": "sum", "mean_validation": "mean"})
-    best = sums[sums.collapsed == 0].mean_validation.idxmax()
-    assert changes.CHANGES[best] == dict(changes.ROBUST)
+def test_exact_outcomes_are_those_of_the_controlled_experiment():
+    from qkdlib.study.controlled import design
+
+    for row in changes.ROWS:
+        assert changes.exact(row).digest == design.robust(row).digest
+        assert changes.exact(row).seeds == 100 and changes.exact(row) in changes.experiments()

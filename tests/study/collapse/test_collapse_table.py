@@ -1,95 +1,117 @@
-"""The tables and the figure of synthetic records of the changes, against numpy and scipy."""
+"""The table and the figure of made-up records of the changes, against numpy, scipy and statsmodels."""
 
 import numpy as np
 import pytest
 import scipy.stats
-from synthetic import holm, record
+from statsmodels.stats.proportion import proportion_confint
+from synthetic import record
 
-from qkdlib.experiment import Experiment
-from qkdlib.records import Record
+from qkdlib.names import span
 from qkdlib.study.claims import Lacking
 from qkdlib.study.collapse import changes
 from qkdlib.study.collapse import figures as collapse_figures
 from qkdlib.study.collapse import table as collapse_table
 
-
-def made(experiment: Experiment, lasts) -> Record:
-    """A record whose validation accuracy after the last epoch, from 0 to 1, is `lasts`."""
-    made = record(experiment, lasts, qasm_seeds=0)
-    for seed, last in enumerate(lasts):
-        curve = made.seeds[seed]["validation_accuracy"]
-        curve[0], curve[-1] = 0.1, round(float(last), 6)
-    return made
+STUDIED = list(changes.STUDIED.values())
 
 
 @pytest.fixture
-def filled(workspace):
-    """Seeds of each change: those of the published recipe half collapsed, the others less and less."""
+def filled(workspace, draw_record):
+    """Seeds of each change: of the published recipe most lost a class, of the others fewer and fewer."""
     rng, found = np.random.default_rng(0), {}
-    for place, (dataset, change, experiment) in enumerate(changes.variants()):
-        lasts = np.round(rng.uniform(0.6, 0.95, 20), 4)
-        lasts[: max(0, 11 - place % len(changes.CHANGES))] = 0.125
-        found[dataset, change] = lasts
-        made(experiment, lasts).save(workspace)
+    for place, (row, change, experiment) in enumerate(changes.variants()):
+        made = draw_record(experiment, rng, max(0, 15 - place % len(changes.CHANGES)))
+        made.save(workspace)
+        found[row, change] = made
     return workspace, found
 
 
-def test_numbers_are_those_of_validation_curves(filled):
-    workspace, lasts = filled
+def raw(made):
+    """Accuracies on validation and test images in percent, and who lost a class, read from the seeds' dictionaries."""
+    seeds = [made.seeds[seed] for seed in range(len(made.seeds))]
+    right = np.array([np.diagonal(np.array(each["validation_confusion"])[:, :-1]) for each in seeds])
+    values = [100 * np.array([each[name][-1] for each in seeds]) for name in ("validation_accuracy", "test_accuracy")]
+    return *values, (right == 0).any(1)
+
+
+def test_numbers_are_those_of_the_seeds(filled):
+    workspace, made = filled
     frame = collapse_table.table(workspace)
-    assert len(frame) == 26
-    for line in frame.itertuples():
-        values = 100 * lasts[line.dataset, line.change]
-        assert line.collapsed == (values < 150 / 8).sum()
+    assert len(frame) == len(made)
+    for line, (row, change, experiment) in zip(frame.itertuples(), changes.variants(), strict=True):
+        assert (line.dataset, line.classes, line.qubits, line.change) == (
+            experiment.dataset, span(experiment.classes), experiment.qubits, change,
+        )  # fmt: skip
+        validation, test, gone = raw(made[row, change])
+        assert (line.seeds, line.lost_class) == (experiment.seeds, gone.sum())
         assert (line.mean_validation, line.worst, line.best) == pytest.approx(
-            (values.mean(), values.min(), values.max())
+            (validation.mean(), validation.min(), validation.max()), abs=1e-3
         )
-        assert line.first_epoch_collapsed == 20
-        published = 100 * lasts[line.dataset, "as published"]
-        counts = [[(each < 18.75).sum(), (each >= 18.75).sum()] for each in (values, published)]
-        assert line.p_fisher == pytest.approx(scipy.stats.fisher_exact(counts).pvalue)
+        assert line.mean_test == pytest.approx(test.mean(), abs=1e-3)
+        assert line.trained_validation == pytest.approx(validation[~gone].mean(), abs=1e-3)
+        assert line.trained_test == pytest.approx(test[~gone].mean(), abs=1e-3)
+        assert line.trained_ci_low <= line.trained_validation <= line.trained_ci_high
+        low, high = proportion_confint(gone.sum(), len(gone), method="wilson")
+        assert (line.lost_share, line.lost_ci_low, line.lost_ci_high) == pytest.approx((gone.mean(), low, high))
+        assert (line.collapsed, line.first_epoch_collapsed) == (0, experiment.seeds)
+
+
+def test_p_is_the_sign_test_of_seeds_that_lost_a_class_in_one_arm_alone(filled):
+    workspace, made = filled
+    frame = collapse_table.table(workspace)
+    for line, (row, change, _) in zip(frame.itertuples(), changes.variants(), strict=True):
+        one, other = (raw(made[row, name])[-1] for name in (change, "as published"))
+        both = min(len(one), len(other))
+        worse, better = (one[:both] & ~other[:both]).sum(), (~one[:both] & other[:both]).sum()
+        expected = scipy.stats.binomtest(int(worse), int(worse + better)).pvalue if worse + better else 1
+        assert line.p_mcnemar == pytest.approx(expected)
+    assert frame.p_mcnemar.min() < 0.01
+
+
+def test_a_record_of_an_earlier_version_says_nothing_of_classes(workspace):
+    experiment = changes.changed(STUDIED[0], "no dropout")
+    record(experiment, np.full(20, 0.8), qasm_seeds=0).save(workspace)
+    frame = collapse_table.table(workspace)
+    (line,) = frame[frame.seeds > 0].to_dict("records")
+    assert (line["seeds"], line["collapsed"], line["mean_validation"]) == (20, 0, 50)
+    assert all(np.isnan(line[name]) for name in ("lost_class", "lost_share", "p_mcnemar", "trained_validation"))
+    shown = collapse_table.readable(frame)
+    (line,) = shown[shown["all seeds"] != ""].to_dict("records")
+    assert (line["lost a class"], line["collapsed"], line["seeds that train"]) == ("", "0 of 20", "")
+
+
+def test_where_no_seed_trains_there_is_no_mean_of_those_that_do(workspace, draw_record):
+    experiment = changes.changed(STUDIED[0], "no dropout")
+    draw_record(experiment, np.random.default_rng(0), 20).save(workspace)
+    frame = collapse_table.table(workspace)
+    (line,) = frame[frame.seeds > 0].to_dict("records")
+    assert (line["lost_class"], line["lost_share"]) == (20, 1) and np.isnan(line["trained_validation"])
 
 
 def test_without_records_the_table_is_empty_and_there_is_no_figure(workspace):
     shown = collapse_table.readable(collapse_table.table(workspace))
-    assert len(shown) == 26 and set(shown["collapsed"]) == {""}
+    assert len(shown) == len(changes.variants()) and set(shown["lost a class"]) == set(shown["collapsed"]) == {""}
     assert not shown.map(lambda cell: "nan" in str(cell).lower().split()).any(axis=None)
     with pytest.raises(Lacking, match="^records of its experiments$"):
         collapse_figures.figure(workspace)
 
 
-def test_the_figure_shows_every_seed_and_colours_the_collapsed(filled):
-    workspace, lasts = filled
+def test_the_figure_shows_every_seed_in_the_colour_of_its_fate(filled, make_record):
+    workspace, made = filled
+    chance = changes.changed(STUDIED[0], "no dropout")
+    few = np.tile([40] + [0] * 7, (20, 1))  # 10 % right: collapsed
+    made[STUDIED[0], "no dropout"] = make_record(chance, few, few)
+    (workspace.students / f"{chance.name}.json").unlink()
+    made[STUDIED[0], "no dropout"].save(workspace)
     axes = collapse_figures.figure(workspace).axes
     assert len(axes) == 2
-    for axis, dataset in zip(axes, changes.STUDIED, strict=True):
-        assert [len(points.get_offsets()) for points in axis.collections] == [20] * len(changes.CHANGES)
+    for axis, row in zip(axes, STUDIED, strict=True):
+        assert len(axis.collections) == len(changes.CHANGES)
         for points, change in zip(axis.collections, changes.CHANGES, strict=True):
-            x = points.get_offsets()[:, 0]
-            assert sorted(x) == pytest.approx(sorted(100 * lasts[dataset, change]))
-            colours = {tuple(colour) for colour in points.get_facecolors()}
-            assert len(colours) == (2 if (x < 18.75).any() else 1)
+            validation, _, gone = raw(made[row, change])
+            x, colours = points.get_offsets()[:, 0], [tuple(colour) for colour in points.get_facecolors()]
+            assert list(x) == pytest.approx(sorted(validation))
+            low = validation < 150 / 8
+            counts = sorted(count for count in (low.sum(), (gone & ~low).sum(), (~gone & ~low).sum()) if count)
+            assert sorted(map(colours.count, set(colours))) == counts
     assert [label.get_text() for label in axes[0].get_yticklabels()] == list(changes.CHANGES)
-
-
-def test_the_robust_table_compares_the_six_students_with_the_published_recipe(workspace):
-    assert collapse_table.robust_table(workspace)["mean"].isna().all()
-    rng, found = np.random.default_rng(1), {}
-    for row in changes.ROWS:
-        for name, experiment in (("robust", changes.robust(row)), ("published", changes.published(row))):
-            lasts = np.round(rng.uniform(0.7, 0.9, 20), 4)
-            lasts[: 4 if name == "published" else 0] = 0.12
-            found[name, experiment.dataset, len(experiment.classes), experiment.qubits] = 100 * lasts
-            record(experiment, lasts, qasm_seeds=0).save(workspace)
-    frame = collapse_table.robust_table(workspace)
-    assert len(frame) == 6 and len(found) == 12
-    for line in frame.itertuples():
-        task = (line.dataset, int(line.classes[-1]) + 1, line.qubits)
-        ours, before = found["robust", *task], found["published", *task]
-        assert (line.collapsed, line.published_collapsed) == (0, 4)
-        assert (line.mean, line.published_mean) == pytest.approx((ours.mean(), before.mean()))
-        assert line.to_best == pytest.approx(ours.mean() - before.max())
-        assert line.p == pytest.approx(scipy.stats.wilcoxon((ours - before).round(4)).pvalue)
-    assert frame.p_holm.tolist() == pytest.approx(holm(frame.p.tolist()))
-    shown = collapse_table.readable_robust(frame)
-    assert shown["robust"].str.match(r"\d\d\.\d \[\d\d\.\d, \d\d\.\d\]").all()
