@@ -85,21 +85,28 @@ def bca(samples: np.ndarray) -> Bounds:
 METHODS = {"rule": rule, "t": t, "studentized bootstrap": studentized, "rule, wider": wider, "BCa bootstrap": bca}
 
 
-def coverage(population: np.ndarray, method: Callable, n: int, samples: int, seed: int = 0) -> tuple[float, float]:
-    """Share of samples of n whose interval covers the population's mean, and the intervals' median width."""
-    low, high = method(np.random.default_rng(seed).choice(population, (samples, n)))
-    mean = population.mean()
-    return float(np.mean((low <= mean + 1e-9) & (mean - 1e-9 <= high))), float(np.nanmedian(high - low))
+def coverage(found: list[np.ndarray], method: Callable, n: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of each population the share of samples of n whose interval covers its mean, and the intervals' median width."""
+    rng, shares, widths = np.random.default_rng(0), [], []
+    for population in found:
+        low, high = method(rng.choice(population, (samples, n)))
+        mean = population.mean()
+        shares.append(np.mean((low <= mean + 1e-9) & (mean - 1e-9 <= high)))
+        widths.append(np.nanmedian(high - low))
+    return np.array(shares), np.array(widths)
 
 
-def rejection(gains: np.ndarray, test: Callable, n: int, samples: int, seed: int = 0) -> float:
-    """Share of samples of n of these gains, shifted to a mean of 0, whose p is below 5 %."""
-    drawn = np.random.default_rng(seed).choice(gains - gains.mean(), (samples, n))
-    return float(np.mean([np.ptp(sample) > 1e-6 and test(sample) < 0.05 for sample in drawn]))
+def rejection(found: list[np.ndarray], test: Callable, n: int, samples: int) -> np.ndarray:
+    """Of each record's gains, shifted to a mean of 0, the share of samples of n whose p is below 5 %."""
+    rng, shares = np.random.default_rng(0), []
+    for gains in found:
+        drawn = rng.choice(gains - gains.mean(), (samples, n))
+        shares.append(np.mean([np.ptp(sample) > 1e-6 and test(sample) < 0.05 for sample in drawn]))
+    return np.array(shares)
 
 
 def wilcoxon(gains: np.ndarray) -> float:
-    return stats.wilcoxon(gains.round(4)).pvalue
+    return stats.wilcoxon(gains.round(4), method="approx").pvalue
 
 
 TESTS = {"sign flips": statistics.flipped, "Wilcoxon": wilcoxon}
@@ -111,7 +118,7 @@ def covered(kinds: dict, samples: int = SAMPLES, most: int = MOST) -> pd.DataFra
     for kind, found in kinds.items():
         for n in SIZES:
             for name, method in METHODS.items():
-                shares, widths = np.transpose([coverage(each, method, n, samples) for each in few(found, most)])
+                shares, widths = coverage(few(found, most), method, n, samples)
                 rows.append((kind, n, name, len(shares), shares.mean(), shares.min(), np.median(widths)))
     columns = ["kind", "n", "method", "records", "coverage_mean", "coverage_least", "width_median"]
     return pd.DataFrame(rows, columns=columns)
@@ -122,8 +129,8 @@ def rejected(kinds: dict, samples: int = TEST_SAMPLES, most: int = TESTED) -> pd
     rows = []
     for n in SIZES:
         for name, test in TESTS.items():
-            shares = [rejection(each, test, n, samples) for each in few(kinds["gain"], most)]
-            rows.append((n, name, len(shares), np.mean(shares), max(shares)))
+            shares = rejection(few(kinds["gain"], most), test, n, samples)
+            rows.append((n, name, len(shares), shares.mean(), shares.max()))
     return pd.DataFrame(rows, columns=["n", "test", "records", "rejected_mean", "rejected_most"])
 
 
