@@ -37,8 +37,8 @@ UNITS = (
     "those whose both arms do, which is what is left when the question whether a seed trains is answered; the "
     f"paper's is the difference of two single runs. {P}, after Holm's correction over the rows that distil in the "
     "table. Chance: that one single unpaired pair of runs shows at least the paper's gain. All seeds see the same "
-    "images and, of a kind, the same teacher: the intervals do not hold what other ones would change (see "
-    "tables/drawn). In the csv also `p_trained`: that as many seeds train in both arms, by McNemar's exact test; "
+    "images and, of a kind, the same teacher: the intervals do not hold what other ones would change. In "
+    "the csv also `p_trained`: that as many seeds train in both arms, by McNemar's exact test; "
     "`over_direct`: the difference to the direct row as run, as in the paper, whatever its head; `qasm_minus_last`: "
     "accuracy on Qiskit's QASM simulator minus `last`, mean over the `qasm_seeds` seeds that were executed there."
 )
