@@ -14,13 +14,16 @@ def by_t(values, level: float = 0.95) -> tuple[float, float]:
     return tuple(map(float, stats.t.interval(level, len(values) - 1, np.mean(values), stats.sem(values))))
 
 
-def by_bootstrap(values, level: float = 0.95, resamples: int = 4000, seed: int = 7) -> tuple[float, float]:
-    """The studentized bootstrap as it is described, resample by resample, cut off at the ends of the sample."""
-    return _by_bootstrap(tuple(map(float, values)), level, resamples, seed)
+def by_bootstrap(values, level: float = 0.95) -> tuple[float, float]:
+    """The studentized bootstrap as it is described, cut off at the ends of the sample."""
+    found, error, mean = resampled(tuple(map(float, values))), stats.sem(values), np.mean(values)
+    few = round(len(found) * (1 - level) / 2)
+    return max(min(values), mean - found[-few] * error), min(max(values), mean - found[few - 1] * error)
 
 
 @functools.cache
-def _by_bootstrap(values, level, resamples, seed):
+def resampled(values: tuple[float, ...], resamples: int = 4000, seed: int = 7) -> list[float]:
+    """(mean of a resample - mean) / (its standard error), in order, resample by resample."""
     draw, n, mean = random.Random(seed), len(values), math.fsum(values) / len(values)
     found = []
     for _ in range(resamples):
@@ -29,9 +32,7 @@ def _by_bootstrap(values, level, resamples, seed):
         its_error = math.sqrt(sum((value - its_mean) ** 2 for value in drawn) / (n - 1) / n)
         shift = its_mean - mean
         found.append(shift / its_error if its_error > 1e-9 else math.copysign(math.inf, shift) if shift else 0.0)
-    found.sort()
-    error, few = stats.sem(values), round(resamples * (1 - level) / 2)
-    return max(min(values), mean - found[-few] * error), min(max(values), mean - found[few - 1] * error)
+    return sorted(found)
 
 
 def leans(values) -> bool:
@@ -44,9 +45,14 @@ def leans(values) -> bool:
 
 
 def near_interval(values, level: float = 0.95):
-    """The interval of these values, to compare with: exact by t, within the draw's error by the bootstrap."""
-    drawn, spread = leans(values), np.std(values, ddof=1)
-    return pytest.approx((by_bootstrap if drawn else by_t)(values, level), abs=0.15 * spread if drawn else 1e-9)
+    """The interval of these values, to compare with: exact by t; by the bootstrap within what draws decide, namely
+    four standard errors of the share of resamples beyond an end."""
+    if not leans(values):
+        return pytest.approx(by_t(values, level))
+    tail = (1 - level) / 2
+    reach = 8 * math.sqrt(tail * (1 - tail) * (1 / 4000 + 1 / 9999))
+    found, *others = (by_bootstrap(values, each) for each in (level, level - reach, level + reach))
+    return pytest.approx(found, abs=1e-9 + float(np.abs(np.subtract(others, found)).max()))
 
 
 def by_flips(differences) -> float:

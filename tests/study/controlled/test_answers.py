@@ -74,7 +74,7 @@ def test_points_are_means_over_tasks_and_seeds_and_p_is_over_seeds(made):
     _, frame, found = made
     for line in frame.itertuples():
         points = differences(line, found)
-        assert line.seeds == points.shape[1] == (20 if line.student == "robust" else 10)
+        assert line.seeds == points.shape[1] == tasks_of(line.student)[0].placebo.seeds
         assert line.points == pytest.approx(points.mean())
         over_tasks = points.mean(axis=0)
         assert line.p == near_p(over_tasks)

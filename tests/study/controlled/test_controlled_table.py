@@ -63,7 +63,7 @@ def test_means_spreads_and_collapsed_seeds_are_those_of_the_weights_that_are_kep
     _, frame, found = made
     for line in frame.itertuples():
         values, classes = found[arms_of(line)[line.control].name], int(line.classes[-1]) + 1
-        assert line.seeds == len(values) == (20 if line.student == "robust" else 10)
+        assert line.seeds == len(values) == arms_of(line)["placebo"].seeds
         assert (line.mean, line.sd) == pytest.approx((values.mean(), values.std(ddof=1)))
         assert line.collapsed == (values < 1.5 * 100 / classes).sum()
         assert line.ci_low < line.mean < line.ci_high
