@@ -1,5 +1,5 @@
 """How often the library's intervals cover a known mean, and its test rejects a mean that is 0, in samples from the
-seeds of real records, drawn with replacement (`benchmarks/coverage.py`, which has other methods beside them).
+seeds of real records, drawn with replacement (`benchmarks/inference.py`, which has other methods beside them).
 
 What no method can do: know of a fate that no seed of the sample had. Of samples of 100 from seeds of which 1 % are lost
 36 % have no lost seed, and their intervals lie above the mean; so have 36 % of samples of 20 where one in 20 is lost.
@@ -18,13 +18,13 @@ from scipy import stats
 from qkdlib import records
 from qkdlib.records import statistics
 
-FILE = Path(__file__).parents[2] / "benchmarks" / "coverage.py"
+FILE = Path(__file__).parents[2] / "benchmarks" / "inference.py"
 RARE = 2.5  # skewness of a record's seeds, of which one or two in 20 are far from all others
 
 
 @pytest.fixture(scope="module")
 def benchmark():
-    spec = importlib.util.spec_from_file_location("coverage_of_intervals", FILE)
+    spec = importlib.util.spec_from_file_location("inference_on_real_seeds", FILE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
