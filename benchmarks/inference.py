@@ -1,6 +1,6 @@
 """How often an interval of a mean covers it, and how often a test of a mean of 0 rejects it, in samples of real seeds.
 
-A population is a record's accuracies, or its gains over its placebo, with 50 seeds or more (20, where there are none).
+A population is a record's accuracies, or its gains over its placebo, with 50 seeds or more (20, if there are few).
 Samples are drawn from it with replacement, so that the true mean is known: that of the record. For a test, gains are
 shifted to a mean of 0. Writes coverage.csv and rejection.csv beside this file: the mean and the worst over records.
 """
@@ -17,6 +17,7 @@ from qkdlib import records
 from qkdlib.records import statistics
 
 SIZES, MOST, SAMPLES = (10, 20, 100), 60, 200  # seeds in a sample, records of a kind, samples of each
+ENOUGH = 40  # records with 50 seeds or more
 TESTED, TEST_SAMPLES = 20, 100  # gains that are tested, and samples of each
 
 Bounds = tuple[np.ndarray, np.ndarray]
@@ -25,7 +26,7 @@ Bounds = tuple[np.ndarray, np.ndarray]
 def populations(found: Iterable[records.Record]) -> dict[str, list[np.ndarray]]:
     """`accuracy` and `gain` of every record, in percent and points, unless all its seeds are alike."""
     by_digest = {record.experiment.digest: record for record in found}
-    least = 50 if any(len(record.seeds) >= 50 for record in by_digest.values()) else 20
+    least = 50 if sum(len(record.seeds) >= 50 for record in by_digest.values()) >= ENOUGH else 20
     kinds: dict[str, list[np.ndarray]] = {"accuracy": [], "gain": []}
     for _, record in sorted(by_digest.items()):
         placebo = by_digest.get(record.experiment.placebo().digest, record)
