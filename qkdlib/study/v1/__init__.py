@@ -40,7 +40,7 @@ SEED_SPREAD = Picture(
 CHAPTER = Chapter(
     name="v1",
     title="The paper's tables",
-    parts=(Part("v1", lambda: each(paper.experiments()))),
+    parts=(Part("v1", lambda: each(paper.experiments())),),
     pages=(
         Page("teachers", "mnist", (), (FIGURE_2, FIGURE_3, FIGURE_4), {"dataset": "mnist"}, ("v2", "controlled")),
         Page("teachers", "fashion_mnist", parameters={"dataset": "fashion_mnist"}, reads=("v2", "controlled")),
