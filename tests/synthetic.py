@@ -115,8 +115,9 @@ def scattered(experiment: Experiment, rng) -> np.ndarray:
 
 
 def fill(workspace: Workspace, accuracies=scattered, parts=PARTS) -> None:
-    """A record of every experiment of some parts of the project; `accuracies(experiment, rng)` gives one for each seed
-    of v1's students. CIFAR10's are on its JPEG copy, as the project's own."""
+    """A record of every experiment of some parts of the project, or of `v1-drawn`, the redrawn rows, which no chapter
+    declares; `accuracies(experiment, rng)` gives one for each seed of v1's students. CIFAR10's are on its JPEG copy, as
+    the project's own."""
     rng = np.random.default_rng(0)
     for part in parts:
         if part == "collapse":

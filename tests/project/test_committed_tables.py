@@ -15,14 +15,14 @@ from qkdlib.study.verdicts import MISSING
 from qkdlib.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
-V1_TABLES = {table.name: table for table in (*v1.TABLES.values(), v1.DESCRIBED, v1.DRAWN)}
+V1_TABLES = {table.name: table for table in (*v1.TABLES.values(), v1.DESCRIBED)}
 OF_TRAINED = ("trained_share", "trained_ci_low", "p_trained", "pairs_trained", "trained_delta", "rank", "delta_90_low")
 
 
 def test_every_figure_and_table_is_committed():
     figures = [*(f"figure_{number}" for number in (*range(1, 8), 11, 12)), "seed_spread", "strategies"]
     figures += ["shots", "noise", "device", "collapse", "controls", "data_scaling"]
-    tables_ = ["table_1", "table_2", "described", "drawn", "claims", "ablation", "ranking", "entangler", "cost"]
+    tables_ = ["table_1", "table_2", "described", "claims", "ablation", "ranking", "entangler", "cost"]
     tables_ += ["robustness", "hardware", "collapse", "robust", "controls", "grid", "answers"]
     wanted = [f"figures/{name}.{ending}" for name in figures for ending in ("pdf", "png")]
     wanted += [f"tables/{name}.{ending}" for name in tables_ for ending in ("csv", "md", "tex")]
@@ -43,7 +43,7 @@ def test_committed_tables_are_what_the_committed_records_give(name):
 
 def test_every_row_of_the_paper_has_its_records():
     """All of its seeds, what they make of each class, and in the table a verdict on whatever is run as published."""
-    for row in (row for row in paper.rows() + paper.described_rows() + paper.drawn_rows() if row.qubits):
+    for row in (row for row in paper.rows() + paper.described_rows() if row.qubits):
         for arm in (row.experiment, row.experiment.placebo()):
             found = records.complete(arm, Workspace(ROOT))
             assert found is not None and len(found.seeds) == arm.seeds, row.label

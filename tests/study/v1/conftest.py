@@ -6,13 +6,13 @@ import pytest
 from synthetic import fill, per_seed, save_teachers
 
 from qkdlib.study import v1
-from qkdlib.study.v1 import paper
+from qkdlib.study.v1 import paper, tables
 from qkdlib.workspace import Workspace
 
 
 @pytest.fixture(scope="session")
 def every_row(tmp_path_factory):
-    """A workspace with a record for every declared experiment of v1 and a file for every teacher."""
+    """A workspace with a record for every declared experiment of v1 and every redrawn row, and every teacher's file."""
     workspace = Workspace(tmp_path_factory.mktemp("whole"))
     fill(workspace, parts=("v1", "v1-drawn"))
     save_teachers(workspace)
@@ -21,8 +21,9 @@ def every_row(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def frames(every_row):
-    """The four tables of that workspace, by name."""
-    return {table.name: table.make(every_row) for table in (v1.TABLE_1, v1.TABLE_2, v1.DESCRIBED, v1.DRAWN)}
+    """The three tables of that workspace and that of the redrawn rows, by name."""
+    declared = {table.name: table.make(every_row) for table in (v1.TABLE_1, v1.TABLE_2, v1.DESCRIBED)}
+    return declared | {"drawn": tables.drawn(every_row)}
 
 
 @pytest.fixture(scope="session")

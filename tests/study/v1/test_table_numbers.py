@@ -12,6 +12,7 @@ from intervals import near_interval, near_p
 from statsmodels.stats.proportion import proportion_confint
 from synthetic import holm, per_seed
 
+from qkdlib.study.v1 import paper
 from qkdlib.study.verdicts import (
     ABOVE,
     BELOW,
@@ -35,7 +36,7 @@ FASHION_3_QUBITS = {
 
 def test_the_numbers_of_every_student(pairs):
     assert len(pairs) == (12 + 1) + (12 + 5) + 12 + 12
-    seeds_of = {True: 100, False: 20}
+    seeds_of = {True: paper.SEEDS, False: paper.FEW}
     for row, line, seeds, _ in pairs:
         of_lenet = row.teacher in (None, "lenet")
         assert line["seeds"] == len(seeds) == (50 if row.run == "redrawn" else seeds_of[of_lenet]), row.label
@@ -186,7 +187,7 @@ def test_over_direct_is_the_papers_difference_to_the_direct_row_as_run(every_row
             "dataset": row.dataset, "classes": len(row.classes), "qubits": row.qubits,
         }  # fmt: skip
         chosen = direct[(direct[list(published)] == pd.Series(published)).all(axis=1)].sort_values("seed")
-        assert len(chosen) == 100
+        assert len(chosen) == paper.SEEDS
         chosen = chosen.iloc[: len(seeds)]
         assert line["over_direct_mean"] == pytest.approx((seeds["last"].values - chosen["last"].values).mean())
         assert line["over_direct_ci_low"] < line["over_direct_mean"] < line["over_direct_ci_high"]

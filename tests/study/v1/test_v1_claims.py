@@ -57,20 +57,20 @@ def raw(whole) -> pd.DataFrame:
     return per_seed(whole)
 
 
-def last(raw, dataset, classes, qubits, head, shots, teacher=None, weight=0.0, seeds=20) -> np.ndarray:
-    """Accuracies of a published student's first 20 seeds, which all rows have, in their order; of all 100 of a student
-    without a teacher, or of LeNet's, by `seeds`."""
+def last(raw, dataset, classes, qubits, head, shots, teacher=None, weight=0.0, seeds=paper.FEW) -> np.ndarray:
+    """Accuracies of a published student's first seeds, as many as all rows have, in their order; of all seeds of a
+    student without a teacher, or of LeNet's, by `seeds`."""
     wanted = {
         "dataset": dataset, "classes": classes, "qubits": qubits, "head": head, "shots": shots,
         "kd_weight": weight, "sampler": "multinomial",
     }  # fmt: skip
     chosen = raw[(raw[list(wanted)] == pd.Series(wanted)).all(axis=1)]
     chosen = chosen[chosen.teacher == teacher if teacher else chosen.teacher.isna()].sort_values("seed")
-    assert len(chosen) == (100 if teacher in (None, "lenet") else 20)
+    assert len(chosen) == (paper.SEEDS if teacher in (None, "lenet") else paper.FEW)
     return chosen["last"].to_numpy()[:seeds]
 
 
-def average_gain(raw, dataset: str, meant: bool, teachers=TEACHERS, seeds: int = 20) -> np.ndarray:
+def average_gain(raw, dataset: str, meant: bool, teachers=TEACHERS, seeds: int = paper.FEW) -> np.ndarray:
     """Mean gain of a data set's rows over their placebos, per seed: nine, or those of some teachers."""
     frame = published()
     frame, gains = frame[frame.teacher.isin(teachers) & (frame.role == "distillation")], []
@@ -88,7 +88,7 @@ def average_gain(raw, dataset: str, meant: bool, teachers=TEACHERS, seeds: int =
     return np.mean(gains, axis=0)
 
 
-def arms(raw, teacher, sizes=tuple(SHOTS_MEANT), seeds=20) -> np.ndarray:
+def arms(raw, teacher, sizes=tuple(SHOTS_MEANT), seeds=paper.FEW) -> np.ndarray:
     """Mean accuracy as meant of the students of one teacher, per seed."""
     weight = 0.9 if teacher else 0
     return np.mean(
@@ -106,16 +106,16 @@ def over_singles(raw, sizes=tuple(SHOTS_MEANT)) -> np.ndarray:
 
 
 def four_over_three(raw) -> np.ndarray:
-    """Of the arms with 100 seeds."""
-    both = [np.mean([arms(raw, who, [(8, q)], 100) for who in (None, "lenet")], axis=0) for q in (4, 3)]
+    """Of the arms with all seeds."""
+    both = [np.mean([arms(raw, who, [(8, q)], paper.SEEDS) for who in (None, "lenet")], axis=0) for q in (4, 3)]
     return both[0] - both[1]
 
 
 OURS = {
     "A1": lambda raw: average_gain(raw, "mnist", False),
     "A1m": lambda raw: average_gain(raw, "mnist", True),
-    "A1l": lambda raw: average_gain(raw, "mnist", True, ("lenet",), 100),
-    "A2l": lambda raw: average_gain(raw, "fashion_mnist", True, ("lenet",), 100),
+    "A1l": lambda raw: average_gain(raw, "mnist", True, ("lenet",), paper.SEEDS),
+    "A2l": lambda raw: average_gain(raw, "fashion_mnist", True, ("lenet",), paper.SEEDS),
     "A2": lambda raw: average_gain(raw, "fashion_mnist", False),
     "A2m": lambda raw: average_gain(raw, "fashion_mnist", True),
     "C1": over_singles,
@@ -150,7 +150,7 @@ def test_the_table_has_every_claim(found):
 @pytest.mark.parametrize("name", sorted(MEASURED))
 def test_ours_is_what_pandas_gets_from_the_files(raw, found, name):
     values = OURS[name](raw)
-    assert values.shape == (100,) if name in JUDGED else (20,)
+    assert values.shape == ((paper.SEEDS,) if name in JUDGED else (paper.FEW,))
     line = found.loc[name]
     assert float(line.ours) == pytest.approx(values.mean(), abs=0.00501)
     assert (line.ci_low, line.ci_high) == near_interval(values)

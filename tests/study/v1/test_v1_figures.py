@@ -60,8 +60,8 @@ def test_found_are_the_rows_with_a_complete_record(workspace):
     with pytest.raises(Lacking, match="records of its rows"):
         figures.found(workspace)
     direct = paper.row("M-B-4q-07").experiment
-    record(paper.row("M-B-3q-05").experiment, [0.5] * 99).save(workspace)  # lacks a seed
-    record(direct, np.linspace(0.4, 0.6, 100)).save(workspace)
+    record(paper.row("M-B-3q-05").experiment, [0.5] * (paper.SEEDS - 1)).save(workspace)  # lacks a seed
+    record(direct, np.linspace(0.4, 0.6, paper.SEEDS)).save(workspace)
     # One record serves the direct row and the row that was meant to distil and does not.
     assert list(figures.found(workspace)) == [("M-B-4q-07", "as run"), ("M-D-lenet-4q-07", "as run")]
     assert len(figures.figure_7(workspace).axes[0].patches) == 2
@@ -71,10 +71,10 @@ def test_found_are_the_rows_with_a_complete_record(workspace):
 @pytest.mark.parametrize("draw", [figures.figure_6, figures.figure_7, figures.seed_spread])
 def test_without_its_records_no_figure_is_drawn(workspace, draw):
     """Of Fig. 6 those are the two rows that the paper shows."""
-    record(paper.row("M-B-3q-05").experiment, [0.5] * 99).save(workspace)  # lacks a seed
+    record(paper.row("M-B-3q-05").experiment, [0.5] * (paper.SEEDS - 1)).save(workspace)  # lacks a seed
     with pytest.raises(Lacking, match="records of its rows"):
         draw(workspace)
-    record(paper.row("M-B-3q-05").experiment, [0.5] * 100).save(workspace)
+    record(paper.row("M-B-3q-05").experiment, [0.5] * paper.SEEDS).save(workspace)
     if draw is figures.figure_6:
         with pytest.raises(Lacking, match="records of its rows"):
             draw(workspace)
@@ -195,11 +195,11 @@ def test_the_legend_explains_every_mark(bars, spread):
 def test_spread_has_every_seed_of_every_row_as_run(whole, spread, dataset):
     axis = spread.axes[list(PANELS).index(dataset)]
     values, rows = lasts(whole), shown(dataset, "as run")
-    clouds = [each.get_offsets() for each in axis.collections if len(each.get_offsets()) in (20, 100)]
+    clouds = [each.get_offsets() for each in axis.collections if len(each.get_offsets()) in (paper.FEW, paper.SEEDS)]
     assert len(clouds) == len(rows) == 12
     by_place = {round(cloud[:, 0].mean(), 6): cloud for cloud in clouds}
     open_ = [round(each.get_offsets()[:, 0].mean(), 6) for each in axis.collections if len(each.get_facecolors()) == 0
-             and len(each.get_offsets()) == 100]  # fmt: skip
+             and len(each.get_offsets()) == paper.SEEDS]  # fmt: skip
     assert open_ == [round(place, 6) for place, row in rows.items() if row.id in NOTHING]
     for place, row in rows.items():
         cloud = by_place[round(place, 6)]
@@ -222,18 +222,18 @@ def test_lines_of_the_spread_are_means(whole, spread, dataset):
 def test_the_same_seeds_on_two_processors_are_joined_by_lines(workspace):
     """Those that were kept of another processor, beside the record's; without them there is no such picture."""
     row = paper.row("M-B-3q-05")
-    now, before = np.linspace(0.3, 0.97, 100), np.linspace(0.9, 0.5, 20)
+    now, before = np.linspace(0.3, 0.97, paper.SEEDS), np.linspace(0.9, 0.5, 12)
     record(row.experiment, now).save(workspace)
     assert len(figures.seed_spread(workspace).axes) == 2
     assert not figures.seed_spread(workspace).axes[-1].child_axes
-    kept = record(dataclasses.replace(row.experiment, seeds=20), before)
+    kept = record(dataclasses.replace(row.experiment, seeds=12), before)
     other = Workspace(workspace.folder("results", "again"))
     kept.save(other)
     path = other.students / f"{row.experiment.name}.json"
     path.rename(workspace.path("results", "again", path.name))
     (small,) = figures.seed_spread(workspace).axes[-1].child_axes
     ends = np.array([line.get_ydata() for line in small.lines])
-    assert ends == pytest.approx(100 * np.column_stack([before, now[:20]]), abs=1e-3)
+    assert ends == pytest.approx(100 * np.column_stack([before, now[:12]]), abs=1e-3)
     assert [label.get_text() for label in small.get_xticklabels()] == ["one", "another"]
     (workspace.students / f"{row.experiment.name}.json").unlink()
     record(paper.row("M-B-4q-07").experiment, now).save(workspace)
