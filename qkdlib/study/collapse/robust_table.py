@@ -79,10 +79,11 @@ def _compared(robust: Record, published: Record) -> dict:
     if any(each is None for each in gone):
         return values
     both = ~(gone[0][:seeds] | gone[1][:seeds])
+    values["pairs_trained"] = int(both.sum())
     if not both.any():
         return values
     conditional = statistics.summarise((ours[:seeds] - before[:seeds])[both])
-    return values | {"pairs_trained": int(both.sum())} | columns(conditional, "trained_gain", "trained_gain_")
+    return values | columns(conditional, "trained_gain", "trained_gain_")
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:

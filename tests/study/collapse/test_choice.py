@@ -18,7 +18,7 @@ TRIPLES = list(changes.CANDIDATES)[9:]
 ALL, OTHER = TRIPLES
 
 
-def frame(lost: dict[str, list], seeds: int = 100, accuracy: dict[str, float] | None = None) -> pd.DataFrame:
+def frame(lost: dict[str, list], seeds: int = changes.SEEDS, accuracy: dict[str, float] | None = None) -> pd.DataFrame:
     """A table of candidates: by name for each task the seeds that lost a class; None: not tried."""
     lines = [
         {
@@ -29,8 +29,8 @@ def frame(lost: dict[str, list], seeds: int = 100, accuracy: dict[str, float] | 
         for name, counts in lost.items() for place, ((dataset, classes, qubits), count) in
         enumerate(zip(TASKS, counts, strict=True))
     ]  # fmt: skip
-    others = {"dataset": "mnist", "classes": "0-7", "qubits": 3, "change": "no dropout", "seeds": 100, "lost_class": 0}
-    return pd.DataFrame([*lines, others | {"mean_validation": 99.0}])
+    other = {"dataset": "mnist", "classes": "0-7", "qubits": 3, "change": "no dropout", "seeds": seeds}
+    return pd.DataFrame([*lines, other | {"lost_class": 0, "mean_validation": 99.0}])
 
 
 def test_the_smallest_set_that_loses_no_class_is_chosen():
@@ -49,10 +49,10 @@ def test_what_could_still_be_chosen_holds_the_choice_up():
     lost = dict.fromkeys(SINGLES, [None, 3, None, None, None, None]) | dict.fromkeys(PAIRS, [0] * 6) | {ALL: [None] * 6}
     assert choice.chosen(frame(lost)) == PAIRS[0]
     for name in (SINGLES[1], PAIRS[2]):
-        with pytest.raises(Lacking, match=f"^records of 100 seeds with {name}$"):
+        with pytest.raises(Lacking, match=f"^records of {changes.SEEDS} seeds with {name}$"):
             choice.chosen(frame(lost | {name: [0, 0, 0, None, 0, 0]}))
     few = frame(lost)
-    few.loc[(few.change == PAIRS[0]) & (few.dataset == "mnist"), "seeds"] = 99
+    few.loc[(few.change == PAIRS[0]) & (few.dataset == "mnist"), "seeds"] = changes.SEEDS - 1
     with pytest.raises(Lacking, match=PAIRS[0]):
         choice.chosen(few)
     with pytest.raises(Lacking, match=" or ".join(SINGLES)):
@@ -79,7 +79,8 @@ def test_candidates_are_listed_with_what_they_lost():
     lost = dict.fromkeys(SINGLES, [3, 0, None, 0, 0, 0]) | dict.fromkeys(PAIRS, [0] * 6) | {ALL: [None] * 6}
     found = choice.candidates(frame(lost))
     assert found.index.tolist() == [*SINGLES, *PAIRS, *TRIPLES]
-    assert found.loc[SINGLES[0]].iloc[:6].tolist() == ["3 of 100", "0 of 100", "", "0 of 100", "0 of 100", "0 of 100"]
+    told = ["" if count is None else f"{count} of {changes.SEEDS}" for count in lost[SINGLES[0]]]
+    assert found.loc[SINGLES[0]].iloc[:6].tolist() == told
     assert found.columns[:2].tolist() == ["MNIST 0-5, 3 qubits", "MNIST 0-7, 3 qubits"]
     assert found.verdict.tolist() == ["out"] * 4 + ["passes"] * 5 + ["open"] * 2
     assert found.mean_validation.isna().tolist() == [True] * 4 + [False] * 5 + [True] * 2

@@ -11,7 +11,7 @@ from synthetic import holm, record
 
 from qkdlib.study.collapse import changes, robust_table
 
-LOST = {"robust": 0, "exact": 1, "published": 30}
+LOST = {"robust": 0, "exact": 1, "published": 6}
 TASKS = [("mnist", "0-5", 3), ("mnist", "0-7", 3), ("mnist", "0-7", 4), ("fashion_mnist", "0-5", 3),
          ("fashion_mnist", "0-7", 3), ("fashion_mnist", "0-7", 4)]  # fmt: skip
 
@@ -25,7 +25,7 @@ def filled(workspace, draw_record):
     rng, found = np.random.default_rng(0), {}
     for row in changes.ROWS:
         for arm, experiment in arms(row).items():
-            found[row, arm] = draw_record(experiment, rng, min(LOST[arm], experiment.seeds))
+            found[row, arm] = draw_record(experiment, rng, LOST[arm])
             found[row, arm].save(workspace)
     return workspace, found
 
@@ -40,7 +40,7 @@ def test_arms_have_the_numbers_of_their_seeds(filled):
     assert [*zip(frame.dataset, frame.classes, frame.qubits, strict=True)] == TASKS
     for line, row in zip(frame.to_dict("records"), changes.ROWS, strict=True):
         for arm, experiment in arms(row).items():
-            lost = min(LOST[arm], experiment.seeds)
+            lost = LOST[arm]
             values, n = on_test(made[row, arm]), experiment.seeds
             assert (line[f"{arm}_seeds"], line[f"{arm}_lost_class"]) == (n, lost)
             assert line[f"{arm}_test_lost_class"] == -(-lost // 2)
@@ -57,16 +57,26 @@ def test_the_arms_are_compared_by_their_common_seeds(filled):
     frame = robust_table.table(workspace)
     for line, row in zip(frame.to_dict("records"), changes.ROWS, strict=True):
         ours, before = on_test(made[row, "robust"]), on_test(made[row, "published"])
-        n = min(len(ours), len(before))
+        n, lost = min(len(ours), len(before)), LOST["published"]
         gain = ours[:n] - before[:n]
         assert (line["gain"], line["to_best"]) == pytest.approx((gain.mean(), ours.mean() - before.max()))
-        assert line["p_trained"] == pytest.approx(scipy.stats.binomtest(0, min(30, n)).pvalue)
-        assert line["pairs_trained"] == n - min(30, n)
-        if line["pairs_trained"]:
-            assert line["trained_gain"] == pytest.approx(gain[30:].mean())
+        assert line["p_trained"] == pytest.approx(scipy.stats.binomtest(0, lost).pvalue)
+        assert line["pairs_trained"] == n - lost
+        assert line["trained_gain"] == pytest.approx(gain[lost:].mean())
         assert line["gain_ci_low"] <= line["gain"] <= line["gain_ci_high"]
         assert line["published_collapsed"] == (before < 150 / len(changes.published(row).classes)).sum()
     assert frame.p_holm.tolist() == pytest.approx(holm(frame.p.tolist()))
+
+
+def test_where_no_pair_trains_that_is_counted_and_there_is_no_gain_of_such_pairs(workspace, draw_record):
+    rng, row = np.random.default_rng(0), "M-B-3q-05"
+    before = changes.published(row)
+    for experiment, lost in ((changes.robust(row), 0), (before, before.seeds)):
+        draw_record(experiment, rng, lost).save(workspace)
+    line = robust_table.table(workspace).iloc[0]
+    assert (line.pairs_trained, line.published_lost_class) == (0, before.seeds) and np.isnan(line.trained_gain)
+    assert np.isfinite([line.gain, line.p]).all()
+    assert robust_table.readable(robust_table.table(workspace))["gain where both train"].iloc[0] == ""
 
 
 def test_what_is_not_there_is_empty(workspace, draw_record):
@@ -75,7 +85,9 @@ def test_what_is_not_there_is_empty(workspace, draw_record):
     experiment = changes.robust("M-B-3q-05")
     draw_record(experiment, np.random.default_rng(0), 0).save(workspace)
     shown = robust_table.readable(robust_table.table(workspace)).iloc[0]
-    assert shown["robust"] == "100 of 100 [96%, 100%]"
+    n = experiment.seeds
+    low, _ = proportion_confint(n, n, method="wilson")
+    assert shown["robust"] == f"{n} of {n} [{low:.0%}, 100%]"
     assert (shown["train as published"], shown["gain"], shown["p (McNemar)"]) == ("", "", "")
 
 
