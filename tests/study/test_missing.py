@@ -12,6 +12,7 @@ from qkdlib.__main__ import main
 from qkdlib.experiment import Teacher
 from qkdlib.study import contents, missing
 from qkdlib.study.chapter import Part, each
+from qkdlib.study.collapse import changes
 from qkdlib.study.controlled import design
 from qkdlib.study.v1 import paper
 from qkdlib.study.v2 import revised
@@ -19,16 +20,19 @@ from qkdlib.teachers.teacher_files import teacher_name
 from qkdlib.workspace import Workspace
 
 PARTS = tuple(contents.parts())
-# The controlled experiment. LeNet's students have one pair of temperature and weight, and the chosen one if that is
-# another. Besides, a robust student has 11 arms and a revised one 10; there are 4 arms for each other number of images,
-# and those of the grid's 26 students (weight 0 is one of them, at any temperature) that are no arm.
+# The controlled experiment. LeNet's students have one pair of temperature and weight, and the chosen one if another.
+# Besides, a robust student has 11 arms and a revised one 10; each other number of images has 4, and then there are those
+# of the grid's 26 students (weight 0 is one of them, at any temperature) that are no arm.
 PAIRS = len({(3.0, 0.9), design.CHOSEN})
 OF_ROBUST, OF_REVISED, SCALED, GRID = 6 * (11 + PAIRS), 4 * (10 + PAIRS), (2 * 2 + 2 * 4) * 4, 2 * (26 - 1 - PAIRS)
+# Every change of two students; four as published, with what is not enough, robust, with what lost a class; exact ones.
+OF_COLLAPSE = {paper.SEEDS, changes.SEEDS, changes.FEW, *changes.LOST_ELSEWHERE.values()}
+COLLAPSE = 2 * 16 + 4 * len({changes.NOT_ENOUGH, changes.CHOSEN}) + 4 + len(changes.LOST_ELSEWHERE) + 6
 IN_ALL = {
     "v1": 40, "v2-10-epochs": 112, "v2-converged": 84, "v2-converged-alexnet": 56, "v2-full-set": 16,
-    "v2-entangler": 96, "collapse": 34, "robustness": 4, "controlled": OF_ROBUST + OF_REVISED + SCALED + GRID,
+    "v2-entangler": 96, "collapse": COLLAPSE, "robustness": 4, "controlled": OF_ROBUST + OF_REVISED + SCALED + GRID,
 }  # fmt: skip
-SHARED = 28 + 6  # placebos of v2-converged-alexnet, which are v2-converged's; collapse's that are published
+SHARED = 28 + 6 + 6  # placebos of v2-converged-alexnet, which are v2-converged's; collapse's published and exact ones
 STRAY = replace(paper.row("M-B-3q-05").experiment, shots=7, seeds=1)
 
 
@@ -55,10 +59,10 @@ def test_declared_rows_are_both_tables_and_the_described_rows():
 def test_declared_experiments_are_v1s_and_v2s_on_every_copy_of_cifar10():
     """Counted by hand: v2 has 14 bars in each regime, 2 on the full set and 16 variants for each data set; two teachers
     for the bars of MNIST and FashionMNIST, one for CIFAR10's and for variants; two pairs are trained under noise,
-    two published students with 12 changes each, and four more with the change that cures; and the controlled arms."""
+    what collapse adds to v1's published students and the controlled experiment's placebos; and the controlled arms."""
     grey, colour = 3 * (14 + 14 + 2) + 2 * 16, 2 * (14 + 14 + 2) + 2 * 16
     found = declared()
-    before = 40 + 2 * grey + 2 * colour + 4 + 28
+    before = 40 + 2 * grey + 2 * colour + 4 + COLLAPSE - 6 - 6
     assert len(found) == before + IN_ALL["controlled"] == sum(IN_ALL.values()) - SHARED + colour
     assert len({experiment.name for experiment in found}) == len({e.digest for e in found}) == len(found)
     names = [experiment.dataset for experiment in found if experiment.seeds == 10]
@@ -95,7 +99,7 @@ def test_without_records_everything_of_a_part_is_missing_on_the_images_at_hand(w
     assert len(found) == len(set(found)) == IN_ALL[part]
     assert set(found) <= set(declared())
     assert "cifar10" not in {experiment.dataset for experiment in found}
-    seeds = {"v1": {20}, "collapse": {20}, "controlled": {5, 10, 20}}
+    seeds = {"v1": {paper.SEEDS, paper.FEW}, "controlled": {5, 10, changes.SEEDS}, "collapse": OF_COLLAPSE}
     assert {e.seeds for e in found} == seeds.get(part, {10})
     assert lacking(part, workspace=workspace, fresh="students") == found
 
@@ -138,7 +142,7 @@ def test_only_what_has_no_complete_record_is_missing(filled, workspace, at_hand)
     v2_gone, v2_short = bar.arms["alexnet"], revised.variants()[0].arms[None]
     for experiment in (gone, short, v2_gone, v2_short):
         (workspace.students / f"{experiment.name}.json").unlink()
-    record(short, [0.5] * 19).save(workspace)
+    record(short, [0.5] * (short.seeds - 1)).save(workspace)
     revised_record(v2_short, [0.5] * 9, np.random.default_rng(0)).save(workspace)
     found = lacking(*PARTS, workspace=workspace)
     assert set(found) == {gone, short, v2_gone, v2_short} and len(found) == 4
@@ -192,7 +196,7 @@ def test_fresh_students_are_all_declared_ones_and_no_teacher(workspace, no_train
     assert wanted == all_of_it and len(set(wanted)) == sum(IN_ALL.values()) - SHARED
     assert place == workspace
     assert options.pop("say") and options == {"fresh": True, "aer_seeds": 2}
-    assert said == [f"{408 + IN_ALL['controlled']} experiments to run"]
+    assert said == [f"{40 + 112 + 84 + 28 + 16 + 96 + 4 + COLLAPSE - 12 + IN_ALL['controlled']} experiments to run"]
 
 
 def test_missing_experiments_are_run_and_nothing_else(workspace, no_training, asked):

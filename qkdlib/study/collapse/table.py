@@ -51,6 +51,16 @@ def lost(record: Record | None) -> np.ndarray | None:
     return np.array([seed in gone for seed in sorted(record.seeds)])
 
 
+def lost_recalls(record: Record | None) -> pd.DataFrame:
+    """Recalls of the seeds that lost a class, and their mean, in percent of validation images, a row per seed; empty
+    where no seed did, and where there is no record or one that cannot say."""
+    if (gone := lost(record)) is None:
+        return pd.DataFrame()
+    names = [f"class {label}" for label in record.experiment.classes]
+    found = pd.DataFrame(100 * records.recalls(record, "validation"), sorted(record.seeds), names)[gone]
+    return found.assign(mean=found.mean(axis=1)).round(1).rename_axis("seed")
+
+
 def p_lost(one: np.ndarray | None, other: np.ndarray | None) -> float | None:
     """p of McNemar's exact test of two arms' `lost`, of the first seeds, which both have."""
     if one is None or other is None:

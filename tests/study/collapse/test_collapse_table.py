@@ -56,6 +56,20 @@ def test_numbers_are_those_of_the_seeds(filled):
         assert (line.collapsed, line.first_epoch_collapsed) == (0, experiment.seeds)
 
 
+def test_recalls_of_the_seeds_that_lost_a_class_are_those_of_their_confusions(workspace, draw_record):
+    experiment = changes.published("M-B-3q-05")
+    made = draw_record(experiment, np.random.default_rng(0), 3)
+    found = collapse_table.lost_recalls(made)
+    assert found.index.tolist() == [0, 1, 2] and found["class 1"].tolist() == [0, 0, 0]
+    for seed, line in found.iterrows():
+        right = np.diagonal(np.array(made.seeds[seed]["validation_confusion"])[:, :-1])
+        assert line.iloc[:6].tolist() == pytest.approx(100 * right / experiment.validation_per_class, abs=0.05)
+        assert line["mean"] == pytest.approx(100 * made.seeds[seed]["validation_accuracy"][-1], abs=0.06)
+    before = record(experiment, np.full(experiment.seeds, 0.8), qasm_seeds=0)
+    for nothing in (draw_record(experiment, np.random.default_rng(0), 0), before, None):
+        assert collapse_table.lost_recalls(nothing).empty
+
+
 def test_p_is_the_sign_test_of_seeds_that_lost_a_class_in_one_arm_alone(filled):
     workspace, made = filled
     frame = collapse_table.table(workspace)

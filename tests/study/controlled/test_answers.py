@@ -5,6 +5,7 @@ import pytest
 from intervals import by_flips, near_interval, near_p
 from synthetic import controlled_records, holm, without
 
+from qkdlib import records
 from qkdlib.study.claims import Lacking
 from qkdlib.study.controlled import answers, design
 from qkdlib.study.controlled import figures as controlled_figures
@@ -32,8 +33,15 @@ GROWING = ("LeNet - placebo", "twin: LeNet - placebo", "quantum - twin", "quantu
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A workspace with all records of four tasks, its table of answers, and each record's kept accuracies."""
+    """A workspace with all records of four tasks, its table of answers, and each record's kept accuracies. AlexNet's
+    robust students are so bad that it shows in spite of the placebo's collapsed seed."""
     with controlled_records(tmp_path_factory.mktemp("made")) as (workspace, found):
+        for arm in (task.arms["AlexNet"] for task in tasks_of("robust")):
+            made = records.complete(arm, workspace)
+            for results in made.seeds.values():
+                results["test_accuracy"][-1] -= 0.15
+            made.save(workspace)
+            found[arm.name] = found[arm.name] - 15
         yield workspace, answers.table(workspace), found
 
 
@@ -87,9 +95,11 @@ def test_better_and_worse_count_the_tasks_where_the_difference_is_significant(ma
     _, frame, found = made
     for line in frame.itertuples():
         points = differences(line, found)
-        ps = holm([by_flips(each) for each in points])
-        means = [each.mean() for each, p in zip(points, ps, strict=True) if p < 0.05]
-        assert (line.better, line.worse) == (sum(mean > 0 for mean in means), sum(mean < 0 for mean in means))
+        ps, means = np.array(holm([by_flips(each) for each in points])), points.mean(axis=1)
+        reach = 0.01 if points.shape[1] > 15 else 0  # four standard errors of the draws; of 15 all flips are looked at
+        for count, sign in ((line.better, 1), (line.worse, -1)):
+            sure, possible = (((ps < limit) & (sign * means > 0)).sum() for limit in (0.05 - reach, 0.05 + reach))
+            assert sure <= count <= possible
     assert set(frame.better) == {0, 1, 2} and set(frame.worse) >= {0, 2}
 
 

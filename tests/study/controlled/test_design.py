@@ -115,7 +115,7 @@ def test_teachers_differ_from_lenet_in_what_the_arm_names(task):
     assert pairs == dict.fromkeys(taught, AS_LENET) | {"LeNet, chosen": design.CHOSEN}
 
 
-@pytest.mark.parametrize(("student", "seeds"), [("robust", 20), ("revised", 10)])
+@pytest.mark.parametrize(("student", "seeds"), [("robust", changes.SEEDS), ("revised", 10)])
 def test_arms_of_a_task_share_images_seeds_and_exact_outcomes(student, seeds):
     shared = ("dataset", "classes", "train_per_class", "validation_per_class", "test_per_class", "selection",
               "data_seed", "epochs", "batch_size", "learning_rate", "patience", "noise")  # fmt: skip
