@@ -21,7 +21,7 @@ from qkdlib.workspace import Workspace
 
 PARTS = tuple(contents.parts())
 # The controlled experiment. LeNet's students have one pair of temperature and weight, and the chosen one if another.
-# Besides, a robust student has 11 arms and a revised one 10, there are 4 for each other number of images, and then those
+# Besides, a robust student has 11 arms and a revised one 10; other numbers of images have 4 each, and there are those
 # of the grid's 26 students (weight 0 is one of them, at any temperature) that are no arm.
 PAIRS = len({(3.0, 0.9), design.CHOSEN})
 OF_ROBUST, OF_REVISED, SCALED, GRID = 6 * (11 + PAIRS), 4 * (10 + PAIRS), (2 * 2 + 2 * 4) * 4, 2 * (26 - 1 - PAIRS)
