@@ -4,6 +4,7 @@ import numpy as np
 
 from qkdlib import checks
 from qkdlib.records.record import Record
+from qkdlib.records.statistics import collapse_limit
 
 NAMES = {"test": "confusion", "validation": "validation_confusion"}  # in a seed's results
 
@@ -38,9 +39,12 @@ def recalls(record: Record, images: str = "test") -> np.ndarray:
 
 
 def trains(record: Record, images: str = "test") -> np.ndarray:
-    """Whether each seed, in their order, lost no class, (S,). Arguments and errors as of `confusions`."""
-    gone = lost(record, images)
-    return np.array([seed not in gone for seed in sorted(record.seeds)])
+    """Whether each seed, in their order, trains, (S,): it lost no class, and did not collapse, as one that guesses
+    does, which loses none. Arguments and errors as of `confusions`."""
+    gone, counts = lost(record, images), confusions(record, images)
+    kept = np.array([seed not in gone for seed in sorted(record.seeds)])
+    right = 100 * counts.diagonal(axis1=1, axis2=2).sum(-1) / counts.sum((1, 2))
+    return kept & (right >= collapse_limit(record.experiment))
 
 
 def lost(record: Record, images: str = "test") -> dict[int, list[int]]:

@@ -9,9 +9,9 @@ from qkdlib.study.collapse.table import student
 PASSES, OUT, OPEN = "passes", "out", "open"
 RULE = (
     f"The robust protocol is the smallest set of the candidates' changes with which none of {changes.SEEDS} seeds "
-    "loses a class on validation images of any of v1's six tasks; of equally small sets, the one with the highest "
-    "validation accuracy, mean over the tasks. A set is out as soon as one seed has lost a class on one task; it need "
-    "not be tried further."
+    "loses a class on validation images of any of v1's six tasks, or collapses; of equally small sets, the one with "
+    "the highest validation accuracy, mean over the tasks. A set is out as soon as one seed has done so on one task; "
+    "it need not be tried further."
 )
 
 

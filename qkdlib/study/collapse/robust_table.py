@@ -25,11 +25,11 @@ IN_README = (
 UNITS = (
     "The published placebo of v1's six configurations, as meant; the same under the robust protocol "
     f"({', '.join(f'{name} {value:.2g}' for name, value in changes.ROBUST.items())}), and that with exact outcomes, as "
-    f"the controlled experiment uses it; {changes.SEEDS} seeds each. Trains: lost no class of validation images, with "
-    "Wilson's 95 % interval; p: McNemar's exact test of paired seeds. Accuracies in percent on test images after the "
-    "last epoch, mean over all seeds. To best: robust mean minus the published recipe's best seed. Gain: robust minus "
-    "published, paired by seed; p: of flipped signs, after Holm's correction over the table; where both train: the "
-    "gain of those pairs alone, given that they train."
+    f"the controlled experiment uses it; {changes.SEEDS} seeds each. Trains: lost no class of validation images, and "
+    "did not collapse, with Wilson's 95 % interval; p: McNemar's exact test of paired seeds. Accuracies in percent on "
+    "test images after the last epoch, mean over all seeds. To best: robust mean minus the published recipe's best "
+    "seed. Gain: robust minus published, paired by seed; p: of flipped signs, after Holm's correction over the table; "
+    "where both train: the gain of those pairs alone, given that they train."
 )
 
 

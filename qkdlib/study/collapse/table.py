@@ -19,11 +19,11 @@ COLUMNS = (
 )  # fmt: skip
 UNITS = (
     "Placebos of v1: the published recipe, as meant, with one thing changed. Accuracies in percent after the last "
-    "epoch, on validation images, which choose; on test images beside them. Lost a class: seeds that take no "
-    "validation image of some class for what it is, with Wilson's 95 % interval of their share; p: McNemar's exact "
-    "test of the seeds that both arms have, against the published recipe. Collapsed: seeds below 1.5 times chance, "
-    "after the last and after the first epoch. Seeds that train lost no class. Without a number: no record, or one of "
-    "an earlier version, which did not look at single classes."
+    "epoch, on validation images, which choose; on test images beside them. Lost a class or collapsed: seeds that "
+    "take no validation image of some class for what it is, or end below 1.5 times chance, with Wilson's 95 % "
+    "interval of their share; p: McNemar's exact test of the seeds that both arms have, against the published recipe. "
+    "Collapsed: after the last and after the first epoch. Seeds that train: all others. Without a number: no record, "
+    "or one of an earlier version, which did not look at single classes."
 )
 
 
@@ -44,11 +44,11 @@ def validation(record: Record) -> np.ndarray:
 
 
 def lost(record: Record | None) -> np.ndarray | None:
-    """Which seeds lost a class on validation images, (S,); None: an earlier version made a seed, and cannot say."""
+    """Which seeds lost a class on validation images, or collapsed, (S,); None: an earlier version made a seed, and
+    cannot say."""
     if record is None or any(NAMES["validation"] not in results for results in record.seeds.values()):
         return None
-    gone = records.lost(record, "validation")
-    return np.array([seed in gone for seed in sorted(record.seeds)])
+    return ~records.trains(record, "validation")
 
 
 def lost_recalls(record: Record | None) -> pd.DataFrame:
@@ -96,7 +96,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
         {
             "student": student(row),
             "change": row["change"],
-            "lost a class": text(row["lost_class"], ".0f", after=f" of {row['seeds']:.0f}")
+            "lost a class or collapsed": text(row["lost_class"], ".0f", after=f" of {row['seeds']:.0f}")
             + interval(row["lost_ci_low"], row["lost_ci_high"], form=".0%"),
             "p (McNemar)": text(row["p_mcnemar"], ".3f"),
             "collapsed": text(row["collapsed"], ".0f", after=f" of {row['seeds']:.0f}"),

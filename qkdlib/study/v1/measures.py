@@ -26,7 +26,7 @@ def student_columns(record: Record) -> dict:
 
 
 def _trained(record: Record) -> dict:
-    """How many seeds lost no class, and how good those are."""
+    """How many seeds train, and how good those are."""
     if not has_confusions(record):
         return {}
     trains = records.trains(record)

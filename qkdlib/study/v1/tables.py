@@ -30,17 +30,17 @@ ROUNDED = 0.01  # points that two decimals of two accuracies can take from a dif
 VERDICTS = ("verdict_draw", "verdict_mean", "verdict_gain", "paper_gain_excluded")
 UNITS = (
     "Accuracies in percent on the student's test images after the last epoch; the teacher's on all test images of the "
-    f"classes. {INTERVAL}. Recorded: best / last epoch in the authors' "
-    "notebook. Selected: the epoch with the best validation accuracy; best test: the epoch with the best test "
-    "accuracy, the paper's way. Collapsed: seeds below 1.5 times chance. Trains: seeds that lost no class, with "
-    "Wilson's 95 % interval. Gain: distilled - placebo, paired by seed, over all seeds; of pairs that train: over "
-    "those whose both arms do, which is what is left when the question whether a seed trains is answered; the "
-    f"paper's is the difference of two single runs. {P}, after Holm's correction over the rows that distil in the "
-    "table. Chance: that one single unpaired pair of runs shows at least the paper's gain. All seeds see the same "
-    "images and, of a kind, the same teacher: the intervals do not hold what other ones would change. In "
-    "the csv also `p_trained`: that as many seeds train in both arms, by McNemar's exact test; "
-    "`over_direct`: the difference to the direct row as run, as in the paper, whatever its head; `qasm_minus_last`: "
-    "accuracy on Qiskit's QASM simulator minus `last`, mean over the `qasm_seeds` seeds that were executed there."
+    f"classes. {INTERVAL}. Recorded: best / last epoch in the authors' notebook. Selected: the epoch with the best "
+    "validation accuracy; best test: the epoch with the best test accuracy, the paper's way. Collapsed: seeds below "
+    "1.5 times chance. Trains: seeds that lost no class, and did not collapse, with Wilson's 95 % interval. Gain: "
+    "distilled - placebo, paired by seed, over all seeds; of pairs that train: over those whose both arms do, which "
+    "is what is left when the question whether a seed trains is answered; the paper's is the difference of two single "
+    f"runs. {P}, after Holm's correction over the rows that distil in the table. Chance: that one single unpaired pair "
+    "of runs shows at least the paper's gain. All seeds see the same images and, of a kind, the same teacher: the "
+    "intervals do not hold what other ones would change. In the csv also `p_trained`: that as many seeds train in "
+    "both arms, by McNemar's exact test; `over_direct`: the difference to the direct row as run, as in the paper, "
+    "whatever its head; `qasm_minus_last`: accuracy on Qiskit's QASM simulator minus `last`, mean over the "
+    "`qasm_seeds` seeds that were executed there."
 )
 RUNS = (
     "As run: the row's notebook as it is, with its head, its shots and its weights; a notebook that distils nothing "

@@ -91,7 +91,7 @@ def test_a_record_of_an_earlier_version_says_nothing_of_classes(workspace):
     assert all(np.isnan(line[name]) for name in ("lost_class", "lost_share", "p_mcnemar", "trained_validation"))
     shown = collapse_table.readable(frame)
     (line,) = shown[shown["all seeds"] != ""].to_dict("records")
-    assert (line["lost a class"], line["collapsed"], line["seeds that train"]) == ("", "0 of 20", "")
+    assert (line["lost a class or collapsed"], line["collapsed"], line["seeds that train"]) == ("", "0 of 20", "")
 
 
 def test_where_no_seed_trains_there_is_no_mean_of_those_that_do(workspace, draw_record):
@@ -104,7 +104,7 @@ def test_where_no_seed_trains_there_is_no_mean_of_those_that_do(workspace, draw_
 
 def test_without_records_the_table_is_empty_and_there_is_no_figure(workspace):
     shown = collapse_table.readable(collapse_table.table(workspace))
-    assert len(shown) == len(changes.variants()) and set(shown["lost a class"]) == set(shown["collapsed"]) == {""}
+    assert len(shown) == len(changes.variants()) and set(shown["lost a class or collapsed"]) == set(shown["collapsed"]) == {""}
     assert not shown.map(lambda cell: "nan" in str(cell).lower().split()).any(axis=None)
     with pytest.raises(Lacking, match="^records of its experiments$"):
         collapse_figures.figure(workspace)
