@@ -6,7 +6,7 @@ and `lost` say what became of each class; `paper` gives the study's own.
 """
 
 from qkdlib.records.comparison import Comparison, compare
-from qkdlib.records.confusion import confusions, lost, recalls, trains
+from qkdlib.records.confusion import confusions, has_confusions, lost, recalls, trains
 from qkdlib.records.packed import paper
 from qkdlib.records.record import Record, complete, find, read, read_all
 from qkdlib.records.results import outcomes, rounded
@@ -15,5 +15,5 @@ from qkdlib.records.summary import arms, load
 
 __all__ = [
     "Comparison", "Gain", "Record", "Summary", "accuracies", "arms", "compare", "complete", "confusions", "find",
-    "load", "lost", "outcomes", "paired_gain", "paper", "read", "read_all", "recalls", "rounded", "summarise", "trains",
+    "has_confusions", "load", "lost", "outcomes", "paired_gain", "paper", "read", "read_all", "recalls", "rounded", "summarise", "trains",
 ]  # fmt: skip
