@@ -15,6 +15,6 @@ from qkdlib.records.summary import arms, load
 
 __all__ = [
     "Comparison", "Gain", "Record", "Summary", "accuracies", "arms", "compare", "complete", "confusions", "find",
-    "has_confusions", "load", "lost", "outcomes", "paired_gain", "paper", "read", "read_all", "recalls", "rounded", "summarise",
-    "trains",
+    "has_confusions", "load", "lost", "outcomes", "paired_gain", "paper", "read", "read_all", "recalls", "rounded",
+    "summarise", "trains",
 ]  # fmt: skip

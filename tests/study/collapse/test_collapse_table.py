@@ -104,7 +104,8 @@ def test_where_no_seed_trains_there_is_no_mean_of_those_that_do(workspace, draw_
 
 def test_without_records_the_table_is_empty_and_there_is_no_figure(workspace):
     shown = collapse_table.readable(collapse_table.table(workspace))
-    assert len(shown) == len(changes.variants()) and set(shown["lost a class or collapsed"]) == set(shown["collapsed"]) == {""}
+    assert len(shown) == len(changes.variants())
+    assert set(shown["lost a class or collapsed"]) == set(shown["collapsed"]) == {""}
     assert not shown.map(lambda cell: "nan" in str(cell).lower().split()).any(axis=None)
     with pytest.raises(Lacking, match="^records of its experiments$"):
         collapse_figures.figure(workspace)
