@@ -24,7 +24,7 @@ BLOCKS = dict(re.findall(r"<!-- begin: (\w+) -->\n(.*?)<!-- end: \1 -->", README
 
 
 def cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip("| ").split("|")]
+    return [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
 
 
 def pictures(folder: Path) -> None:
