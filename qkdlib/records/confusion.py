@@ -25,9 +25,9 @@ def confusions(record: Record, images: str = "test") -> np.ndarray:
     return np.array([record.seeds[seed][NAMES[images]] for seed in sorted(record.seeds)], dtype=int)
 
 
-def has_confusions(record: Record) -> bool:
-    """Whether every seed of the record has its confusion matrix."""
-    return all("confusion" in results for results in record.seeds.values())
+def has_confusions(record: Record, images: str = "test") -> bool:
+    """Whether every seed of the record has its confusion matrix of those images."""
+    return all(NAMES[images] in results for results in record.seeds.values())
 
 
 def recalls(record: Record, images: str = "test") -> np.ndarray:

@@ -11,11 +11,12 @@ INTERVAL = "[ ]: 95 % interval of the mean over seeds, by t, or by the studentiz
 P = "p: that the mean is 0, by flips of the differences' signs"
 
 
-def columns(found: Summary, mean: str, prefix: str = "", p: str = "") -> dict[str, float]:
-    """The columns of an estimate: `mean`, its interval as `<prefix>ci_low` and `<prefix>ci_high`, and if a difference's
-    `p` has a column, that."""
+def columns(found: Summary | statistics.Share, mean: str, prefix: str = "", p: str = "") -> dict[str, float]:
+    """The columns of an estimate, or of a share of seeds: `mean`, its interval as `<prefix>ci_low` and
+    `<prefix>ci_high`, and if a difference's `p` has a column, that."""
     interval_ = {f"{prefix}ci_low": found.low, f"{prefix}ci_high": found.high}
-    return {mean: found.mean, **interval_, **({p: found.p} if isinstance(found, Gain) and p else {})}
+    value = found.share if isinstance(found, statistics.Share) else found.mean
+    return {mean: value, **interval_, **({p: found.p} if isinstance(found, Gain) and p else {})}
 
 
 def holm(groups: DataFrameGroupBy, p: str) -> pd.Series:

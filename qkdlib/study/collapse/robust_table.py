@@ -60,8 +60,8 @@ def _measured(record: Record) -> dict:
         return values
     share = statistics.share((~gone).sum(), len(gone))
     return values | {
-        "lost_class": int(gone.sum()), "trained_share": share.share, "trained_ci_low": share.low,
-        "trained_ci_high": share.high, "test_lost_class": len(records.lost(record)),
+        "lost_class": int(gone.sum()), **columns(share, "trained_share", "trained_"),
+        "test_lost_class": len(records.lost(record)),
     }  # fmt: skip
 
 

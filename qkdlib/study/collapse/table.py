@@ -6,7 +6,6 @@ import pandas as pd
 from qkdlib import records
 from qkdlib.names import span
 from qkdlib.records import Record, statistics
-from qkdlib.records.confusion import NAMES
 from qkdlib.study.cells import columns, estimate, interval, text
 from qkdlib.study.chapter import TITLES
 from qkdlib.study.collapse import changes
@@ -46,7 +45,7 @@ def validation(record: Record) -> np.ndarray:
 def lost(record: Record | None) -> np.ndarray | None:
     """Which seeds lost a class on validation images, or collapsed, (S,); None: an earlier version made a seed, and
     cannot say."""
-    if record is None or any(NAMES["validation"] not in results for results in record.seeds.values()):
+    if record is None or not records.has_confusions(record, "validation"):
         return None
     return ~records.trains(record, "validation")
 
@@ -81,7 +80,7 @@ def _measured(record: Record, published: Record | None) -> dict:
         return found
     share = statistics.share(gone.sum(), len(gone))
     found |= {
-        "lost_class": share.count, "lost_share": share.share, "lost_ci_low": share.low, "lost_ci_high": share.high,
+        "lost_class": share.count, **columns(share, "lost_share", "lost_"),
         "p_mcnemar": p_lost(gone, lost(published)),
     }  # fmt: skip
     if gone.all():

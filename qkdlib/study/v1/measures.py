@@ -4,7 +4,6 @@ import numpy as np
 
 from qkdlib import records
 from qkdlib.records import Gain, Record, statistics
-from qkdlib.records.confusion import has_confusions
 from qkdlib.study.cells import columns
 
 
@@ -27,19 +26,19 @@ def student_columns(record: Record) -> dict:
 
 def _trained(record: Record) -> dict:
     """How many seeds train, and how good those are."""
-    if not has_confusions(record):
+    if not records.has_confusions(record):
         return {}
     trains = records.trains(record)
     found, values = statistics.share(trains.sum(), len(trains)), np.array(statistics.accuracies(record))
     return {
-        "trained_share": found.share, "trained_ci_low": found.low, "trained_ci_high": found.high,
+        **columns(found, "trained_share", "trained_"),
         "trained_mean": float(values[trains].mean()) if trains.any() else None,
     }  # fmt: skip
 
 
 def trained_columns(distilled: Record, placebo: Record) -> dict:
     """What a table says of whether the seeds of two arms train, and of the gain where both do."""
-    if not (has_confusions(distilled) and has_confusions(placebo)):
+    if not (records.has_confusions(distilled) and records.has_confusions(placebo)):
         return {}
     taught, alone = records.trains(distilled), records.trains(placebo)
     both = taught & alone

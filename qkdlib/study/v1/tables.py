@@ -8,7 +8,7 @@ from qkdlib import records
 from qkdlib.names import span
 from qkdlib.records import Gain, Record, statistics
 from qkdlib.study import verdicts
-from qkdlib.study.cells import INTERVAL, P, columns, estimate, interval, text
+from qkdlib.study.cells import INTERVAL, P, columns, estimate, text
 from qkdlib.study.chapter import TITLES
 from qkdlib.study.v1 import measures, paper
 from qkdlib.study.v1.paper import MEANT, RAN, Row, all_rows
@@ -154,9 +154,11 @@ def _measured(row: Row, workspace: Workspace) -> dict:
 
 def _over_direct(row: Row, record: Record, workspace: Workspace) -> dict:
     """The difference that the paper's table takes: to the direct row as run, whatever head that one has."""
+    if row.run not in (RAN, MEANT):
+        return {}
     direct = next(r for r in all_rows() if r.category == "Student" and r.task == row.task)
     found = records.complete(dataclasses.replace(direct.experiment, seeds=len(record.seeds)), workspace)
-    if found is None or row.run not in (RAN, MEANT):
+    if found is None:
         return {}
     gain = statistics.paired_gain(statistics.accuracies(record), statistics.accuracies(found))
     return columns(gain, "over_direct_mean", "over_direct_")
@@ -218,8 +220,7 @@ def _readable_row(row: dict) -> dict[str, str]:
         "selected": text(row["mean_selected"]),
         "best test": text(row["mean_best_test"]),
         "collapsed": text(row["collapsed_share"], ".0%"),
-        "trains": text(row["trained_share"], ".0%")
-        + interval(row["trained_ci_low"], row["trained_ci_high"], form=".0%"),
+        "trains": estimate(row, "trained_share", "trained_", form=".0%"),
         "paper's gain": text(row["paper_delta"], "+.2f"),
         "our gain": estimate(row, "delta_mean", "delta_", "+"),
         "p (Holm)": text(row["p_holm"], ".3f"),
